@@ -1,0 +1,25 @@
+#ifndef TW_CODEC_COMPRESS_H
+#define TW_CODEC_COMPRESS_H
+
+#include <tumble/bytes.h>
+#include <tumble/error.h>
+
+#include "engine/base/alloc.h"
+
+/* zlib and libzstd live here. A streaming decompressor: sans I/O, concatenated members or frames accepted, a truncated
+ * or damaged stream is ECOMPRESS with the compressed offset. */
+enum tw_compression { TW_COMPRESSION_NONE, TW_COMPRESSION_GZIP, TW_COMPRESSION_ZSTD };
+
+enum tw_compression tw_compression_of(struct tumble_bytes first_bytes); /* by magic number */
+
+struct tw_decompressor;
+enum tumble_code tw_decompressor_new(enum tw_compression kind, struct tumble_alloc alloc, struct tw_decompressor **out,
+                                     struct tumble_error *err);
+void tw_decompressor_destroy(struct tw_decompressor *d);
+
+/* Feeds in (advanced past what was read) and writes up to out_capacity bytes. end_of_input tells that in holds the last
+ * bytes there are: a stream that is not complete then is an error. *written may be 0 when more input is needed. */
+enum tumble_code tw_decompress(struct tw_decompressor *d, struct tumble_bytes *in, int end_of_input, char *out,
+                               size_t out_capacity, size_t *written, struct tumble_error *err);
+
+#endif

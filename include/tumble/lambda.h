@@ -1,0 +1,44 @@
+#ifndef TUMBLE_LAMBDA_H
+#define TUMBLE_LAMBDA_H
+
+#include <stdint.h>
+
+#include <tumble/bytes.h>
+#include <tumble/error.h>
+#include <tumble/projection.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* One record of a Lambda Kinesis event, or of what `aws kinesis get-records` prints, as it stands in its text.
+ * Members that do not occur are TUMBLE_TYPE_MISSING. Strings may be TUMBLE_VALUE_ESCAPED. */
+struct tumble_kinesis_record {
+    struct tumble_value data;             /* base64 text */
+    struct tumble_value partition_key;
+    struct tumble_value sequence_number;
+    struct tumble_value explicit_hash_key;
+    struct tumble_value event_id;         /* "shardId-…:sequence"; Lambda events only */
+    struct tumble_value event_source_arn; /* Lambda events only */
+    struct tumble_value arrival;          /* number (Lambda; any form of semantics 1.3), number or ISO 8601 string (get-records) */
+};
+
+/* Parses one element of a Lambda event's Records from the front of json, keys in any order, unknown keys checked and
+ * ignored. consumed and end_of_input as in tumble_project. Errors: EMORE, EJSON, EUTF8, EDEPTH; EEVENT when
+ * kinesis.data, .sequenceNumber or .approximateArrivalTimestamp is missing or has a wrong type. Thread-safe; does not
+ * allocate. */
+TUMBLE_EXPORT enum tumble_code tumble_kinesis_record_parse(struct tumble_bytes json, int end_of_input,
+                                                           struct tumble_kinesis_record *out, size_t *consumed,
+                                                           struct tumble_error *err);
+
+/* The same for one element of Records of a GetRecords answer (SequenceNumber, ApproximateArrivalTimestamp, Data,
+ * PartitionKey, EncryptionType). */
+TUMBLE_EXPORT enum tumble_code tumble_get_records_record_parse(struct tumble_bytes json, int end_of_input,
+                                                               struct tumble_kinesis_record *out, size_t *consumed,
+                                                               struct tumble_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,62 @@
+#ifndef TUMBLE_PROJECTION_H
+#define TUMBLE_PROJECTION_H
+
+#include <stdint.h>
+
+#include <tumble/bytes.h>
+#include <tumble/error.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The types a JSON value can have, and MISSING for a field that is not there. */
+enum tumble_type {
+    TUMBLE_TYPE_MISSING = 0,
+    TUMBLE_TYPE_NULL,
+    TUMBLE_TYPE_FALSE,
+    TUMBLE_TYPE_TRUE,
+    TUMBLE_TYPE_NUMBER,
+    TUMBLE_TYPE_STRING,
+    TUMBLE_TYPE_ARRAY,
+    TUMBLE_TYPE_OBJECT
+};
+
+#define TUMBLE_VALUE_ESCAPED 1u /* a string that holds at least one backslash escape */
+
+/* One JSON value as it stands in its text: a view, valid as long as the bytes it was projected from.
+ * STRING: text is what stands between the quotes, escapes not yet undone (see TUMBLE_VALUE_ESCAPED).
+ * NUMBER, ARRAY, OBJECT: the whole text of the value. Others: text may be NULL. */
+struct tumble_value {
+    const char *text;
+    uint32_t length;
+    uint8_t type;  /* enum tumble_type */
+    uint8_t flags; /* TUMBLE_VALUE_… */
+    uint16_t reserved;
+};
+
+/* A set of field paths compiled so that one pass over a record's JSON both validates it and finds every field.
+ * Immutable once made: any number of threads may use one projection at the same time. */
+struct tumble_projection;
+
+/* How many values tumble_project writes. */
+TUMBLE_EXPORT size_t tumble_projection_count(const struct tumble_projection *projection);
+
+/* Parses exactly one JSON value from the front of json (leading white space allowed), checks it against RFC 8259
+ * (UTF-8 included, lone surrogates refused, nesting limited) and writes values[0 … count-1]; a field that does not
+ * occur is TUMBLE_TYPE_MISSING; of duplicate keys the last wins, as in Python and JavaScript.
+ *
+ * consumed (may be NULL): set to the offset just behind the value. With consumed NULL anything but white space behind
+ * the value is an error.
+ * end_of_input: 0 when more bytes may follow what json holds: a value (or a number that touches the end) that may go
+ * on is then TUMBLE_EMORE and nothing is consumed.
+ * Errors: EMORE, EJSON, EUTF8, EDEPTH, with byte relative to json. Thread-safe; does not allocate. */
+TUMBLE_EXPORT enum tumble_code tumble_project(const struct tumble_projection *projection, struct tumble_bytes json,
+                                              int end_of_input, struct tumble_value *values, size_t *consumed,
+                                              struct tumble_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
