@@ -27,7 +27,8 @@ void tumble_shard_id_text(uint32_t shard, char out[TUMBLE_SHARD_ID_TEXT]);
 
 /* ---- sequence numbers of payload input ---- */
 
-/* 56 digits and a NUL made from the record's position in the whole input (1-based): the same in every run, ascending. */
+/* 56 digits and a NUL made from the record's position in the whole input (1-based): the same in every run, ascending.
+ * "49", as Kinesis's own begin, and the position padded with zeros: never a leading zero. */
 #define TUMBLE_SEQUENCE_TEXT 57
 void tumble_synthetic_sequence(uint64_t position, char out[TUMBLE_SEQUENCE_TEXT]);
 /* Adds one to the text in place; cheaper than making it anew. */
@@ -56,10 +57,12 @@ struct tumble_batch_limits {
     size_t event_limit_bytes;   /* TUMBLE_EVENT_LIMIT_BYTES */
     size_t arn_length;          /* bytes of the eventSourceARN, counted into each record */
 };
-/* Bytes this record takes in the event's JSON. */
+/* Bytes this record takes in the event's JSON, written compactly (lambda-semantics 1.1), with the comma that parts it from
+ * its neighbour; invokeIdentityArn, awsRegion and the timestamp by an assumed longest form (emulator/batcher.c). */
 size_t tumble_event_record_bytes(const struct tumble_batch_limits *limits, size_t data_bytes, size_t partition_key_bytes,
                                  size_t sequence_digits, size_t shard_id_bytes);
-/* Bytes of a windowed event around its records, state excluded. */
+/* Bytes of a windowed event around its records, the value of state excluded: a caller who knows it lowers
+ * event_limit_bytes by its length. */
 size_t tumble_event_envelope_bytes(const struct tumble_batch_limits *limits);
 
 /* Cuts a run of records of one (shard, window) into batches. */
@@ -67,7 +70,9 @@ struct tumble_batcher {
     uint32_t records;
     size_t bytes;
 };
-/* Adds a record; returns 1 when the batch had to be cut before it (the record then begins the next batch). */
+/* Adds a record; returns 1 when the batch had to be cut before it (the record then begins the next batch). A record that is
+ * beyond the event limit all by itself forms a batch of its own: Lambda would never deliver it (point 37), a replay, which
+ * has no such envelope, does. */
 int tumble_batcher_add(struct tumble_batcher *batcher, const struct tumble_batch_limits *limits, size_t record_bytes);
 void tumble_batcher_reset(struct tumble_batcher *batcher);
 
