@@ -1,0 +1,384 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "adapters/outputs/file/file_output.h"
+#include "output_file/fake_spec.h"
+
+static char directory[64];
+static char path[128];
+static struct tumble_error err;
+
+static int set_up(void **state) {
+    (void)state;
+    strcpy(directory, "/tmp/tumble_file_XXXXXX");
+    if (!mkdtemp(directory)) {
+        return -1;
+    }
+    snprintf(path, sizeof path, "%s/rows", directory);
+    memset(&err, 0, sizeof err);
+    return 0;
+}
+
+static int tear_down(void **state) {
+    (void)state;
+    unlink(path);
+    return rmdir(directory);
+}
+
+static void put_file(const char *text) {
+    FILE *file = fopen(path, "wb");
+    assert_non_null(file);
+    assert_int_equal(fwrite(text, 1, strlen(text), file), strlen(text));
+    assert_int_equal(fclose(file), 0);
+}
+
+static void expect_file(const char *text) {
+    char there[4096];
+    FILE *file = fopen(path, "rb");
+    assert_non_null(file);
+    size_t length = fread(there, 1, sizeof there - 1, file);
+    fclose(file);
+    there[length] = '\0';
+    assert_string_equal(there, text);
+}
+
+struct checkpoint {
+    char bytes[TUMBLE_OUTPUT_CHECKPOINT_BYTES];
+    size_t length;
+};
+
+static enum tumble_code open_as(const char *target, const char *format, const struct checkpoint *checkpoint,
+                                void **out) {
+    struct tumble_option_value options[] = {{"format", format}};
+    struct tumble_output_open how = {.target = target,
+                                     .options = options,
+                                     .option_count = format ? 1 : 0,
+                                     .kind = TUMBLE_ROW_WINDOW,
+                                     .spec = &fake_spec,
+                                     .durable = 1};
+    if (checkpoint) {
+        how.checkpoint.data = checkpoint->bytes;
+        how.checkpoint.length = checkpoint->length;
+    }
+    return tumble_file_output.open(&how, out, &err);
+}
+
+static void *open_ok(const char *target, const char *format, const struct checkpoint *checkpoint) {
+    void *self = NULL;
+    enum tumble_code code = open_as(target, format, checkpoint, &self);
+    if (code != TUMBLE_OK) {
+        fail_msg("open: %s: %s", tumble_code_name(code), err.text);
+    }
+    return self;
+}
+
+static enum tumble_code write_json(void *self, const char *json) {
+    struct tumble_bytes values[5] = {tumble_bytes_of("\"2024-01-01T00:00:00Z\""), tumble_bytes_of("\"49\""),
+                                     tumble_bytes_of("\"a\""), tumble_bytes_of("1"), tumble_bytes_of("1")};
+    struct tumble_row row = {.json = tumble_bytes_of(json), .values = values, .value_count = 5};
+    struct tumble_delivery delivery = {TUMBLE_RETRY, 1, "not touched"};
+    enum tumble_code code = tumble_file_output.write(self, &row, 1, &delivery, &err);
+    if (code == TUMBLE_OK) {
+        assert_int_equal(delivery.outcome, TUMBLE_DELIVERED);
+    }
+    return code;
+}
+
+static void flush_ok(void *self, int pending_done) {
+    enum tumble_code code = tumble_file_output.flush(self, pending_done, &err);
+    if (code != TUMBLE_OK) {
+        fail_msg("flush: %s: %s", tumble_code_name(code), err.text);
+    }
+}
+
+static struct checkpoint checkpoint_of(void *self) {
+    struct checkpoint checkpoint;
+    checkpoint.length = tumble_file_output.checkpoint(self, checkpoint.bytes);
+    return checkpoint;
+}
+
+static void expect_text(const char *part) {
+    if (!strstr(err.text, part)) {
+        fail_msg("\"%s\" is not in \"%s\"", part, err.text);
+    }
+}
+
+static void rows_stand_in_the_file_after_flush(void **state) {
+    (void)state;
+    void *self = open_ok(path, NULL, NULL);
+    assert_int_equal(write_json(self, "{\"a\":1}"), TUMBLE_OK);
+    assert_int_equal(write_json(self, "{\"a\":2}"), TUMBLE_OK);
+    expect_file("");
+    flush_ok(self, 1);
+    expect_file("{\"a\":1}\n{\"a\":2}\n");
+    tumble_file_output.close(self);
+}
+
+static void first_run_appends_to_what_is_there(void **state) {
+    (void)state;
+    put_file("old\n");
+    void *self = open_ok(path, NULL, NULL);
+    struct checkpoint before = checkpoint_of(self);
+    assert_int_equal(before.bytes[2], 4); /* the length it begins at, before anything is written */
+    assert_int_equal(write_json(self, "{}"), TUMBLE_OK);
+    flush_ok(self, 1);
+    tumble_file_output.close(self);
+    expect_file("old\n{}\n");
+}
+
+/* Writes two rows with a commit between them and gives both checkpoints. */
+static void write_two(struct checkpoint *first, struct checkpoint *second) {
+    void *self = open_ok(path, NULL, NULL);
+    assert_int_equal(write_json(self, "{\"a\":1}"), TUMBLE_OK);
+    flush_ok(self, 1);
+    *first = checkpoint_of(self);
+    assert_int_equal(write_json(self, "{\"a\":2}"), TUMBLE_OK);
+    flush_ok(self, 0);
+    *second = checkpoint_of(self);
+    tumble_file_output.close(self);
+}
+
+static void pending_rows_already_there_are_not_written_twice(void **state) {
+    (void)state;
+    struct checkpoint first, second;
+    write_two(&first, &second);
+    void *self = open_ok(path, NULL, &first);
+    assert_int_equal(write_json(self, "{\"a\":2}"), TUMBLE_OK);
+    flush_ok(self, 1);
+    assert_int_equal(write_json(self, "{\"a\":3}"), TUMBLE_OK);
+    flush_ok(self, 0);
+    tumble_file_output.close(self);
+    expect_file("{\"a\":1}\n{\"a\":2}\n{\"a\":3}\n");
+}
+
+static void every_torn_tail_is_completed(void **state) {
+    (void)state;
+    struct checkpoint first, second;
+    for (long length = 8; length <= 16; length++) {
+        unlink(path);
+        write_two(&first, &second);
+        assert_int_equal(truncate(path, length), 0);
+        void *self = open_ok(path, NULL, &first);
+        assert_int_equal(write_json(self, "{\"a\":2}"), TUMBLE_OK);
+        flush_ok(self, 1);
+        struct checkpoint again = checkpoint_of(self);
+        assert_memory_equal(again.bytes, second.bytes, second.length);
+        tumble_file_output.close(self);
+        expect_file("{\"a\":1}\n{\"a\":2}\n");
+    }
+}
+
+static void a_tail_that_is_not_pending_rows_is_refused_and_kept(void **state) {
+    (void)state;
+    struct checkpoint first, second;
+    write_two(&first, &second);
+    void *self = open_ok(path, NULL, &first);
+    assert_int_equal(write_json(self, "{\"a\":9}"), TUMBLE_OK);
+    assert_int_equal(tumble_file_output.flush(self, 1, &err), TUMBLE_EMISMATCH);
+    expect_text("truncate -s 8");
+    assert_int_equal(write_json(self, "{\"a\":9}"), TUMBLE_EMISMATCH); /* the failure stays */
+    tumble_file_output.close(self);
+    expect_file("{\"a\":1}\n{\"a\":2}\n");
+}
+
+static void a_tail_beyond_the_pending_rows_is_refused(void **state) {
+    (void)state;
+    struct checkpoint first, second;
+    write_two(&first, &second);
+    void *self = open_ok(path, NULL, &first);
+    flush_ok(self, 0); /* rows may still come */
+    assert_int_equal(tumble_file_output.flush(self, 1, &err), TUMBLE_EMISMATCH);
+    expect_text("the 8 bytes after the 8 committed");
+    tumble_file_output.close(self);
+}
+
+static void a_file_shorter_than_committed_is_refused(void **state) {
+    (void)state;
+    struct checkpoint first, second;
+    write_two(&first, &second);
+    assert_int_equal(truncate(path, 15), 0);
+    void *self = &err;
+    assert_int_equal(open_as(path, NULL, &second, &self), TUMBLE_EMISMATCH);
+    assert_null(self);
+    expect_text("shorter than the 16 bytes committed");
+}
+
+static void another_file_of_the_same_length_is_refused(void **state) {
+    (void)state;
+    struct checkpoint first, second;
+    write_two(&first, &second);
+    put_file("{\"a\":1}\n{\"b\":2}\n");
+    void *self;
+    assert_int_equal(open_as(path, NULL, &second, &self), TUMBLE_EMISMATCH);
+    expect_text("not those that were committed");
+}
+
+static void a_checkpoint_of_another_version_is_refused(void **state) {
+    (void)state;
+    struct checkpoint strange = {"F9-strange-bytes--", 18};
+    void *self;
+    assert_int_equal(open_as(path, NULL, &strange, &self), TUMBLE_EVERSION);
+    struct checkpoint cut = {"F1", 2};
+    assert_int_equal(open_as(path, NULL, &cut, &self), TUMBLE_EVERSION);
+}
+
+static void a_second_writer_is_refused(void **state) {
+    (void)state;
+    void *first = open_ok(path, NULL, NULL);
+    void *second;
+    assert_int_equal(open_as(path, NULL, NULL, &second), TUMBLE_EOUTPUT);
+    expect_text("another run writes to it");
+    tumble_file_output.close(first);
+    second = open_ok(path, NULL, NULL);
+    tumble_file_output.close(second);
+}
+
+static void csv_header_is_written_once_across_runs(void **state) {
+    (void)state;
+    void *self = open_ok(path, "csv", NULL);
+    assert_int_equal(write_json(self, "{}"), TUMBLE_OK);
+    flush_ok(self, 1);
+    struct checkpoint checkpoint = checkpoint_of(self);
+    tumble_file_output.close(self);
+    self = open_ok(path, "csv", &checkpoint);
+    assert_int_equal(write_json(self, "{}"), TUMBLE_OK);
+    flush_ok(self, 1);
+    tumble_file_output.close(self);
+    expect_file("window_start,fragment,\"city, \"\"x\"\"\",n,records\r\n"
+                "2024-01-01T00:00:00Z,49,a,1,1\r\n2024-01-01T00:00:00Z,49,a,1,1\r\n");
+}
+
+static void table_takes_its_widths_from_the_first_thousand_rows(void **state) {
+    (void)state;
+    void *self = open_ok(path, "table", NULL);
+    for (int i = 0; i < 1500; i++) {
+        assert_int_equal(write_json(self, "{}"), TUMBLE_OK);
+    }
+    flush_ok(self, 1);
+    tumble_file_output.close(self);
+    struct stat info;
+    assert_int_equal(stat(path, &info), 0);
+    const char line[] = "2024-01-01T00:00:00Z  a          1        1\n";
+    assert_int_equal(info.st_size, 1502 * (long)strlen(line));
+}
+
+static void a_full_disk_is_an_error_with_its_name(void **state) {
+    (void)state;
+    void *self = open_ok("/dev/full", NULL, NULL);
+    assert_int_equal(write_json(self, "{}"), TUMBLE_OK);
+    assert_int_equal(tumble_file_output.flush(self, 1, &err), TUMBLE_EOUTPUT);
+    expect_text("/dev/full");
+    expect_text(strerror(ENOSPC));
+    assert_int_equal(tumble_file_output.flush(self, 1, &err), TUMBLE_EOUTPUT);
+    tumble_file_output.close(self);
+}
+
+static void no_partial_line_stays_when_the_disk_is_full(void **state) {
+    (void)state;
+    struct rlimit old, small;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+    void *self = open_ok(path, NULL, NULL);
+    assert_int_equal(write_json(self, "{\"a\":1}"), TUMBLE_OK);
+    flush_ok(self, 1);
+    small = old;
+    small.rlim_cur = 12; /* the next row fits in part */
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    assert_int_equal(write_json(self, "{\"a\":2}"), TUMBLE_OK);
+    enum tumble_code code = tumble_file_output.flush(self, 0, &err);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+    assert_int_equal(code, TUMBLE_EOUTPUT);
+    expect_text(strerror(EFBIG));
+    tumble_file_output.close(self);
+    expect_file("{\"a\":1}\n");
+}
+
+static void a_broken_pipe_is_an_error(void **state) {
+    (void)state;
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    char target[32];
+    snprintf(target, sizeof target, "/dev/fd/%d", ends[1]);
+    void *self = open_ok(target, NULL, NULL);
+    char unused[TUMBLE_OUTPUT_CHECKPOINT_BYTES];
+    assert_int_equal(tumble_file_output.checkpoint(self, unused), 0); /* a pipe has no place to come back to */
+    close(ends[0]);
+    signal(SIGPIPE, SIG_IGN);
+    assert_int_equal(write_json(self, "{}"), TUMBLE_OK);
+    assert_int_equal(tumble_file_output.flush(self, 1, &err), TUMBLE_EOUTPUT);
+    expect_text(strerror(EPIPE));
+    tumble_file_output.close(self);
+    close(ends[1]);
+}
+
+static void a_directory_is_refused(void **state) {
+    (void)state;
+    void *self;
+    assert_int_equal(open_as(directory, NULL, NULL, &self), TUMBLE_EOUTPUT);
+    expect_text("is a directory");
+}
+
+static void a_missing_directory_is_refused(void **state) {
+    (void)state;
+    void *self;
+    assert_int_equal(open_as("/nowhere/rows", NULL, NULL, &self), TUMBLE_EOUTPUT);
+    expect_text(strerror(ENOENT));
+}
+
+static void unknown_options_and_formats_are_refused(void **state) {
+    (void)state;
+    void *self;
+    assert_int_equal(open_as(path, "xml", NULL, &self), TUMBLE_EUSAGE);
+    expect_text("ndjson, csv or table");
+    assert_int_equal(open_as("", NULL, NULL, &self), TUMBLE_EUSAGE);
+    struct tumble_option_value option = {"colour", "red"};
+    struct tumble_output_open how = {.target = path, .options = &option, .option_count = 1, .spec = &fake_spec};
+    assert_int_equal(tumble_file_output.open(&how, &self, &err), TUMBLE_EUSAGE);
+    expect_text("\"colour\"");
+}
+
+static void close_takes_null(void **state) {
+    (void)state;
+    tumble_file_output.close(NULL);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        TEST(rows_stand_in_the_file_after_flush),
+        TEST(first_run_appends_to_what_is_there),
+        TEST(pending_rows_already_there_are_not_written_twice),
+        TEST(every_torn_tail_is_completed),
+        TEST(a_tail_that_is_not_pending_rows_is_refused_and_kept),
+        TEST(a_tail_beyond_the_pending_rows_is_refused),
+        TEST(a_file_shorter_than_committed_is_refused),
+        TEST(another_file_of_the_same_length_is_refused),
+        TEST(a_checkpoint_of_another_version_is_refused),
+        TEST(a_second_writer_is_refused),
+        TEST(csv_header_is_written_once_across_runs),
+        TEST(table_takes_its_widths_from_the_first_thousand_rows),
+        TEST(a_full_disk_is_an_error_with_its_name),
+        TEST(no_partial_line_stays_when_the_disk_is_full),
+        TEST(a_broken_pipe_is_an_error),
+        TEST(a_directory_is_refused),
+        TEST(a_missing_directory_is_refused),
+        TEST(unknown_options_and_formats_are_refused),
+        TEST(close_takes_null),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
