@@ -30,7 +30,7 @@ mirror_in() {
         }' "$@"
 }
 shopt -s nullglob
-mirror=$(mirror_in /etc/apt/sources.list.d/*.sources /etc/apt/sources.list.d/*.list $([ ! -f /etc/apt/sources.list ] || echo /etc/apt/sources.list))
+mirror=$(mirror_in /etc/apt/sources.list.d/*.sources /etc/apt/sources.list.d/*.list /etc/apt/sources.lis[t])
 [ -n "$mirror" ] || { echo "clean_chroot.sh: no bookworm main in /etc/apt/sources.list or /etc/apt/sources.list.d" >&2; exit 1; }
 
 if [ -e "$directory" ]; then
