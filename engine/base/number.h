@@ -29,6 +29,14 @@ static inline tw_int128 tw_decimal_coefficient(const struct tw_decimal *d) {
  * or zero; otherwise ENUMBER. Never uses floating point. The path for up to 18 digits without exponent is the hot one. */
 enum tumble_code tw_decimal_parse(struct tw_decimal *out, const char *text, size_t length, struct tumble_error *err);
 
+/* 10^0 … 10^38: every power of ten a signed 128-bit integer holds. */
+#define TW_POWERS_OF_TEN 39
+extern const tw_uint128 tw_power_of_ten[TW_POWERS_OF_TEN];
+/* Decimal digits of value; 0 has none. */
+int tw_digit_count(tw_uint128 value);
+/* Divides by ten as often as that leaves no remainder; returns how often. 0 stays 0. */
+int tw_strip_trailing_zeros(tw_uint128 *value);
+
 int tw_decimal_compare(const struct tw_decimal *a, const struct tw_decimal *b); /* <0, 0, >0 */
 
 /* Canonical text: digits in full ("19.99", "-0.001", "120000") when both the integer part and the fraction have at

@@ -23,9 +23,10 @@ static inline int tw_sequence_compare(struct tumble_bytes a, struct tumble_bytes
     return a.length ? memcmp(a.data, b.data, a.length) : 0;
 }
 
-/* Packed form in frames: varint number of digits, then the value in base 256, big-endian, in the fewest bytes (186 bits
- * for the 56 digits Kinesis gives). Errors of append: ENOMEM, ELIMIT. take writes the digits to out and returns false
- * for bytes that are not a canonical packed number. */
+/* Packed form in frames: varint number of digits, then the value in base 256, big-endian, in the fewest bytes that
+ * hold any number of that many digits (24 for the 56 digits Kinesis gives). The empty view is packed too, as no digits.
+ * Errors of append: ENOMEM, ELIMIT. take writes the digits to out and returns false for bytes that are not a canonical
+ * packed number. */
 enum tumble_code tw_sequence_append(struct tw_buf *buf, struct tumble_bytes digits);
 bool tw_sequence_take(struct tw_cursor *cursor, char out[TW_LIMIT_SEQUENCE_DIGITS], size_t *length);
 
