@@ -1,0 +1,55 @@
+#include "engine/aggregate/functions.h"
+
+#include "engine/base/fail.h"
+
+static void init(void *state) { memset(state, 0, sizeof(uint64_t)); }
+
+static void step(void *state, const struct tw_value *value, const struct tw_position *position, struct tw_heap *heap) {
+    (void)value; /* NULL when the count has no field */
+    (void)position;
+    (void)heap;
+    uint64_t *count = state;
+    ++*count;
+}
+
+static enum tumble_code merge(void *state, const void *other, struct tw_heap *heap) {
+    (void)heap;
+    uint64_t *count = state;
+    const uint64_t *from = other;
+    *count += *from;
+    return TUMBLE_OK;
+}
+
+static enum tumble_code value_text(const void *state, struct tw_buf *out) {
+    const uint64_t *count = state;
+    struct tw_decimal number = {.low = *count};
+    char text[TW_DECIMAL_TEXT];
+    return tw_buf_append(out, text, tw_decimal_format(&number, text));
+}
+
+static enum tumble_code encode(const void *state, struct tw_buf *out) {
+    const uint64_t *count = state;
+    return tw_buf_append_varint(out, *count);
+}
+
+static enum tumble_code decode(void *state, struct tw_cursor *in, struct tw_heap *heap, struct tumble_error *err) {
+    (void)heap;
+    if (!tw_take_varint(in, state)) {
+        return tw_fail(err, TUMBLE_ECORRUPT, "a stored count is damaged: it cannot be read");
+    }
+    return TUMBLE_OK;
+}
+
+const struct tw_aggregate tw_aggregate_count = {
+    .name = "count",
+    .explanation = "count of records that have %s",
+    .state_size = sizeof(uint64_t),
+    .takes = TW_TAKES_NUMBER | TW_TAKES_STRING | TW_TAKES_BOOLEAN,
+    .field_optional = true,
+    .init = init,
+    .step = step,
+    .merge = merge,
+    .value = value_text,
+    .encode = encode,
+    .decode = decode,
+};

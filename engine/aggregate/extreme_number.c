@@ -1,0 +1,103 @@
+#include "engine/aggregate/functions.h"
+
+#include "engine/base/fail.h"
+
+/* min and max of numbers: one idea, two directions. The state is the number itself, equal numbers having equal bytes;
+ * its reserved field, 0 in every decimal, is 1 once there is a value. */
+
+static void init(void *state) { memset(state, 0, sizeof(struct tw_decimal)); }
+
+static inline void keep(struct tw_decimal *kept, const struct tw_decimal *number, int direction) {
+    if (!kept->reserved || tw_decimal_compare(number, kept) * direction > 0) {
+        *kept = *number;
+        kept->reserved = 1;
+    }
+}
+
+static void step_min(void *state, const struct tw_value *value, const struct tw_position *position,
+                     struct tw_heap *heap) {
+    (void)position;
+    (void)heap;
+    keep(state, &value->number, -1);
+}
+
+static void step_max(void *state, const struct tw_value *value, const struct tw_position *position,
+                     struct tw_heap *heap) {
+    (void)position;
+    (void)heap;
+    keep(state, &value->number, 1);
+}
+
+static enum tumble_code merge_min(void *state, const void *other, struct tw_heap *heap) {
+    (void)heap;
+    const struct tw_decimal *from = other;
+    if (from->reserved) {
+        keep(state, from, -1);
+    }
+    return TUMBLE_OK;
+}
+
+static enum tumble_code merge_max(void *state, const void *other, struct tw_heap *heap) {
+    (void)heap;
+    const struct tw_decimal *from = other;
+    if (from->reserved) {
+        keep(state, from, 1);
+    }
+    return TUMBLE_OK;
+}
+
+static enum tumble_code value_text(const void *state, struct tw_buf *out) {
+    const struct tw_decimal *kept = state;
+    char text[TW_DECIMAL_TEXT];
+    return kept->reserved ? tw_buf_append(out, text, tw_decimal_format(kept, text)) : tw_buf_append_text(out, "null");
+}
+
+/* A 0 byte when there is none; else the ordered form, whose first byte is never 0. */
+static enum tumble_code encode(const void *state, struct tw_buf *out) {
+    const struct tw_decimal *kept = state;
+    char bytes[TW_DECIMAL_ORDERED];
+    return kept->reserved ? tw_buf_append(out, bytes, tw_decimal_encode_ordered(kept, bytes))
+                          : tw_buf_append_byte(out, 0);
+}
+
+static enum tumble_code decode(void *state, struct tw_cursor *in, struct tw_heap *heap, struct tumble_error *err) {
+    (void)heap;
+    struct tw_decimal *kept = state;
+    struct tw_decimal number;
+    if (in->at < in->end && *in->at == 0) {
+        in->at++;
+        return TUMBLE_OK;
+    }
+    if (!tw_decimal_decode_ordered(&in->at, in->end, &number)) {
+        return tw_fail(err, TUMBLE_ECORRUPT, "a stored minimum or maximum is damaged: it is not a number");
+    }
+    *kept = number;
+    kept->reserved = 1;
+    return TUMBLE_OK;
+}
+
+const struct tw_aggregate tw_aggregate_min = {
+    .name = "min",
+    .explanation = "least number in %s",
+    .state_size = sizeof(struct tw_decimal),
+    .takes = TW_TAKES_NUMBER,
+    .init = init,
+    .step = step_min,
+    .merge = merge_min,
+    .value = value_text,
+    .encode = encode,
+    .decode = decode,
+};
+
+const struct tw_aggregate tw_aggregate_max = {
+    .name = "max",
+    .explanation = "greatest number in %s",
+    .state_size = sizeof(struct tw_decimal),
+    .takes = TW_TAKES_NUMBER,
+    .init = init,
+    .step = step_max,
+    .merge = merge_max,
+    .value = value_text,
+    .encode = encode,
+    .decode = decode,
+};

@@ -1,0 +1,74 @@
+#include "engine/aggregate/functions.h"
+
+#include "engine/aggregate/total.h"
+#include "engine/base/fail.h"
+
+/* The exact total and how many numbers it is of: divided, and rounded, once, on output. */
+struct mean {
+    struct tw_total total;
+    uint64_t count;
+};
+
+static void init(void *state) { memset(state, 0, sizeof(struct mean)); }
+
+static size_t growth(const struct tw_value *value, const struct tw_position *position) {
+    (void)value;
+    (void)position;
+    return tw_total_growth();
+}
+
+static void step(void *state, const struct tw_value *value, const struct tw_position *position, struct tw_heap *heap) {
+    (void)position;
+    struct mean *mean = state;
+    tw_total_add(&mean->total, &value->number, heap);
+    mean->count++;
+}
+
+static enum tumble_code merge(void *state, const void *other, struct tw_heap *heap) {
+    struct mean *mean = state;
+    const struct mean *from = other;
+    TW_TRY(tw_total_merge(&mean->total, &from->total, heap));
+    mean->count += from->count;
+    return TUMBLE_OK;
+}
+
+static enum tumble_code value_text(const void *state, struct tw_buf *out) {
+    const struct mean *mean = state;
+    return tw_total_value(&mean->total, mean->count, out);
+}
+
+static enum tumble_code encode(const void *state, struct tw_buf *out) {
+    const struct mean *mean = state;
+    TW_TRY(tw_buf_append_varint(out, mean->count));
+    return mean->count ? tw_total_encode(&mean->total, out) : TUMBLE_OK;
+}
+
+static enum tumble_code decode(void *state, struct tw_cursor *in, struct tw_heap *heap, struct tumble_error *err) {
+    struct mean *mean = state;
+    uint64_t count;
+    if (!tw_take_varint(in, &count) || count > INT64_MAX) {
+        return tw_fail(err, TUMBLE_ECORRUPT, "a stored mean is damaged: its count cannot be read");
+    }
+    if (count) {
+        TW_TRY(tw_total_decode(&mean->total, in, heap, err));
+        if (mean->total.form == TW_TOTAL_EMPTY) {
+            return tw_fail(err, TUMBLE_ECORRUPT, "a stored mean is damaged: it has a count and no total");
+        }
+    }
+    mean->count = count;
+    return TUMBLE_OK;
+}
+
+const struct tw_aggregate tw_aggregate_mean = {
+    .name = "mean",
+    .explanation = "mean of %s: exact sum over count, rounded once",
+    .state_size = sizeof(struct mean),
+    .takes = TW_TAKES_NUMBER,
+    .init = init,
+    .growth = growth,
+    .step = step,
+    .merge = merge,
+    .value = value_text,
+    .encode = encode,
+    .decode = decode,
+};
