@@ -48,9 +48,9 @@ printf 'deb %s bookworm main\n' "$mirror" >"$directory/etc/apt/sources.list"
 apt-config dump | grep '^Acquire::' >"$directory/etc/apt/apt.conf.d/01machine" || true
 cp /etc/resolv.conf /etc/hosts "$directory/etc/"
 if [ -n "${NODE_EXTRA_CA_CERTS-}" ]; then
-    cp --parents "$(realpath "$NODE_EXTRA_CA_CERTS")" "$directory"
-    NODE_EXTRA_CA_CERTS=$(realpath "$NODE_EXTRA_CA_CERTS")
-    export NODE_EXTRA_CA_CERTS
+    # Under a name of its own: installing ca-certificates in there writes its bundle anew.
+    cp "$NODE_EXTRA_CA_CERTS" "$directory/etc/machine-ca.pem"
+    export NODE_EXTRA_CA_CERTS=/etc/machine-ca.pem
 fi
 mkdir "$directory/src"
 git archive HEAD | tar -x -C "$directory/src"
