@@ -23,6 +23,7 @@ struct tw_store_options {
     bool verify;           /* existing files are first walked by a forked child */
     bool sync;             /* every commit is synced; otherwise tw_store_sync does it */
     struct tumble_alloc alloc;
+    size_t map_bytes; /* what LMDB's map begins with; 0: 1 GiB of address space. It grows by itself */
 };
 
 /* Makes the directory (and its parents) when missing, takes its lock (EBUSY when another process has it; the text names
