@@ -310,18 +310,14 @@ static void closing_aborts_what_is_open(void **state) {
 
 int main(void) {
     static const char *memory = NULL, *lmdb = "lmdb";
-#define BOTH(test) {"memory: " #test, test, NULL, NULL, &memory}, {"lmdb: " #test, test, NULL, NULL, &lmdb}
+#define BOTH(test)                                                                                                     \
+    {"memory: " #test, test, NULL, NULL, &memory}, { "lmdb: " #test, test, NULL, NULL, &lmdb }
     const struct CMUnitTest tests[] = {
-        BOTH(a_committed_value_is_read_back),
-        BOTH(abort_undoes_puts_and_deletes),
-        BOTH(scan_visits_a_prefix_in_order_from_a_key),
-        BOTH(keys_order_as_unsigned_bytes),
-        BOTH(delete_prefix_takes_exactly_the_prefix),
-        BOTH(a_failing_visit_ends_the_scan_and_the_transaction),
-        BOTH(wrong_use_is_einval_and_aborts),
-        BOTH(random_operations_agree_with_a_plain_array),
-        BOTH(write_commits_once_or_leaves_nothing),
-        BOTH(closing_aborts_what_is_open),
+        BOTH(a_committed_value_is_read_back),           BOTH(abort_undoes_puts_and_deletes),
+        BOTH(scan_visits_a_prefix_in_order_from_a_key), BOTH(keys_order_as_unsigned_bytes),
+        BOTH(delete_prefix_takes_exactly_the_prefix),   BOTH(a_failing_visit_ends_the_scan_and_the_transaction),
+        BOTH(wrong_use_is_einval_and_aborts),           BOTH(random_operations_agree_with_a_plain_array),
+        BOTH(write_commits_once_or_leaves_nothing),     BOTH(closing_aborts_what_is_open),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
