@@ -34,6 +34,7 @@ enum tumble_durability {
 struct tumble_engine_options {
     const struct tumble_spec *spec;       /* borrowed until destroy */
     struct tumble_bytes source;           /* part of every row's key; copied */
+    int64_t window_seconds;               /* 0: the spec's; one of the two must be given, unless read_only */
     const char *state_directory;          /* made when missing; NULL: everything in memory, gone at destroy */
     enum tumble_durability durability;
     uint32_t sync_every;                  /* DURABILITY_EVERY only, >= 1 */
@@ -51,6 +52,12 @@ struct tumble_engine_options {
  * Errors: ENOMEM, EBUSY, ESTORE, EFULL, ECORRUPT, EVERSION, EMISMATCH (a state of another spec), EPATH. */
 TUMBLE_EXPORT enum tumble_code tumble_engine_open(const struct tumble_engine_options *options,
                                                   struct tumble_engine **out, struct tumble_error *err);
+
+/* The canonical spec a state directory was made with (JSON text, NUL-terminated), so that it can be looked at without
+ * the spec file: parse it and open with read_only. The caller frees *json with alloc's release (zeroed alloc: free).
+ * Errors: ESTORE (no state there), ECORRUPT, EVERSION, ENOMEM. */
+TUMBLE_EXPORT enum tumble_code tumble_engine_peek_spec(const char *state_directory, struct tumble_alloc alloc,
+                                                       char **json, struct tumble_error *err);
 
 /* Drops what was not committed. NULL allowed. */
 TUMBLE_EXPORT void tumble_engine_destroy(struct tumble_engine *engine);
@@ -120,6 +127,12 @@ TUMBLE_EXPORT struct tumble_bytes tumble_engine_note(const struct tumble_engine 
  * acknowledgements. Asserts read = applied + late + duplicate + filtered + bad. Errors: ENOMEM, ESTORE, EFULL,
  * ECONSERVATION. */
 TUMBLE_EXPORT enum tumble_code tumble_engine_commit(struct tumble_engine *engine, struct tumble_error *err);
+
+/* Length of this engine's windows. */
+TUMBLE_EXPORT int64_t tumble_engine_window_ms(const struct tumble_engine *engine);
+
+/* Id of a shard; lives as long as its engine. */
+TUMBLE_EXPORT struct tumble_bytes tumble_shard_id(const struct tumble_shard *shard);
 
 /* Adds an output. name (the URI) identifies it in the state: the same name finds its checkpoint again. self is opened
  * here through api->open and closed by destroy. Attach every output before the first commit. kind FAILURE: at most one. */

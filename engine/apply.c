@@ -1,0 +1,397 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "engine/base/fail.h"
+#include "engine/codec/json_scan.h"
+#include "engine/engine_internal.h"
+#include "engine/window/group_key.h"
+
+/* Records to accumulators, a chunk at a time: gather decides each record's fate and decodes what its group needs,
+ * touch finds the groups (all memory is taken here, so this is the last thing that can fail), step changes them. The
+ * index slots of a whole chunk are fetched while the chunk is gathered, which hides cache misses at high cardinality. */
+
+struct chunk {
+    size_t records;   /* taken from the caller's array */
+    size_t pending;   /* of them on their way to a group */
+    uint64_t fates[TUMBLE_FATE_COUNT];
+    uint64_t skipped;
+    struct tumble_bytes last_sequence; /* of the window, as far as gathered */
+    uint64_t last_sub_sequence;
+};
+
+static enum tumble_code unescape(struct tumble_shard *shard, const struct tumble_value *from, struct tumble_bytes *out,
+                                 struct tumble_error *err) {
+    /* Undoing escapes never makes a string longer: a buffer of that size over arena memory cannot have to grow. */
+    char *memory = tw_arena_take(&shard->text, from->length);
+    if (!memory) {
+        return tw_no_memory(err);
+    }
+    struct tw_buf text = {.alloc = shard->engine->alloc, .data = memory, .capacity = from->length, .cap = from->length};
+    enum tumble_code code = tw_json_unescape(from, &text);
+    *out = tw_buf_view(&text);
+    return code == TUMBLE_OK ? TUMBLE_OK : tw_fail(err, code, "%s", tumble_code_text(code));
+}
+
+static void arrival_value(struct tw_value *out, int64_t arrival_ms) {
+    char text[24];
+    int length = snprintf(text, sizeof text, "%lld", (long long)arrival_ms);
+    out->type = TUMBLE_TYPE_NUMBER;
+    tw_decimal_parse(&out->number, text, (size_t)length, NULL);
+}
+
+static const char *type_name(uint8_t type) {
+    static const char *const names[] = {"nothing", "null", "false", "true", "a number", "a string", "an array", "an object"};
+    return type < sizeof names / sizeof *names ? names[type] : "something unknown";
+}
+
+/* Decodes one field of a record. Errors: ETYPE, ENUMBER (the record is bad), ENOMEM. */
+static enum tumble_code decode_field(struct tumble_shard *shard, const struct tw_spec_field *field,
+                                     const struct tumble_record *record, struct tumble_bytes sequence,
+                                     const struct tumble_value *projected, struct tw_value *out,
+                                     struct tumble_error *err) {
+    if (field->source == TW_FIELD_PAYLOAD) {
+        const struct tumble_value *value = &projected[shard->engine->first_spec_field + field->projected];
+        out->type = value->type;
+        switch (value->type) {
+        case TUMBLE_TYPE_NUMBER: {
+            enum tumble_code code = tw_decimal_parse(&out->number, value->text, value->length, err);
+            if (code != TUMBLE_OK) {
+                tw_error_prefix(err, "field %.*s", (int)field->path.length, field->path.data);
+                if (err) {
+                    err->byte = record->data.data ? value->text - record->data.data : -1;
+                }
+            }
+            return code;
+        }
+        case TUMBLE_TYPE_STRING:
+            if (value->flags & TUMBLE_VALUE_ESCAPED) {
+                return unescape(shard, value, &out->text, err);
+            }
+            out->text.data = value->text;
+            out->text.length = value->length;
+            return TUMBLE_OK;
+        case TUMBLE_TYPE_ARRAY:
+        case TUMBLE_TYPE_OBJECT:
+            return tw_fail_at(err, TUMBLE_ETYPE, record->data.data ? value->text - record->data.data : -1,
+                              "field %.*s is %s: a group or an aggregate takes a number, a string or a boolean",
+                              (int)field->path.length, field->path.data, type_name(value->type));
+        default: return TUMBLE_OK;
+        }
+    }
+    switch (field->source) {
+    case TW_FIELD_PARTITION_KEY: out->text = record->partition_key; break;
+    case TW_FIELD_SHARD_ID: out->text = tumble_shard_id(shard); break;
+    case TW_FIELD_SEQUENCE: out->text = sequence; break;
+    default: arrival_value(out, record->arrival_ms); return TUMBLE_OK;
+    }
+    out->type = TUMBLE_TYPE_STRING;
+    return TUMBLE_OK;
+}
+
+/* Is every value one its aggregate takes? (R15: checked for every aggregate before any steps.) */
+static enum tumble_code check_aggregates(const struct tumble_shard *shard, const struct tumble_record *record,
+                                         const struct tumble_value *projected, const struct tw_value *values,
+                                         uint64_t *skipped, struct tumble_error *err) {
+    const struct tumble_spec *spec = shard->engine->spec;
+    for (size_t i = 0; i < spec->aggregate_count; i++) {
+        const struct tw_spec_aggregate *aggregate = &spec->aggregates[i];
+        if (aggregate->field < 0) {
+            continue;
+        }
+        const struct tw_value *value = &values[aggregate->field];
+        if (value->type <= TUMBLE_TYPE_NULL) {
+            (*skipped)++;
+            continue;
+        }
+        const struct tw_spec_field *field = &spec->fields[aggregate->field];
+        int64_t byte = -1;
+        if (field->source == TW_FIELD_PAYLOAD && record->data.data) {
+            const char *text = projected[shard->engine->first_spec_field + field->projected].text;
+            byte = text ? text - record->data.data : -1;
+        }
+        if (!(aggregate->function->takes & 1u << value->type)) {
+            return tw_fail_at(err, TUMBLE_ETYPE, byte, "field %.*s is %s: aggregate %s(%.*s) does not take it",
+                              (int)field->path.length, field->path.data, type_name(value->type), aggregate->function->name,
+                              (int)field->path.length, field->path.data);
+        }
+        if (value->type == TUMBLE_TYPE_STRING && aggregate->function->growth &&
+            value->text.length > TW_LIMIT_STRING_VALUE_BYTES) {
+            return tw_fail_at(err, TUMBLE_ELIMIT, byte, "field %.*s has %zu bytes: aggregate %s keeps strings of at most %d",
+                              (int)field->path.length, field->path.data, value->text.length, aggregate->function->name,
+                              TW_LIMIT_STRING_VALUE_BYTES);
+        }
+    }
+    return TUMBLE_OK;
+}
+
+/* Appends the record's group key to shard->keys. */
+static enum tumble_code put_key(struct tumble_shard *shard, const struct tw_value *values, struct tw_pending *pending,
+                                struct tumble_error *err) {
+    const struct tumble_spec *spec = shard->engine->spec;
+    size_t bound = 0;
+    for (size_t i = 0; i < spec->group_count; i++) {
+        bound += tw_group_key_bound(&values[spec->groups[i].field]);
+    }
+    if (shard->keys.capacity - shard->keys.length < bound) {
+        enum tumble_code code = tw_buf_reserve(&shard->keys, bound);
+        if (code != TUMBLE_OK) {
+            return tw_no_memory(err);
+        }
+    }
+    char *start = shard->keys.data + shard->keys.length;
+    char *at = start;
+    for (size_t i = 0; i < spec->group_count; i++) {
+        at += tw_group_key_put(&values[spec->groups[i].field], at);
+    }
+    size_t length = (size_t)(at - start);
+    if (length > TW_LIMIT_GROUP_KEY_BYTES) {
+        return tw_fail(err, TUMBLE_ELIMIT, "the group's values have %zu bytes: at most %d", length,
+                       TW_LIMIT_GROUP_KEY_BYTES);
+    }
+    pending->key_offset = (uint32_t)shard->keys.length;
+    pending->key_length = (uint32_t)length;
+    shard->keys.length += length;
+    return TUMBLE_OK;
+}
+
+/* Decides a record's fate and, when it will be applied, fills pending and its values. A code other than OK, ENOMEM and
+ * EINTERNAL says why the record is bad. */
+static enum tumble_code gather(struct tumble_shard *shard, const struct tumble_record *record, struct tumble_bytes sequence,
+                               struct tw_pending *pending, struct tw_value *values, bool *filtered, uint64_t *skipped,
+                               struct tumble_error *err) {
+    const struct tumble_engine *engine = shard->engine;
+    const struct tumble_spec *spec = engine->spec;
+    const struct tumble_value *projected = record->values;
+    if (!projected) {
+        TW_TRY(tumble_project(engine->projection, record->data, 1, shard->projected, NULL, err));
+        projected = shard->projected;
+    }
+    if (spec->where && !tw_filter_pattern_match(spec->where, projected + engine->first_where_field)) {
+        *filtered = true;
+        return TUMBLE_OK;
+    }
+    for (size_t i = 0; i < spec->field_count; i++) {
+        TW_TRY(decode_field(shard, &spec->fields[i], record, sequence, projected, &values[i], err));
+    }
+    uint64_t skips = 0;
+    TW_TRY(check_aggregates(shard, record, projected, values, &skips, err));
+    TW_TRY(put_key(shard, values, pending, err));
+    *skipped += skips;
+    pending->record = record;
+    pending->sequence = sequence;
+    return TUMBLE_OK;
+}
+
+static struct tw_value *values_of(struct tumble_shard *shard, size_t pending) {
+    return shard->values + pending * shard->engine->spec->field_count;
+}
+
+static struct tw_position position_of(const struct tw_pending *pending) {
+    struct tw_position position = {pending->record->arrival_ms, pending->sequence,
+                                   pending->record->sub_sequence_number};
+    return position;
+}
+
+/* Everything a chunk needs from memory. */
+static enum tumble_code touch_groups(struct tumble_shard *shard, struct tw_window *window, size_t count,
+                                     struct tumble_error *err) {
+    const struct tumble_spec *spec = shard->engine->spec;
+    size_t growth = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct tw_pending *pending = &shard->pending[i];
+        struct tumble_bytes key = {shard->keys.data + pending->key_offset, pending->key_length};
+        enum tumble_code code = tw_group_touch(&window->groups, key, pending->hash, &pending->reference);
+        if (code != TUMBLE_OK) {
+            return tw_fail(err, code, "%s: %u groups are open in this window", tumble_code_text(code),
+                           window->groups.count);
+        }
+        struct tw_position position = position_of(pending);
+        for (size_t a = 0; a < spec->aggregate_count; a++) {
+            const struct tw_spec_aggregate *aggregate = &spec->aggregates[a];
+            if (aggregate->function->growth && aggregate->field >= 0) {
+                const struct tw_value *value = &values_of(shard, i)[aggregate->field];
+                if (value->type > TUMBLE_TYPE_NULL) {
+                    growth += aggregate->function->growth(value, &position);
+                }
+            }
+        }
+    }
+    if (growth && !tw_heap_reserve(&window->heap, growth)) {
+        return tw_no_memory(err);
+    }
+    return TUMBLE_OK;
+}
+
+static void step_groups(struct tumble_shard *shard, struct tw_window *window, size_t count) {
+    const struct tumble_spec *spec = shard->engine->spec;
+    for (size_t i = 0; i < count; i++) {
+        struct tw_pending *pending = &shard->pending[i];
+        struct tw_group *group = tw_group_at(&window->groups, pending->reference);
+        struct tw_position position = position_of(pending);
+        const struct tw_value *values = values_of(shard, i);
+        group->records++;
+        for (size_t a = 0; a < spec->aggregate_count; a++) {
+            const struct tw_spec_aggregate *aggregate = &spec->aggregates[a];
+            const struct tw_value *value = NULL;
+            if (aggregate->field >= 0) {
+                value = &values[aggregate->field];
+                if (value->type <= TUMBLE_TYPE_NULL) {
+                    continue;
+                }
+            }
+            aggregate->function->step(tw_group_state(group, aggregate->state_offset), value, &position, &window->heap);
+        }
+    }
+}
+
+static void set_mark(struct tw_window *window, struct chunk *chunk, struct tumble_bytes first) {
+    if (window->first_length == 0 && first.length) {
+        memcpy(window->first_sequence, first.data, first.length);
+        window->first_length = (uint8_t)first.length;
+    }
+    if (chunk->last_sequence.data != window->last_sequence && chunk->last_sequence.length) {
+        memcpy(window->last_sequence, chunk->last_sequence.data, chunk->last_sequence.length);
+        window->last_length = (uint8_t)chunk->last_sequence.length;
+    }
+    window->last_sub_sequence = chunk->last_sub_sequence;
+}
+
+static bool is_duplicate(const struct chunk *chunk, struct tumble_bytes sequence, uint64_t sub_sequence) {
+    int order = tw_sequence_compare(sequence, chunk->last_sequence);
+    return order < 0 || (order == 0 && sub_sequence <= chunk->last_sub_sequence);
+}
+
+/* Takes up to a chunk of records. *bad is set when the record behind those taken ends the call (bad_records "fail"). */
+static enum tumble_code apply_chunk(struct tumble_shard *shard, struct tw_window *window,
+                                    const struct tumble_record *records, size_t count, struct chunk *chunk,
+                                    enum tumble_code *bad, struct tumble_error *err) {
+    const struct tumble_spec *spec = shard->engine->spec;
+    struct tumble_bytes first = {0};
+    size_t failures_mark = shard->failures.length;
+    uint64_t failures_before = shard->failures_pending;
+    memset(chunk, 0, sizeof *chunk);
+    chunk->last_sequence = tw_window_last(window);
+    chunk->last_sub_sequence = window->last_sub_sequence;
+    tw_buf_clear(&shard->keys);
+    tw_arena_reset(&shard->text);
+    enum tumble_code code = TUMBLE_OK;
+    for (; chunk->records < count && chunk->pending < TW_CHUNK_RECORDS; chunk->records++) {
+        const struct tumble_record *record = &records[chunk->records];
+        struct tumble_bytes sequence = {0};
+        code = tw_sequence_check(record->sequence_number, &sequence, err);
+        bool filtered = false;
+        struct tw_pending *pending = &shard->pending[chunk->pending];
+        if (code == TUMBLE_OK) {
+            if (is_duplicate(chunk, sequence, record->sub_sequence_number)) {
+                chunk->fates[TUMBLE_FATE_DUPLICATE]++;
+                continue;
+            }
+            code = gather(shard, record, sequence, pending, values_of(shard, chunk->pending), &filtered,
+                          &chunk->skipped, err);
+        }
+        if (code == TUMBLE_ENOMEM) {
+            break;
+        }
+        if (code != TUMBLE_OK) {
+            if (!spec->divert_bad_records) {
+                *bad = code;
+                code = TUMBLE_OK;
+                break;
+            }
+            code = tw_failure_record(shard, record, TUMBLE_FATE_BAD, err ? err->text : NULL, err);
+            if (code != TUMBLE_OK) {
+                break;
+            }
+            chunk->fates[TUMBLE_FATE_BAD]++;
+        } else if (filtered) {
+            chunk->fates[TUMBLE_FATE_FILTERED]++;
+        } else {
+            struct tumble_bytes key = {shard->keys.data + pending->key_offset, pending->key_length};
+            pending->hash = tw_engine_key_hash(shard->engine, key);
+            tw_group_prefetch(&window->groups, pending->hash);
+            chunk->fates[TUMBLE_FATE_APPLIED]++;
+            chunk->pending++;
+        }
+        if (sequence.length) { /* a diverted record without a proper sequence number moves no mark */
+            if (!first.length) {
+                first = sequence;
+            }
+            chunk->last_sequence = sequence;
+            chunk->last_sub_sequence = record->sub_sequence_number;
+        }
+    }
+    if (code == TUMBLE_OK) {
+        code = touch_groups(shard, window, chunk->pending, err);
+    }
+    if (code != TUMBLE_OK) { /* nothing of this chunk happened */
+        shard->failures.length = failures_mark;
+        shard->failures_pending = failures_before;
+        *bad = TUMBLE_OK;
+        chunk->records = 0;
+        return code;
+    }
+    step_groups(shard, window, chunk->pending);
+    set_mark(window, chunk, first);
+    return TUMBLE_OK;
+}
+
+enum tumble_code tumble_shard_apply(struct tumble_shard *shard, int64_t window_start_ms,
+                                    const struct tumble_record *records, size_t count,
+                                    struct tumble_apply_result *result, struct tumble_error *err) {
+    struct tumble_apply_result none;
+    if (!result) {
+        result = &none;
+    }
+    memset(result, 0, sizeof *result);
+    struct tumble_error own; /* reasons are needed for failures even when the caller wants no text */
+    if (!err) {
+        err = &own;
+    }
+    if (shard->engine->read_only) {
+        return tw_fail(err, TUMBLE_EINVAL, "the engine was opened read-only");
+    }
+    struct tw_window *window;
+    TW_TRY(tw_shard_window(shard, window_start_ms, &window, err));
+    while (result->processed < count) {
+        struct chunk chunk;
+        enum tumble_code bad = TUMBLE_OK;
+        enum tumble_code code =
+            apply_chunk(shard, window, records + result->processed, count - result->processed, &chunk, &bad, err);
+        if (code != TUMBLE_OK) {
+            err->record = (int64_t)result->processed;
+            return code;
+        }
+        if (chunk.records) {
+            uint64_t processed = chunk.records - chunk.fates[TUMBLE_FATE_DUPLICATE];
+            window->records += processed;
+            window->changed = true;
+            window->used_at = shard->engine->counters.commits;
+            shard->records += chunk.records;
+            shard->skipped += chunk.skipped;
+            result->processed += chunk.records;
+            for (int fate = 0; fate < TUMBLE_FATE_COUNT; fate++) {
+                shard->fates[fate] += chunk.fates[fate];
+                result->fates[fate] += chunk.fates[fate];
+            }
+        }
+        if (bad != TUMBLE_OK) {
+            err->code = TUMBLE_ERECORD;
+            err->record = (int64_t)result->processed;
+            return TUMBLE_ERECORD;
+        }
+    }
+    return TUMBLE_OK;
+}
+
+enum tumble_code tumble_shard_reject(struct tumble_shard *shard, const struct tumble_record *record,
+                                     enum tumble_fate fate, const char *reason, struct tumble_error *err) {
+    if (fate != TUMBLE_FATE_LATE && fate != TUMBLE_FATE_DUPLICATE && fate != TUMBLE_FATE_BAD) {
+        return tw_fail(err, TUMBLE_EINVAL, "a record can be rejected as late, duplicate or bad");
+    }
+    if (fate != TUMBLE_FATE_DUPLICATE) {
+        TW_TRY(tw_failure_record(shard, record, fate, reason, err));
+    }
+    shard->records++;
+    shard->fates[fate]++;
+    return TUMBLE_OK;
+}

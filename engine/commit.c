@@ -1,0 +1,542 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/base/fail.h"
+#include "engine/codec/hash.h"
+#include "engine/engine_internal.h"
+
+/* One transaction. Everything is worked out from memory that the writing does not change, so that it can be written
+ * again from the start when the store's map had to grow; memory follows only after the store has committed. */
+
+enum { SLACK_BYTES = 64 * 1024 }; /* deltas may outweigh a small snapshot by this much before a new one is written */
+
+struct window_plan {
+    struct tumble_shard *shard;
+    struct tw_window *window;
+    bool snapshot;
+    /* as they will be in the store */
+    uint32_t generation;
+    uint32_t snapshot_chunks;
+    uint32_t deltas;
+    uint64_t snapshot_bytes;
+    uint64_t delta_bytes;
+};
+
+struct commit {
+    struct tumble_engine *engine;
+    struct window_plan *plans;
+    size_t plan_count;
+    uint64_t rows;
+    uint64_t failures;
+    uint64_t bytes;
+    uint64_t windows_closed;
+    uint64_t largest_state;
+    uint64_t next_chunk[2];
+    uint64_t first_chunk[2];
+};
+
+static enum tumble_code text_of(struct tumble_error *err, enum tumble_code code) {
+    return code == TUMBLE_OK ? TUMBLE_OK : tw_fail(err, code, "%s", tumble_code_text(code));
+}
+
+static enum tumble_code frame_begin(struct commit *commit, enum tw_frame_kind kind, size_t *mark,
+                                    struct tumble_error *err) {
+    tw_buf_clear(&commit->engine->frame);
+    return text_of(err, tw_frame_begin(&commit->engine->frame, kind, commit->engine->spec->digest, mark));
+}
+
+static enum tumble_code frame_put(struct commit *commit, struct tw_key key, size_t mark, struct tumble_error *err) {
+    struct tumble_engine *engine = commit->engine;
+    TW_TRY(text_of(err, tw_frame_seal(&engine->frame, mark)));
+    commit->bytes += engine->frame.length;
+    return tw_store_put(engine->store, tw_key_view(&key), tw_buf_view(&engine->frame), err);
+}
+
+/* ---- accumulators ---- */
+
+/* Writes groups as snapshot chunks ('S') or as one delta ('D'); returns their number and bytes. */
+static enum tumble_code write_groups(struct commit *commit, const struct window_plan *plan, uint32_t generation,
+                                     size_t count, bool snapshot, uint32_t number, uint32_t *chunks, uint64_t *bytes,
+                                     struct tumble_error *err) {
+    enum { GROUPS_AT_ONCE = 64 };
+    struct tumble_engine *engine = commit->engine;
+    size_t written = 0;
+    *chunks = 0;
+    *bytes = 0;
+    do {
+        size_t mark;
+        TW_TRY(frame_begin(commit, snapshot ? TW_FRAME_SNAPSHOT : TW_FRAME_DELTA, &mark, err));
+        while (written < count && (!snapshot || engine->frame.length < TW_LIMIT_OUTBOX_CHUNK_BYTES)) {
+            size_t n = count - written < GROUPS_AT_ONCE ? count - written : GROUPS_AT_ONCE;
+            TW_TRY(text_of(err, tw_window_encode_groups(plan->window, engine->order + written, n, &engine->frame)));
+            written += n;
+        }
+        struct tw_key key = tw_key_groups(plan->shard->index, plan->window->start_ms, generation, snapshot ? 'S' : 'D',
+                                          number + *chunks);
+        TW_TRY(frame_put(commit, key, mark, err));
+        *bytes += engine->frame.length;
+        ++*chunks;
+    } while (written < count);
+    return TUMBLE_OK;
+}
+
+static enum tumble_code write_header(struct commit *commit, const struct window_plan *plan, struct tumble_error *err) {
+    struct tw_window as_stored = *plan->window;
+    as_stored.generation = plan->generation;
+    as_stored.snapshot_chunks = plan->snapshot_chunks;
+    as_stored.deltas = plan->deltas;
+    as_stored.snapshot_bytes = plan->snapshot_bytes;
+    as_stored.delta_bytes = plan->delta_bytes;
+    size_t mark;
+    TW_TRY(frame_begin(commit, TW_FRAME_WINDOW, &mark, err));
+    TW_TRY(text_of(err, tw_window_encode_header(&as_stored, &commit->engine->frame)));
+    return frame_put(commit, tw_key_window(plan->shard->index, plan->window->start_ms), mark, err);
+}
+
+static enum tumble_code write_snapshot(struct commit *commit, struct window_plan *plan, struct tumble_error *err) {
+    struct tumble_engine *engine = commit->engine;
+    struct tw_window *window = plan->window;
+    TW_TRY(tw_engine_order(engine, window->groups.count, err));
+    tw_group_order(&window->groups, engine->order);
+    bool in_place = window->stored && window->snapshot_chunks == 1 && window->deltas == 0;
+    plan->generation = !window->stored || in_place ? window->generation : window->generation + 1;
+    if (window->stored && !in_place) {
+        struct tw_key old = tw_key_generation(plan->shard->index, window->start_ms, window->generation);
+        TW_TRY(tw_store_delete_prefix(engine->store, tw_key_view(&old), err));
+    }
+    plan->deltas = 0;
+    plan->delta_bytes = 0;
+    return write_groups(commit, plan, plan->generation, window->groups.count, true, 0, &plan->snapshot_chunks,
+                        &plan->snapshot_bytes, err);
+}
+
+static enum tumble_code write_delta(struct commit *commit, struct window_plan *plan, struct tumble_error *err) {
+    struct tumble_engine *engine = commit->engine;
+    struct tw_window *window = plan->window;
+    size_t touched = window->groups.touched_count;
+    plan->generation = window->generation;
+    plan->snapshot_chunks = window->snapshot_chunks;
+    plan->snapshot_bytes = window->snapshot_bytes;
+    plan->deltas = window->deltas;
+    plan->delta_bytes = window->delta_bytes;
+    if (touched == 0) {
+        return TUMBLE_OK; /* only filtered or bad records: the header alone changes */
+    }
+    TW_TRY(tw_engine_order(engine, touched, err));
+    tw_group_order_of(&window->groups, window->groups.touched, touched, engine->order);
+    uint32_t chunks;
+    uint64_t bytes;
+    TW_TRY(write_groups(commit, plan, plan->generation, touched, false, plan->deltas, &chunks, &bytes, err));
+    plan->deltas += chunks;
+    plan->delta_bytes += bytes;
+    return TUMBLE_OK;
+}
+
+/* A snapshot when most groups changed anyway or when the deltas since outweigh the last one. */
+static bool wants_snapshot(const struct tw_window *window) {
+    return !window->stored || (uint64_t)window->groups.touched_count * 2 >= window->groups.count ||
+           window->delta_bytes > window->snapshot_bytes + SLACK_BYTES;
+}
+
+static enum tumble_code write_window(struct commit *commit, struct window_plan *plan, struct tumble_error *err) {
+    TW_TRY(wants_snapshot(plan->window) && plan->window->loaded ? write_snapshot(commit, plan, err)
+                                                                : write_delta(commit, plan, err));
+    uint64_t state = plan->snapshot_bytes + plan->delta_bytes;
+    if (state > commit->largest_state) {
+        commit->largest_state = state;
+    }
+    return write_header(commit, plan, err);
+}
+
+/* ---- outbox ---- */
+
+static enum tumble_code chunk_begin(struct commit *commit, int64_t start_ms, int64_t end_ms, size_t *mark,
+                                    struct tumble_error *err) {
+    TW_TRY(frame_begin(commit, TW_FRAME_OUTBOX, mark, err));
+    enum tumble_code code = tw_buf_append_u64(&commit->engine->frame, (uint64_t)start_ms);
+    return text_of(err, code == TUMBLE_OK ? tw_buf_append_u64(&commit->engine->frame, (uint64_t)end_ms) : code);
+}
+
+static enum tumble_code chunk_end(struct commit *commit, enum tumble_row_kind kind, size_t mark,
+                                  struct tumble_error *err) {
+    return frame_put(commit, tw_key_outbox(kind, commit->next_chunk[kind]++), mark, err);
+}
+
+static enum tumble_code append_row(struct tw_buf *frame, const uint8_t key[16], struct tumble_bytes json) {
+    TW_TRY(tw_buf_append(frame, key, 16));
+    TW_TRY(tw_buf_append_varint(frame, json.length));
+    return tw_buf_append(frame, json.data, json.length);
+}
+
+static enum tumble_code write_rows(struct commit *commit, const struct window_plan *plan, struct tw_row_writer *writer,
+                                   struct tumble_error *err) {
+    struct tumble_engine *engine = commit->engine;
+    const struct tw_window *window = plan->window;
+    TW_TRY(tw_engine_order(engine, window->groups.count, err));
+    tw_group_order(&window->groups, engine->order);
+    size_t mark = 0;
+    bool begun = false;
+    for (uint32_t i = 0; i < window->groups.count; i++) {
+        uint32_t reference = engine->order[i].reference;
+        if (tw_group_at(&window->groups, reference)->records == 0) {
+            continue; /* made for a record that memory then ran out for */
+        }
+        if (!begun) {
+            TW_TRY(chunk_begin(commit, window->start_ms, window->start_ms + engine->window_ms, &mark, err));
+            begun = true;
+        }
+        uint8_t key[16];
+        tw_buf_clear(&engine->scratch);
+        TW_TRY(text_of(err, tw_row_append(writer, plan->shard, window, reference, &engine->scratch, key)));
+        TW_TRY(text_of(err, append_row(&engine->frame, key, tw_buf_view(&engine->scratch))));
+        commit->rows++;
+        if (engine->frame.length >= TW_LIMIT_OUTBOX_CHUNK_BYTES) {
+            TW_TRY(chunk_end(commit, TUMBLE_ROW_WINDOW, mark, err));
+            begun = false;
+        }
+    }
+    return begun ? chunk_end(commit, TUMBLE_ROW_WINDOW, mark, err) : TUMBLE_OK;
+}
+
+static enum tumble_code close_window(struct commit *commit, const struct window_plan *plan, struct tumble_error *err) {
+    struct tumble_engine *engine = commit->engine;
+    struct tw_row_writer writer;
+    enum tumble_code code = tw_row_writer_init(&writer, plan->shard, plan->window, err);
+    if (code == TUMBLE_OK) {
+        code = write_rows(commit, plan, &writer, err);
+    }
+    tw_row_writer_clean_up(&writer);
+    TW_TRY(code);
+    commit->windows_closed++;
+    if (plan->window->stored) {
+        struct tw_key header = tw_key_window(plan->shard->index, plan->window->start_ms);
+        struct tw_key groups = tw_key_groups_all(plan->shard->index, plan->window->start_ms);
+        TW_TRY(tw_store_delete(engine->store, tw_key_view(&header), err));
+        TW_TRY(tw_store_delete_prefix(engine->store, tw_key_view(&groups), err));
+    }
+    return TUMBLE_OK;
+}
+
+/* Documents, each varint length + bytes, into chunks of the failures outbox. */
+static enum tumble_code write_failures(struct commit *commit, const struct tw_buf *documents, struct tumble_error *err) {
+    struct tumble_engine *engine = commit->engine;
+    struct tw_cursor in = tw_cursor_of(tw_buf_view(documents));
+    size_t mark = 0;
+    bool begun = false;
+    while (tw_cursor_left(&in)) {
+        uint64_t length;
+        struct tumble_bytes document;
+        if (!tw_take_varint(&in, &length) || !tw_take_bytes(&in, (size_t)length, &document)) {
+            return tw_fail(err, TUMBLE_EINTERNAL, "the list of failures is damaged in memory");
+        }
+        if (!begun) {
+            TW_TRY(chunk_begin(commit, 0, 0, &mark, err));
+            begun = true;
+        }
+        uint8_t key[16];
+        tw_hash128(document.data, document.length, key);
+        TW_TRY(text_of(err, append_row(&engine->frame, key, document)));
+        commit->failures++;
+        if (engine->frame.length >= TW_LIMIT_OUTBOX_CHUNK_BYTES) {
+            TW_TRY(chunk_end(commit, TUMBLE_ROW_FAILURE, mark, err));
+            begun = false;
+        }
+    }
+    return begun ? chunk_end(commit, TUMBLE_ROW_FAILURE, mark, err) : TUMBLE_OK;
+}
+
+/* Chunks that every output of their kind has acknowledged. */
+static enum tumble_code drop_acknowledged(struct commit *commit, enum tumble_row_kind kind, struct tumble_error *err) {
+    struct tumble_engine *engine = commit->engine;
+    uint64_t passed = UINT64_MAX;
+    for (size_t i = 0; i < engine->output_count; i++) {
+        if (engine->outputs[i].kind == kind && engine->outputs[i].chunk < passed) {
+            passed = engine->outputs[i].chunk;
+        }
+    }
+    if (passed == UINT64_MAX) {
+        return TUMBLE_OK;
+    }
+    for (; commit->first_chunk[kind] < passed; commit->first_chunk[kind]++) {
+        struct tw_key key = tw_key_outbox(kind, commit->first_chunk[kind]);
+        TW_TRY(tw_store_delete(engine->store, tw_key_view(&key), err));
+    }
+    return TUMBLE_OK;
+}
+
+static enum tumble_code write_cursor(struct commit *commit, const struct tw_output *output, struct tumble_error *err) {
+    struct tw_buf *frame = &commit->engine->frame;
+    size_t mark;
+    TW_TRY(frame_begin(commit, TW_FRAME_CURSOR, &mark, err));
+    enum tumble_code code = tw_buf_append_varint(frame, strlen(output->name));
+    code = code == TUMBLE_OK ? tw_buf_append_text(frame, output->name) : code;
+    code = code == TUMBLE_OK ? tw_buf_append_byte(frame, (char)output->kind) : code;
+    code = code == TUMBLE_OK ? tw_buf_append_varint(frame, output->chunk) : code;
+    code = code == TUMBLE_OK ? tw_buf_append_varint(frame, output->row) : code;
+    code = code == TUMBLE_OK ? tw_buf_append_varint(frame, output->checkpoint_length) : code;
+    code = code == TUMBLE_OK ? tw_buf_append(frame, output->checkpoint, output->checkpoint_length) : code;
+    TW_TRY(text_of(err, code));
+    return frame_put(commit, tw_key_cursor(output->name), mark, err);
+}
+
+/* ---- the rest ---- */
+
+static enum tumble_code write_meta(struct commit *commit, struct tumble_error *err) {
+    struct tumble_engine *engine = commit->engine;
+    struct tw_buf *frame = &engine->frame;
+    size_t mark;
+    TW_TRY(frame_begin(commit, TW_FRAME_META, &mark, err));
+    enum tumble_code code = tw_buf_append_varint(frame, engine->spec->canonical_length);
+    code = code == TUMBLE_OK ? tw_buf_append(frame, engine->spec->canonical, engine->spec->canonical_length) : code;
+    code = code == TUMBLE_OK ? tw_buf_append_varint(frame, engine->source_length) : code;
+    code = code == TUMBLE_OK ? tw_buf_append(frame, engine->source, engine->source_length) : code;
+    code = code == TUMBLE_OK ? tw_buf_append_varint(frame, (uint64_t)engine->window_ms) : code;
+    TW_TRY(text_of(err, code));
+    return frame_put(commit, tw_key_meta(), mark, err);
+}
+
+static enum tumble_code write_counters(struct commit *commit, struct tumble_error *err) {
+    struct tumble_engine *engine = commit->engine;
+    struct tumble_counters total;
+    tw_engine_total(engine, &total);
+    total.windows_closed += commit->windows_closed;
+    total.rows += commit->rows;
+    total.failures += commit->failures;
+    uint64_t values[] = {total.records, total.fates[0], total.fates[1], total.fates[2], total.fates[3], total.fates[4],
+                         total.windows_opened, total.windows_closed, total.rows, total.rows_rejected, total.failures,
+                         total.skipped, total.groups_peak, total.state_bytes_peak, commit->next_chunk[0],
+                         commit->next_chunk[1], commit->first_chunk[0], commit->first_chunk[1]};
+    size_t mark;
+    TW_TRY(frame_begin(commit, TW_FRAME_COUNTERS, &mark, err));
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
+        TW_TRY(text_of(err, tw_buf_append_varint(&engine->frame, values[i])));
+    }
+    return frame_put(commit, tw_key_counters(), mark, err);
+}
+
+static enum tumble_code write_shard(struct commit *commit, const struct tumble_shard *shard, struct tumble_error *err) {
+    size_t mark;
+    TW_TRY(frame_begin(commit, TW_FRAME_SHARD, &mark, err));
+    TW_TRY(text_of(err, tw_buf_append(&commit->engine->frame, shard->id, shard->id_length)));
+    return frame_put(commit, tw_key_shard(shard->index), mark, err);
+}
+
+static enum tumble_code write_note(struct commit *commit, const struct tw_note *note, struct tumble_error *err) {
+    size_t mark;
+    TW_TRY(frame_begin(commit, TW_FRAME_NOTE, &mark, err));
+    TW_TRY(text_of(err, tw_buf_append(&commit->engine->frame, note->value.data, note->value.length)));
+    return frame_put(commit, tw_key_note(tumble_bytes_of(note->name)), mark, err);
+}
+
+static enum tumble_code write_all(void *ctx, struct tw_store *store, struct tumble_error *err) {
+    struct commit *commit = ctx;
+    struct tumble_engine *engine = commit->engine;
+    (void)store;
+    commit->rows = commit->failures = commit->bytes = commit->windows_closed = 0;
+    memcpy(commit->next_chunk, engine->next_chunk, sizeof commit->next_chunk);
+    memcpy(commit->first_chunk, engine->first_chunk, sizeof commit->first_chunk);
+    if (!engine->meta_stored) {
+        TW_TRY(write_meta(commit, err));
+    }
+    for (size_t i = 0; i < engine->shard_count; i++) {
+        if (!engine->shards[i]->stored) {
+            TW_TRY(write_shard(commit, engine->shards[i], err));
+        }
+    }
+    for (size_t i = 0; i < commit->plan_count; i++) {
+        struct window_plan *plan = &commit->plans[i];
+        if (plan->window->phase == TW_WINDOW_CLOSING) {
+            TW_TRY(close_window(commit, plan, err));
+        } else if (engine->persist) {
+            TW_TRY(write_window(commit, plan, err));
+        }
+    }
+    for (size_t i = 0; i < engine->shard_count; i++) {
+        TW_TRY(write_failures(commit, &engine->shards[i]->failures, err));
+    }
+    TW_TRY(write_failures(commit, &engine->rejected, err));
+    TW_TRY(drop_acknowledged(commit, TUMBLE_ROW_WINDOW, err));
+    TW_TRY(drop_acknowledged(commit, TUMBLE_ROW_FAILURE, err));
+    for (size_t i = 0; i < engine->output_count; i++) {
+        if (engine->outputs[i].changed) {
+            TW_TRY(write_cursor(commit, &engine->outputs[i], err));
+        }
+    }
+    for (size_t i = 0; i < engine->note_count; i++) {
+        if (engine->notes[i].changed) {
+            TW_TRY(write_note(commit, &engine->notes[i], err));
+        }
+    }
+    return write_counters(commit, err);
+}
+
+/* Changed windows, by start and then by shard: the order in which rows leave. */
+static enum tumble_code plan(struct commit *commit, struct tumble_error *err) {
+    struct tumble_engine *engine = commit->engine;
+    size_t count = 0;
+    for (size_t i = 0; i < engine->shard_count; i++) {
+        for (size_t w = 0; w < engine->shards[i]->window_count; w++) {
+            count += engine->shards[i]->windows[w]->changed;
+        }
+    }
+    commit->plans = tw_alloc_array(&engine->alloc, count, sizeof *commit->plans);
+    if (!commit->plans) {
+        return tw_no_memory(err);
+    }
+    size_t next = 0;
+    for (size_t i = 0; i < engine->shard_count; i++) {
+        struct tumble_shard *shard = engine->shards[i];
+        for (size_t w = 0; w < shard->window_count; w++) {
+            struct tw_window *window = shard->windows[w];
+            if (!window->changed) {
+                continue;
+            }
+            if (window->phase == TW_WINDOW_CLOSING && !window->loaded) {
+                TW_TRY(tw_window_load(shard, window, err));
+            }
+            memset(&commit->plans[next], 0, sizeof *commit->plans);
+            commit->plans[next].shard = shard;
+            commit->plans[next++].window = window;
+        }
+    }
+    commit->plan_count = count;
+    return TUMBLE_OK;
+}
+
+static int by_start_then_shard(const void *a, const void *b) {
+    const struct window_plan *x = a, *y = b;
+    if (x->window->start_ms != y->window->start_ms) {
+        return x->window->start_ms < y->window->start_ms ? -1 : 1;
+    }
+    return x->shard->index < y->shard->index ? -1 : x->shard->index > y->shard->index;
+}
+
+static void remove_window(struct tumble_shard *shard, struct tw_window *window) {
+    size_t at = 0;
+    while (shard->windows[at] != window) {
+        at++;
+    }
+    shard->window_count--;
+    memmove(&shard->windows[at], &shard->windows[at + 1], (shard->window_count - at) * sizeof(struct tw_window *));
+    tw_window_clean_up(window);
+    tw_free(&shard->engine->alloc, window);
+}
+
+/* Memory follows the store. */
+static void settle(struct commit *commit) {
+    struct tumble_engine *engine = commit->engine;
+    for (size_t i = 0; i < commit->plan_count; i++) {
+        struct window_plan *plan = &commit->plans[i];
+        struct tw_window *window = plan->window;
+        if (window->phase == TW_WINDOW_CLOSING) {
+            remove_window(plan->shard, window);
+            continue;
+        }
+        window->changed = false;
+        tw_group_untouch_all(&window->groups);
+        if (engine->persist) {
+            window->stored = true;
+            window->generation = plan->generation;
+            window->snapshot_chunks = plan->snapshot_chunks;
+            window->deltas = plan->deltas;
+            window->snapshot_bytes = plan->snapshot_bytes;
+            window->delta_bytes = plan->delta_bytes;
+        }
+        window->group_count = window->groups.count;
+    }
+    for (size_t i = 0; i < engine->shard_count; i++) {
+        engine->shards[i]->stored = true;
+        tw_buf_clear(&engine->shards[i]->failures);
+        engine->shards[i]->failures_pending = 0;
+    }
+    tw_buf_clear(&engine->rejected);
+    for (size_t i = 0; i < engine->output_count; i++) {
+        engine->outputs[i].changed = false;
+    }
+    for (size_t i = 0; i < engine->note_count; i++) {
+        engine->notes[i].changed = false;
+    }
+    engine->meta_stored = true;
+    memcpy(engine->next_chunk, commit->next_chunk, sizeof engine->next_chunk);
+    memcpy(engine->first_chunk, commit->first_chunk, sizeof engine->first_chunk);
+    engine->counters.windows_closed += commit->windows_closed;
+    engine->counters.rows += commit->rows;
+    engine->counters.failures += commit->failures;
+    engine->counters.commits++;
+    engine->counters.bytes_committed += commit->bytes;
+    if (engine->counters.state_bytes_peak < commit->largest_state) {
+        engine->counters.state_bytes_peak = commit->largest_state;
+    }
+}
+
+/* Past the memory limit, the windows used longest ago leave memory: the store has them. */
+static void drop_from_memory(struct tumble_engine *engine) {
+    if (!engine->memory_limit || !engine->persist) {
+        return;
+    }
+    for (;;) {
+        size_t held = 0;
+        struct tw_window *oldest = NULL;
+        for (size_t i = 0; i < engine->shard_count; i++) {
+            for (size_t w = 0; w < engine->shards[i]->window_count; w++) {
+                struct tw_window *window = engine->shards[i]->windows[w];
+                held += tw_window_memory(window);
+                if (window->loaded && (!oldest || window->used_at < oldest->used_at)) {
+                    oldest = window;
+                }
+            }
+        }
+        if (held <= engine->memory_limit || !oldest) {
+            return;
+        }
+        tw_window_unload(oldest);
+    }
+}
+
+static enum tumble_code check_conservation(const struct tumble_engine *engine, struct tumble_error *err) {
+    struct tumble_counters total;
+    tw_engine_total(engine, &total);
+    uint64_t fates = 0;
+    for (int fate = 0; fate < TUMBLE_FATE_COUNT; fate++) {
+        fates += total.fates[fate];
+    }
+    if (fates != total.records) {
+        return tw_fail(err, TUMBLE_ECONSERVATION, "%llu records were read but %llu have a fate: nothing was committed; please report this",
+                       (unsigned long long)total.records, (unsigned long long)fates);
+    }
+    return TUMBLE_OK;
+}
+
+static void note_peak(struct tumble_engine *engine) {
+    struct tumble_counters now;
+    tumble_engine_counters(engine, &now);
+    engine->counters.groups_peak = now.groups_peak;
+}
+
+enum tumble_code tumble_engine_commit(struct tumble_engine *engine, struct tumble_error *err) {
+    if (engine->read_only || engine->broken) {
+        return tw_fail(err, TUMBLE_EINVAL, engine->read_only ? "the engine was opened read-only"
+                                                             : "an earlier commit failed: open the engine again");
+    }
+    struct commit commit = {.engine = engine};
+    TW_TRY(check_conservation(engine, err));
+    note_peak(engine);
+    enum tumble_code code = plan(&commit, err);
+    if (code == TUMBLE_OK) {
+        qsort(commit.plans, commit.plan_count, sizeof *commit.plans, by_start_then_shard);
+        code = tw_store_write(engine->store, write_all, &commit, err);
+    }
+    if (code == TUMBLE_OK && engine->durability == TUMBLE_DURABILITY_EVERY &&
+        ++engine->commits_since_sync >= engine->sync_every) {
+        engine->commits_since_sync = 0;
+        code = tw_store_sync(engine->store, err);
+    }
+    if (code == TUMBLE_OK) {
+        settle(&commit);
+        drop_from_memory(engine);
+    } else {
+        engine->broken = true;
+    }
+    tw_free(&engine->alloc, commit.plans);
+    return code;
+}

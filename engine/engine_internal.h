@@ -1,0 +1,177 @@
+#ifndef TW_ENGINE_ENGINE_INTERNAL_H
+#define TW_ENGINE_ENGINE_INTERNAL_H
+
+#include <pthread.h>
+
+#include <tumble/engine.h>
+
+#include "engine/base/arena.h"
+#include "engine/base/buf.h"
+#include "engine/spec_compiled.h"
+#include "engine/store/store.h"
+#include "engine/window/window.h"
+
+/* What the files of the engine share. engine.c: open, shards, notes · apply.c: records → accumulators · commit.c: one
+ * transaction · recover.c: what open and a dropped window read back · row.c: a group as a row · emit.c: outbox → outputs
+ * · failure.c: the failures stream. */
+
+enum { TW_CHUNK_RECORDS = 32 }; /* records hashed and prefetched together, see speed notes in apply.c */
+
+struct tw_pending { /* one record of a chunk on its way to its group */
+    const struct tumble_record *record;
+    struct tumble_bytes sequence;
+    uint32_t key_offset;
+    uint32_t key_length;
+    uint32_t hash;
+    uint32_t reference;
+};
+
+struct tumble_shard {
+    struct tumble_engine *engine;
+    uint32_t index;
+    char id[TW_LIMIT_SHARD_ID_BYTES + 1];
+    uint32_t id_length;
+    bool stored;
+    struct tw_window **windows; /* ascending by start */
+    size_t window_count;
+    size_t window_capacity;
+    uint64_t records;
+    uint64_t fates[TUMBLE_FATE_COUNT];
+    uint64_t skipped;
+    uint64_t windows_opened;
+    uint64_t failures_pending;
+    struct tw_buf failures; /* documents since the last commit, each varint length + bytes */
+    /* scratch of apply */
+    struct tw_pending pending[TW_CHUNK_RECORDS];
+    struct tumble_value *projected; /* one record's */
+    struct tw_value *values;        /* TW_CHUNK_RECORDS × field_count */
+    struct tw_buf keys;
+    struct tw_arena text; /* unescaped strings of a chunk */
+};
+
+struct tw_note {
+    char name[TW_LIMIT_NOTE_NAME_BYTES + 1];
+    struct tw_buf value;
+    bool changed;
+};
+
+struct tw_output {
+    char *name;
+    const struct tumble_output_api *api;
+    void *self;
+    enum tumble_row_kind kind;
+    uint64_t chunk; /* next outbox chunk to deliver */
+    uint64_t row;   /* next row in it */
+    char checkpoint[TUMBLE_OUTPUT_CHECKPOINT_BYTES];
+    size_t checkpoint_length;
+    bool changed;  /* cursor or checkpoint differ from the store's */
+    bool drained_once;
+};
+
+struct tumble_engine {
+    struct tumble_alloc alloc;
+    const struct tumble_spec *spec;
+    char *source;
+    size_t source_length;
+    int64_t window_ms;
+    bool read_only;
+    bool persist; /* windows are kept in the store, not only the outbox */
+    enum tumble_durability durability;
+    uint32_t sync_every;
+    size_t memory_limit;
+    struct tw_store *store;
+    pthread_mutex_t store_lock; /* shards applied in parallel may each read a dropped window back */
+    struct tumble_projection *projection;
+    size_t projected_count;     /* all of it */
+    size_t first_spec_field;    /* where the spec's fields begin among the projected */
+    size_t first_where_field;
+    struct tw_layout layout;
+    struct tw_layout_item *layout_items;
+    uint64_t hash_seed;
+    struct tumble_shard **shards;
+    size_t shard_count;
+    size_t shard_capacity;
+    struct tw_note *notes;
+    size_t note_count;
+    struct tw_output outputs[TW_LIMIT_OUTPUTS];
+    size_t output_count;
+    bool meta_stored;
+    bool broken; /* a commit failed: memory and store may differ */
+    uint64_t next_chunk[2]; /* of the outbox, by kind */
+    uint64_t first_chunk[2];
+    struct tumble_counters counters; /* stored figures; those of shards are added when committed */
+    uint64_t commits_since_sync;
+    struct tw_buf scratch;
+    struct tw_buf frame;
+    struct tw_buf rejected; /* failures of rows since the last commit: varint length + document each */
+    uint64_t rejected_count;
+    struct tw_group_rank *order;
+    size_t order_capacity;
+    char *column_prefix; /* ,"name": of each group and aggregate column, one behind the other */
+    uint32_t *column_prefix_end;
+};
+
+/* engine.c */
+struct tw_window *tw_shard_find_window(const struct tumble_shard *shard, int64_t start_ms);
+enum tumble_code tw_shard_window(struct tumble_shard *shard, int64_t start_ms, struct tw_window **out,
+                                 struct tumble_error *err); /* finds, loads or opens */
+enum tumble_code tw_shard_add(struct tumble_engine *engine, struct tumble_bytes id, struct tumble_shard **out,
+                              struct tumble_error *err);
+enum tumble_code tw_shard_insert_window(struct tumble_shard *shard, struct tw_window *window, struct tumble_error *err);
+enum tumble_code tw_engine_order(struct tumble_engine *engine, size_t n, struct tumble_error *err); /* scratch for ranks */
+uint32_t tw_engine_key_hash(const void *engine, struct tumble_bytes key);
+void tw_engine_total(const struct tumble_engine *engine, struct tumble_counters *out); /* stored figures + shards' */
+enum tumble_code tw_note_set(struct tumble_engine *engine, struct tumble_bytes name, struct tumble_bytes value,
+                             struct tw_note **out, struct tumble_error *err);
+
+/* recover.c */
+enum tumble_code tw_engine_recover(struct tumble_engine *engine, struct tumble_error *err);
+enum tumble_code tw_window_load(struct tumble_shard *shard, struct tw_window *window, struct tumble_error *err);
+enum tumble_code tw_engine_read_cursor(struct tumble_engine *engine, struct tw_output *output, struct tumble_error *err);
+
+/* row.c */
+struct tw_row_writer { /* what the rows of one window share */
+    struct tw_buf head;   /* {"window_start":… up to the first group column */
+    struct tw_buf key;    /* identity of the window; the group's key is appended to it */
+    size_t key_base;
+};
+enum tumble_code tw_row_writer_init(struct tw_row_writer *writer, const struct tumble_shard *shard,
+                                    const struct tw_window *window, struct tumble_error *err);
+void tw_row_writer_clean_up(struct tw_row_writer *writer);
+/* Appends a group's row as JSON and gives its key. */
+enum tumble_code tw_row_append(struct tw_row_writer *writer, const struct tumble_shard *shard,
+                               const struct tw_window *window, uint32_t reference, struct tw_buf *out, uint8_t key[16]);
+/* Splits a row that tw_row_append wrote into the JSON text of its columns; false: it is not such a row. */
+bool tw_row_split(struct tumble_bytes json, struct tumble_bytes *values, size_t count);
+
+/* failure.c */
+enum tumble_code tw_failure_record(struct tumble_shard *shard, const struct tumble_record *record,
+                                   enum tumble_fate fate, const char *reason, struct tumble_error *err);
+bool tw_engine_has_failures(const struct tumble_engine *engine);
+
+/* Keys of the store: one letter for the kind, then big-endian numbers, so that order is meaning. */
+enum { TW_KEY_BYTES = 80 };
+struct tw_key {
+    char bytes[TW_KEY_BYTES];
+    size_t length;
+};
+struct tw_key tw_key_meta(void);
+struct tw_key tw_key_counters(void);
+struct tw_key tw_key_note(struct tumble_bytes name);
+struct tw_key tw_key_shard(uint32_t shard);
+struct tw_key tw_key_window(uint32_t shard, int64_t start_ms);
+struct tw_key tw_key_groups_all(uint32_t shard, int64_t start_ms);
+struct tw_key tw_key_groups(uint32_t shard, int64_t start_ms, uint32_t generation, char part, uint32_t number);
+struct tw_key tw_key_generation(uint32_t shard, int64_t start_ms, uint32_t generation);
+struct tw_key tw_key_outbox(enum tumble_row_kind kind, uint64_t chunk);
+struct tw_key tw_key_outbox_all(enum tumble_row_kind kind);
+struct tw_key tw_key_cursor(const char *name);
+struct tw_key tw_key_prefix(char letter);
+static inline struct tumble_bytes tw_key_view(const struct tw_key *key) {
+    struct tumble_bytes view = {key->bytes, key->length};
+    return view;
+}
+bool tw_key_read_window(struct tumble_bytes key, uint32_t *shard, int64_t *start_ms);
+bool tw_key_read_outbox(struct tumble_bytes key, uint64_t *chunk);
+
+#endif

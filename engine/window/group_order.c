@@ -1,0 +1,137 @@
+#include <string.h>
+
+#include "engine/window/group_table.h"
+
+/* Quicksort with the median of three, small runs by insertion, the smaller side first so that the stack stays
+ * logarithmic; a run that does not shrink falls to heapsort, so hostile keys cannot make it quadratic. */
+
+static int compare(const struct tw_group_table *table, const struct tw_group_rank *a, const struct tw_group_rank *b) {
+    if (a->prefix != b->prefix) {
+        return a->prefix < b->prefix ? -1 : 1;
+    }
+    struct tumble_bytes x = tw_group_key(table, tw_group_at(table, a->reference));
+    struct tumble_bytes y = tw_group_key(table, tw_group_at(table, b->reference));
+    size_t common = x.length < y.length ? x.length : y.length;
+    int order = common ? memcmp(x.data, y.data, common) : 0;
+    return order ? order : (x.length > y.length) - (x.length < y.length);
+}
+
+static void swap(struct tw_group_rank *a, struct tw_group_rank *b) {
+    struct tw_group_rank t = *a;
+    *a = *b;
+    *b = t;
+}
+
+static void sift_down(const struct tw_group_table *table, struct tw_group_rank *order, size_t root, size_t n) {
+    for (size_t child = 2 * root + 1; child < n; root = child, child = 2 * root + 1) {
+        if (child + 1 < n && compare(table, &order[child], &order[child + 1]) < 0) {
+            child++;
+        }
+        if (compare(table, &order[root], &order[child]) >= 0) {
+            return;
+        }
+        swap(&order[root], &order[child]);
+    }
+}
+
+static void heapsort_ranks(const struct tw_group_table *table, struct tw_group_rank *order, size_t n) {
+    for (size_t i = n / 2; i > 0; i--) {
+        sift_down(table, order, i - 1, n);
+    }
+    for (size_t end = n; end > 1; end--) {
+        swap(&order[0], &order[end - 1]);
+        sift_down(table, order, 0, end - 1);
+    }
+}
+
+static void insertion_sort(const struct tw_group_table *table, struct tw_group_rank *order, size_t n) {
+    for (size_t i = 1; i < n; i++) {
+        struct tw_group_rank moving = order[i];
+        size_t at = i;
+        while (at > 0 && compare(table, &moving, &order[at - 1]) < 0) {
+            order[at] = order[at - 1];
+            at--;
+        }
+        order[at] = moving;
+    }
+}
+
+static void sort(const struct tw_group_table *table, struct tw_group_rank *order, size_t n, int budget) {
+    while (n > 24) {
+        if (budget-- == 0) {
+            heapsort_ranks(table, order, n);
+            return;
+        }
+        struct tw_group_rank *a = &order[0], *b = &order[n / 2], *c = &order[n - 1];
+        if (compare(table, b, a) < 0) {
+            swap(a, b);
+        }
+        if (compare(table, c, b) < 0) {
+            swap(b, c);
+            if (compare(table, b, a) < 0) {
+                swap(a, b);
+            }
+        }
+        struct tw_group_rank pivot = *b;
+        size_t i = 0, j = n - 1;
+        for (;;) {
+            while (compare(table, &order[i], &pivot) < 0) {
+                i++;
+            }
+            while (compare(table, &pivot, &order[j]) < 0) {
+                j--;
+            }
+            if (i >= j) {
+                break;
+            }
+            swap(&order[i++], &order[j--]);
+        }
+        size_t left = j + 1; /* order[0 … j] <= pivot <= order[j+1 …] */
+        if (left < n - left) {
+            sort(table, order, left, budget);
+            order += left;
+            n -= left;
+        } else {
+            sort(table, order + left, n - left, budget);
+            n = left;
+        }
+    }
+    insertion_sort(table, order, n);
+}
+
+static void rank(const struct tw_group_table *table, uint32_t reference, struct tw_group_rank *out) {
+    struct tumble_bytes key = tw_group_key(table, tw_group_at(table, reference));
+    uint64_t prefix = 0;
+    for (size_t i = 0; i < 8; i++) {
+        prefix = prefix << 8 | (i < key.length ? (unsigned char)key.data[i] : 0);
+    }
+    out->prefix = prefix;
+    out->reference = reference;
+    out->reserved = 0;
+}
+
+static int depth_budget(size_t n) {
+    int budget = 8;
+    while (n >>= 1) {
+        budget += 2;
+    }
+    return budget;
+}
+
+void tw_group_order(const struct tw_group_table *table, struct tw_group_rank *order) {
+    struct tw_group_walk walk = {0};
+    uint32_t reference;
+    size_t n = 0;
+    while (tw_group_next(table, &walk, &reference)) {
+        rank(table, reference, &order[n++]);
+    }
+    sort(table, order, n, depth_budget(n));
+}
+
+void tw_group_order_of(const struct tw_group_table *table, const uint32_t *references, size_t n,
+                       struct tw_group_rank *order) {
+    for (size_t i = 0; i < n; i++) {
+        rank(table, references[i], &order[i]);
+    }
+    sort(table, order, n, depth_budget(n));
+}

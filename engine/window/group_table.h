@@ -1,0 +1,103 @@
+#ifndef TW_WINDOW_GROUP_TABLE_H
+#define TW_WINDOW_GROUP_TABLE_H
+
+#include <stdint.h>
+
+#include <tumble/bytes.h>
+#include <tumble/error.h>
+
+#include "engine/aggregate/aggregate.h"
+#include "engine/base/alloc.h"
+
+/* The groups of one window: an open-addressing index of 8-byte slots over entries that lie one behind the other in
+ * blocks. An entry is named by a reference (its offset in 8-byte units), because the first block moves while it grows. */
+
+/* What lies in a group's accumulators; shared by every window of an engine. */
+struct tw_layout_item {
+    const struct tw_aggregate *function;
+    uint32_t offset;
+};
+struct tw_layout {
+    const struct tw_layout_item *items;
+    size_t count;
+    uint32_t bytes;
+};
+
+struct tw_group {
+    uint32_t key_length;
+    uint32_t touched;  /* in the list of groups changed since the last commit */
+    uint64_t records;  /* applied */
+    uint64_t state[];  /* layout.bytes of accumulators, then the key */
+};
+
+struct tw_group_slot {
+    uint32_t hash;
+    uint32_t reference; /* 0: free, else reference + 1 */
+};
+
+struct tw_group_table {
+    struct tumble_alloc alloc;
+    const struct tw_layout *layout;
+    struct tw_group_slot *slots;
+    uint32_t slot_count; /* a power of two, 0 before the first insert */
+    uint32_t count;
+    char **blocks;
+    uint32_t block_count;
+    uint32_t block_capacity;
+    uint32_t first_block_bytes; /* grows up to the size of every other block */
+    uint32_t used;              /* bytes of the last block */
+    uint32_t *touched;          /* references, in the order of their first touch */
+    uint32_t touched_count;
+    uint32_t touched_capacity;
+    size_t bytes; /* held from the allocator */
+};
+
+enum { TW_GROUP_BLOCK_BYTES = 256 * 1024 };
+
+void tw_group_table_init(struct tw_group_table *table, struct tumble_alloc alloc, const struct tw_layout *layout);
+void tw_group_table_clean_up(struct tw_group_table *table);
+
+/* Entry of a reference; valid until the next insert. */
+static inline struct tw_group *tw_group_at(const struct tw_group_table *table, uint32_t reference) {
+    size_t offset = (size_t)reference * 8;
+    return (struct tw_group *)(void *)(table->blocks[offset / TW_GROUP_BLOCK_BYTES] + offset % TW_GROUP_BLOCK_BYTES);
+}
+static inline struct tumble_bytes tw_group_key(const struct tw_group_table *table, const struct tw_group *group) {
+    struct tumble_bytes key = {(const char *)group->state + table->layout->bytes, group->key_length};
+    return key;
+}
+static inline void *tw_group_state(struct tw_group *group, uint32_t offset) { return (char *)group->state + offset; }
+
+/* Brings the slot of hash into cache. */
+static inline void tw_group_prefetch(const struct tw_group_table *table, uint32_t hash) {
+    if (table->slot_count) {
+        __builtin_prefetch(&table->slots[hash & (table->slot_count - 1)]);
+    }
+}
+
+/* Finds or adds the group of key and puts it on the touched list. A new group has init'ed accumulators and 0 records.
+ * Errors: ENOMEM, ELIMIT (32 GiB of groups in one window); the table is then unchanged. */
+enum tumble_code tw_group_touch(struct tw_group_table *table, struct tumble_bytes key, uint32_t hash,
+                                uint32_t *reference);
+
+void tw_group_untouch_all(struct tw_group_table *table);
+
+/* References of every group, in the order in which entries were added. begin with 0; returns false at the end. */
+struct tw_group_walk {
+    uint32_t block;
+    uint32_t offset;
+};
+bool tw_group_next(const struct tw_group_table *table, struct tw_group_walk *walk, uint32_t *reference);
+
+/* Fills order (count entries, caller's memory) with the groups ascending by key bytes. */
+struct tw_group_rank {
+    uint64_t prefix; /* first eight key bytes, big-endian, so that most comparisons touch no entry */
+    uint32_t reference;
+    uint32_t reserved;
+};
+void tw_group_order(const struct tw_group_table *table, struct tw_group_rank *order);
+/* The same for n given references. */
+void tw_group_order_of(const struct tw_group_table *table, const uint32_t *references, size_t n,
+                       struct tw_group_rank *order);
+
+#endif

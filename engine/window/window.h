@@ -1,0 +1,68 @@
+#ifndef TW_WINDOW_WINDOW_H
+#define TW_WINDOW_WINDOW_H
+
+#include <stdint.h>
+
+#include "engine/base/limits.h"
+#include "engine/window/group_table.h"
+
+/* One fragment of one shard's window (design section 4): absent → open → closing → gone. */
+enum tw_window_phase { TW_WINDOW_OPEN, TW_WINDOW_CLOSING };
+
+struct tw_window {
+    int64_t start_ms;
+    enum tw_window_phase phase;
+    bool loaded;  /* groups are in memory; false: they are only in the store */
+    bool changed; /* since the last commit */
+    bool stored;  /* the store knows it */
+    struct tw_group_table groups;
+    struct tw_heap heap;
+    uint64_t records; /* processed, whatever their fate */
+    uint64_t group_count; /* = groups.count while loaded */
+    char first_sequence[TW_LIMIT_SEQUENCE_DIGITS];
+    char last_sequence[TW_LIMIT_SEQUENCE_DIGITS];
+    uint8_t first_length;
+    uint8_t last_length;
+    uint64_t last_sub_sequence;
+    /* In the store: a snapshot (chunks) and the deltas since, all of one generation. */
+    uint32_t generation;
+    uint32_t snapshot_chunks;
+    uint32_t deltas;
+    uint64_t snapshot_bytes;
+    uint64_t delta_bytes;
+    uint64_t used_at; /* commit number of its last use, for dropping from memory */
+};
+
+void tw_window_init(struct tw_window *window, int64_t start_ms, struct tumble_alloc alloc,
+                    const struct tw_layout *layout);
+void tw_window_clean_up(struct tw_window *window);
+/* Frees the groups; they can be decoded again. */
+void tw_window_unload(struct tw_window *window);
+static inline size_t tw_window_memory(const struct tw_window *window) {
+    return window->groups.bytes + window->heap.bytes;
+}
+static inline struct tumble_bytes tw_window_first(const struct tw_window *window) {
+    struct tumble_bytes digits = {window->first_sequence, window->first_length};
+    return digits;
+}
+static inline struct tumble_bytes tw_window_last(const struct tw_window *window) {
+    struct tumble_bytes digits = {window->last_sequence, window->last_length};
+    return digits;
+}
+
+/* Appends the groups named by references, ascending by key: for each varint key length, key, varint records, the
+ * encoding of each accumulator. Canonical: the same groups give the same bytes. order is scratch of n entries and holds
+ * the references already ranked. Errors: ENOMEM, ELIMIT. */
+enum tumble_code tw_window_encode_groups(const struct tw_window *window, const struct tw_group_rank *order, size_t n,
+                                         struct tw_buf *out);
+/* Reads what encode wrote into the window; a group that is there already is replaced. hash names the key's hash.
+ * Errors: ECORRUPT, ENOMEM, ELIMIT. */
+typedef uint32_t tw_key_hash_fn(const void *ctx, struct tumble_bytes key);
+enum tumble_code tw_window_decode_groups(struct tw_window *window, struct tumble_bytes bytes, tw_key_hash_fn *hash,
+                                         const void *ctx, struct tumble_error *err);
+
+/* The window's own figures (records, sequence numbers, what lies in the store). */
+enum tumble_code tw_window_encode_header(const struct tw_window *window, struct tw_buf *out);
+enum tumble_code tw_window_decode_header(struct tw_window *window, struct tumble_bytes bytes, struct tumble_error *err);
+
+#endif
