@@ -1,0 +1,90 @@
+#include "adapters/inputs/capture/block_pool.h"
+
+#include <string.h>
+
+enum { ALIGNMENT = 16, HEADER = (sizeof(struct tw_block) + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT };
+
+void tw_block_pool_init(struct tw_block_pool *pool, struct tumble_alloc alloc, size_t block_bytes) {
+    memset(pool, 0, sizeof *pool);
+    pool->alloc = alloc;
+    pool->block_bytes = block_bytes;
+}
+
+static void free_list(struct tw_block_pool *pool, struct tw_block *list) {
+    while (list) {
+        struct tw_block *next = list->next;
+        tw_free(&pool->alloc, list);
+        list = next;
+    }
+}
+
+void tw_block_pool_clean_up(struct tw_block_pool *pool) {
+    free_list(pool, pool->free);
+    free_list(pool, pool->retired);
+    free_list(pool, pool->chunk);
+    pool->free = pool->retired = pool->chunk = NULL;
+}
+
+struct tw_block *tw_block_pool_take(struct tw_block_pool *pool, size_t capacity) {
+    if (capacity < pool->block_bytes) {
+        capacity = pool->block_bytes;
+    }
+    for (struct tw_block **at = &pool->free; *at; at = &(*at)->next) {
+        if ((*at)->capacity >= capacity) {
+            struct tw_block *block = *at;
+            *at = block->next;
+            block->next = NULL;
+            return block;
+        }
+    }
+    size_t total;
+    struct tw_block *block = tw_add_ok(capacity, HEADER, &total) ? tw_alloc(&pool->alloc, total) : NULL;
+    if (block) {
+        block->next = NULL;
+        block->capacity = capacity;
+        block->data = (char *)block + HEADER;
+    }
+    return block;
+}
+
+void tw_block_pool_retire(struct tw_block_pool *pool, struct tw_block *block) {
+    block->next = pool->retired;
+    pool->retired = block;
+}
+
+void tw_block_pool_give(struct tw_block_pool *pool, struct tw_block *block) {
+    if (block) {
+        block->next = pool->free;
+        pool->free = block;
+    }
+}
+
+void *tw_block_pool_bytes(struct tw_block_pool *pool, size_t size) {
+    if (size > SIZE_MAX - ALIGNMENT) {
+        return NULL;
+    }
+    size = (size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    if (!pool->chunk || pool->chunk->capacity - pool->chunk_used < size) {
+        struct tw_block *chunk = tw_block_pool_take(pool, size);
+        if (!chunk) {
+            return NULL;
+        }
+        if (pool->chunk) {
+            tw_block_pool_retire(pool, pool->chunk);
+        }
+        pool->chunk = chunk;
+        pool->chunk_used = 0;
+    }
+    char *bytes = pool->chunk->data + pool->chunk_used;
+    pool->chunk_used += size;
+    return bytes;
+}
+
+void tw_block_pool_release(struct tw_block_pool *pool) {
+    while (pool->retired) {
+        struct tw_block *block = pool->retired;
+        pool->retired = block->next;
+        tw_block_pool_give(pool, block);
+    }
+    pool->chunk_used = 0;
+}

@@ -1,0 +1,41 @@
+#ifndef TW_CAPTURE_BLOCK_POOL_H
+#define TW_CAPTURE_BLOCK_POOL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <tumble/alloc.h>
+
+#include "engine/base/alloc.h"
+
+/* The memory records live in. A block that is full is retired; it goes back to the pool when the caller of the capture
+ * says that it is done with the records (release), so that after warm-up nothing is allocated. */
+struct tw_block {
+    struct tw_block *next;
+    size_t capacity;
+    char *data; /* behind this header */
+};
+
+struct tw_block_pool {
+    struct tumble_alloc alloc;
+    size_t block_bytes; /* of an ordinary block */
+    struct tw_block *free;
+    struct tw_block *retired;
+    struct tw_block *chunk; /* what take_bytes cuts from */
+    size_t chunk_used;
+};
+
+void tw_block_pool_init(struct tw_block_pool *pool, struct tumble_alloc alloc, size_t block_bytes);
+void tw_block_pool_clean_up(struct tw_block_pool *pool); /* blocks taken and not retired or given are the taker's */
+
+/* A block of at least capacity bytes, the taker's until retired or given back. NULL: no memory. */
+struct tw_block *tw_block_pool_take(struct tw_block_pool *pool, size_t capacity);
+void tw_block_pool_retire(struct tw_block_pool *pool, struct tw_block *block); /* free after the next release */
+void tw_block_pool_give(struct tw_block_pool *pool, struct tw_block *block);   /* free now; NULL allowed */
+
+/* Small pieces (decoded data, values) that live until release. 16-byte aligned. NULL: no memory. */
+void *tw_block_pool_bytes(struct tw_block_pool *pool, size_t size);
+
+void tw_block_pool_release(struct tw_block_pool *pool);
+
+#endif

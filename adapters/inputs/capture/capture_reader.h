@@ -1,0 +1,119 @@
+#ifndef TW_CAPTURE_READER_H
+#define TW_CAPTURE_READER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <tumble/lambda.h>
+
+#include "adapters/inputs/capture/block_pool.h"
+#include "adapters/inputs/capture/byte_source.h"
+#include "adapters/inputs/capture/capture.h"
+#include "engine/base/buf.h"
+#include "engine/codec/elements.h"
+#include "engine/codec/hash.h"
+
+/* One input: bytes → blocks → elements → records. Offsets are those of the decompressed input.
+ *
+ *     0 ......... committed ........ begin ............ filled
+ *     records given out | between elements | not looked at yet
+ *
+ * The text of a block is never written to once it is read, so lines are counted and the digest is made whenever it
+ * suits: when a block is left, when a record is found, when somebody asks for a position. */
+struct tw_capture_reader {
+    const struct tumble_capture_options *options; /* borrowed, as are pool and path */
+    struct tw_block_pool *pool;
+    const char *path;
+    uint32_t input;
+    bool opened;
+    bool done;  /* no more records: the end was reached */
+    bool blank; /* done, and nothing but white space was there */
+    enum tumble_capture_format format;
+    int64_t file_size; /* -1: not a regular file */
+
+    struct tw_byte_source source;
+    bool at_end; /* the source has no more bytes than the block holds */
+    struct tw_block *block;
+    size_t begin;
+    size_t filled;
+    uint64_t block_offset; /* of the block's first byte */
+    struct tw_elements *elements;
+
+    uint64_t counted; /* offset up to which newlines were counted */
+    uint64_t newlines;
+
+    uint64_t committed; /* end of the last record given out; at the end of the input its length */
+    uint64_t records;   /* given out or found */
+    struct tw_digest *digest;
+    uint64_t hashed;           /* the digest holds the bytes before this offset */
+    uint64_t digest_at_commit; /* valid when hashed > committed */
+    /* Set by mark, for inputs that are read ahead of what is given out. */
+    bool marked;
+    uint64_t marked_records;
+    size_t marked_elements_length;
+    char marked_elements[TW_ELEMENTS_STATE];
+
+    struct tumble_kinesis_record found; /* the record found last, encoded formats */
+    struct tw_buf shard_text;           /* its shard id and sequence number, when they were written with escapes */
+    struct tw_buf sequence_text;
+};
+
+/* What a reader stands at, as a position records it. */
+struct tw_capture_place {
+    bool done;
+    uint64_t offset;
+    uint64_t records;
+    uint64_t digest;
+    size_t elements_length;
+    char elements[TW_ELEMENTS_STATE];
+};
+
+void tw_capture_reader_init(struct tw_capture_reader *reader, const struct tumble_capture_options *options,
+                            struct tw_block_pool *pool, uint32_t input);
+void tw_capture_reader_clean_up(struct tw_capture_reader *reader); /* idempotent */
+
+/* Opens the input, reads its first bytes and tells (AUTO) or takes its format; a blank input is done at once. */
+enum tumble_code tw_capture_reader_open(struct tw_capture_reader *reader, enum tumble_capture_format format,
+                                        struct tumble_error *err);
+/* Closes the file of an input that is done; its place stays known. */
+void tw_capture_reader_finish(struct tw_capture_reader *reader);
+
+/* Remembers the place between the last record given out and the one that find will look for. */
+void tw_capture_reader_mark(struct tw_capture_reader *reader);
+/* Finds the next record and fills what needs no memory; reader->done when there is none. */
+enum tumble_code tw_capture_reader_find(struct tw_capture_reader *reader, struct tumble_captured *record,
+                                        struct tumble_error *err);
+/* Decodes the record that find found last and gives it out. */
+enum tumble_code tw_capture_reader_give(struct tw_capture_reader *reader, struct tumble_captured *record,
+                                        struct tumble_error *err);
+
+/* Line of the first unread byte. */
+uint64_t tw_capture_reader_line(struct tw_capture_reader *reader);
+/* Everything before the unread bytes was given out. */
+void tw_capture_reader_commit(struct tw_capture_reader *reader);
+
+void tw_capture_reader_place(struct tw_capture_reader *reader, struct tw_capture_place *place);
+/* Reads and discards up to the place. EMISMATCH when the bytes before it are not those it was made from. */
+enum tumble_code tw_capture_reader_seek(struct tw_capture_reader *reader, const struct tw_capture_place *place,
+                                        struct tumble_error *err);
+
+/* Makes at least want unread bytes available, or all there are. ELIMIT when TW_LIMIT_RECORD_BYTES were not enough. */
+enum tumble_code tw_capture_reader_fill(struct tw_capture_reader *reader, size_t want, struct tumble_error *err);
+struct tumble_bytes tw_capture_reader_unread(const struct tw_capture_reader *reader);
+/* How many bytes to ask for after these were not enough: more and more, so that a large record is not parsed anew for
+ * every piece that a pipe delivers. */
+size_t tw_capture_reader_want(size_t available);
+/* Puts "PATH: line L, record N, byte B: " in front of err's text; B = reader's begin + at. */
+enum tumble_code tw_capture_reader_fail(struct tw_capture_reader *reader, enum tumble_code code, int64_t at,
+                                        struct tumble_error *err);
+
+/* Tells the format of the unread bytes from their beginning (docs/captures.md). */
+enum tumble_code tw_capture_detect(struct tw_capture_reader *reader, enum tumble_capture_format *format,
+                                   struct tumble_error *err);
+const char *tw_capture_format_name(enum tumble_capture_format format);
+
+/* tumble_capture_open with blocks of another size, so that tests meet their boundaries. */
+enum tumble_code tw_capture_open_with(const struct tumble_capture_options *options, size_t block_bytes,
+                                      struct tumble_capture **out, struct tumble_error *err);
+
+#endif

@@ -1,0 +1,251 @@
+#include "adapters/inputs/capture/capture_reader.h"
+
+#include <string.h>
+
+#include <tumble/timestamp.h>
+
+#include "engine/base/fail.h"
+#include "engine/base/limits.h"
+#include "engine/base/sequence.h"
+#include "engine/codec/base64.h"
+#include "engine/codec/json_scan.h"
+
+static bool is_payload(const struct tw_capture_reader *reader) {
+    return reader->format == TUMBLE_CAPTURE_NDJSON || reader->format == TUMBLE_CAPTURE_ARRAY;
+}
+
+static bool is_escaped(const struct tumble_value *value) {
+    return value->type == TUMBLE_TYPE_STRING && (value->flags & TUMBLE_VALUE_ESCAPED);
+}
+
+static struct tumble_bytes text_of(const struct tumble_value *value) {
+    struct tumble_bytes view = {NULL, 0};
+    if (value->type == TUMBLE_TYPE_STRING) {
+        view.data = value->text;
+        view.length = value->length;
+    }
+    return view;
+}
+
+/* A copy that lives until release. */
+static enum tumble_code keep(struct tw_capture_reader *reader, struct tumble_bytes *text, struct tumble_error *err) {
+    char *copy = tw_block_pool_bytes(reader->pool, text->length);
+    if (!copy) {
+        return tw_no_memory(err);
+    }
+    if (text->length) {
+        memcpy(copy, text->data, text->length);
+    }
+    text->data = copy;
+    return TUMBLE_OK;
+}
+
+/* The text of a string, or nothing of whatever else it is; an escaped one is undone into buf. */
+static enum tumble_code plain(const struct tumble_value *value, struct tw_buf *buf, struct tumble_bytes *out,
+                              struct tumble_error *err) {
+    *out = text_of(value);
+    if (is_escaped(value)) {
+        tw_buf_clear(buf);
+        if (tw_json_unescape(value, buf) != TUMBLE_OK) {
+            return tw_no_memory(err);
+        }
+        *out = tw_buf_view(buf);
+    }
+    return TUMBLE_OK;
+}
+
+/* ---- finding ---- */
+
+static enum tumble_code parse_payload(struct tw_capture_reader *reader, struct tumble_bytes json,
+                                      struct tumble_value *values, struct tumble_captured *record, size_t *consumed,
+                                      struct tumble_error *err) {
+    int end = reader->at_end;
+    if (reader->options->projection) {
+        TW_TRY(tumble_project(reader->options->projection, json, end, values, consumed, err));
+    } else {
+        struct tumble_value value;
+        TW_TRY(tw_json_value(json, end, &value, consumed, err));
+    }
+    record->data.data = json.data;
+    record->data.length = *consumed;
+    record->values = values;
+    record->arrival_ms = -1;
+    return TUMBLE_OK;
+}
+
+/* Offset of a value in the element's text, to name the place of what is wrong with it. */
+static enum tumble_code wrong_at(struct tumble_bytes json, const struct tumble_value *value, enum tumble_code code,
+                                 struct tumble_error *err) {
+    err->byte = value->text ? value->text - json.data : -1;
+    return code;
+}
+
+static enum tumble_code parse_encoded(struct tw_capture_reader *reader, struct tumble_bytes json,
+                                      struct tumble_captured *record, size_t *consumed, struct tumble_error *err) {
+    static const struct tumble_timestamp_format arrival = {.kind = TUMBLE_TIMESTAMP_AUTO};
+    struct tumble_kinesis_record *found = &reader->found;
+    if (reader->format == TUMBLE_CAPTURE_LAMBDA) {
+        TW_TRY(tumble_kinesis_record_parse(json, reader->at_end, found, consumed, err));
+    } else {
+        TW_TRY(tumble_get_records_record_parse(json, reader->at_end, found, consumed, err));
+    }
+    struct tumble_bytes text;
+    TW_TRY(plain(&found->sequence_number, &reader->sequence_text, &text, err));
+    enum tumble_code code = tw_sequence_check(text, &record->sequence_number, err);
+    if (code != TUMBLE_OK) {
+        return wrong_at(json, &found->sequence_number, code, err);
+    }
+    code = tumble_timestamp_ms(&arrival, &found->arrival, &record->arrival_ms, err);
+    if (code != TUMBLE_OK) {
+        tw_error_prefix(err, "the arrival time");
+        return wrong_at(json, &found->arrival, code, err);
+    }
+    TW_TRY(plain(&found->event_id, &reader->shard_text, &text, err));
+    const char *colon = text.length ? memchr(text.data, ':', text.length) : NULL;
+    record->shard_id.data = colon ? text.data : NULL;
+    record->shard_id.length = colon ? (size_t)(colon - text.data) : 0;
+    if (record->shard_id.length > TW_LIMIT_SHARD_ID_BYTES) {
+        tw_fail(err, TUMBLE_EEVENT, "eventID: a shard id has at most %d characters", TW_LIMIT_SHARD_ID_BYTES);
+        return wrong_at(json, &found->event_id, TUMBLE_EEVENT, err);
+    }
+    return TUMBLE_OK;
+}
+
+static enum tumble_code ends_inside(struct tw_capture_reader *reader, const char *what, struct tumble_error *err) {
+    tw_fail(err, TUMBLE_EJSON, "the input ends inside %s: was it cut off?", what);
+    return tw_capture_reader_fail(reader, TUMBLE_EJSON, (int64_t)(reader->filled - reader->begin), err);
+}
+
+static enum tumble_code find_element(struct tw_capture_reader *reader, int *at_element, struct tumble_error *err) {
+    for (;;) {
+        struct tumble_bytes unread = tw_capture_reader_unread(reader);
+        size_t skipped = 0;
+        *at_element = 0;
+        enum tumble_code code = tw_elements_next(reader->elements, unread, reader->at_end, at_element, &skipped, err);
+        if (code != TUMBLE_OK && code != TUMBLE_EMORE) {
+            return tw_capture_reader_fail(reader, code, err->byte, err);
+        }
+        reader->begin += skipped;
+        if (code == TUMBLE_OK) {
+            return TUMBLE_OK;
+        }
+        if (reader->at_end) {
+            return ends_inside(reader, "a JSON value", err);
+        }
+        TW_TRY(tw_capture_reader_fill(reader, tw_capture_reader_want(unread.length - skipped), err));
+    }
+}
+
+enum tumble_code tw_capture_reader_find(struct tw_capture_reader *reader, struct tumble_captured *record,
+                                        struct tumble_error *err) {
+    int at_element;
+    TW_TRY(find_element(reader, &at_element, err));
+    if (!at_element) {
+        reader->begin = reader->filled;
+        reader->done = true;
+        tw_capture_reader_commit(reader);
+        return TUMBLE_OK;
+    }
+    memset(record, 0, sizeof *record);
+    record->bad_byte = -1;
+    record->line = tw_capture_reader_line(reader);
+    struct tumble_value *values = NULL;
+    if (is_payload(reader) && reader->options->projection) {
+        size_t count = tumble_projection_count(reader->options->projection);
+        values = tw_block_pool_bytes(reader->pool, count * sizeof *values);
+        if (!values) {
+            return tw_no_memory(err);
+        }
+    }
+    size_t consumed = 0;
+    for (;;) {
+        struct tumble_bytes unread = tw_capture_reader_unread(reader);
+        enum tumble_code code = is_payload(reader) ? parse_payload(reader, unread, values, record, &consumed, err)
+                                                   : parse_encoded(reader, unread, record, &consumed, err);
+        if (code == TUMBLE_OK) {
+            break;
+        }
+        if (code != TUMBLE_EMORE) {
+            return tw_capture_reader_fail(reader, code, err->byte, err);
+        }
+        if (reader->at_end) {
+            return ends_inside(reader, "a record", err);
+        }
+        TW_TRY(tw_capture_reader_fill(reader, tw_capture_reader_want(unread.length), err));
+    }
+    if (consumed > TW_LIMIT_RECORD_BYTES) { /* it happened to lie in a larger block */
+        tw_fail(err, TUMBLE_ELIMIT, "a JSON value longer than %d bytes: Kinesis takes records of at most 10 MiB",
+                TW_LIMIT_RECORD_BYTES);
+        return tw_capture_reader_fail(reader, TUMBLE_ELIMIT, 0, err);
+    }
+    record->input = reader->input;
+    record->number = ++reader->records;
+    record->offset = reader->block_offset + reader->begin;
+    reader->begin += consumed;
+    tw_elements_taken(reader->elements);
+    return TUMBLE_OK;
+}
+
+/* ---- giving ---- */
+
+static enum tumble_code decode(struct tw_capture_reader *reader, struct tumble_captured *record,
+                               struct tumble_error *err) {
+    struct tumble_bytes text;
+    /* The shard id and the sequence number are kept by now, so their buffer is free. */
+    TW_TRY(plain(&reader->found.data, &reader->shard_text, &text, err));
+    char *data = tw_block_pool_bytes(reader->pool, text.length / 4 * 3 + 1);
+    if (!data) {
+        return tw_no_memory(err);
+    }
+    struct tumble_error reason;
+    size_t length = 0;
+    record->bad = tw_base64_decode(text, data, &length, &reason);
+    record->data.data = data;
+    record->data.length = length;
+    if (record->bad != TUMBLE_OK) {
+        record->bad_byte = reason.byte;
+        record->data = text;
+        return is_escaped(&reader->found.data) ? keep(reader, &record->data, err) : TUMBLE_OK;
+    }
+    if (!reader->options->project_encoded || !reader->options->projection) {
+        return TUMBLE_OK;
+    }
+    size_t count = tumble_projection_count(reader->options->projection);
+    struct tumble_value *values = tw_block_pool_bytes(reader->pool, count * sizeof *values);
+    if (!values) {
+        return tw_no_memory(err);
+    }
+    enum tumble_code code = tumble_project(reader->options->projection, record->data, 1, values, NULL, &reason);
+    if (code == TUMBLE_OK) {
+        record->values = values;
+    } else {
+        record->bad = code == TUMBLE_EMORE ? TUMBLE_EJSON : code; /* there is no more */
+        record->bad_byte = reason.byte;
+    }
+    return TUMBLE_OK;
+}
+
+static enum tumble_code plain_kept(struct tw_capture_reader *reader, const struct tumble_value *value,
+                                   struct tumble_bytes *out, struct tumble_error *err) {
+    TW_TRY(plain(value, &reader->shard_text, out, err));
+    return is_escaped(value) ? keep(reader, out, err) : TUMBLE_OK;
+}
+
+enum tumble_code tw_capture_reader_give(struct tw_capture_reader *reader, struct tumble_captured *record,
+                                        struct tumble_error *err) {
+    if (!is_payload(reader)) {
+        const struct tumble_kinesis_record *found = &reader->found;
+        if (is_escaped(&found->event_id)) {
+            TW_TRY(keep(reader, &record->shard_id, err));
+        }
+        if (is_escaped(&found->sequence_number)) {
+            TW_TRY(keep(reader, &record->sequence_number, err));
+        }
+        TW_TRY(plain_kept(reader, &found->partition_key, &record->partition_key, err));
+        TW_TRY(plain_kept(reader, &found->explicit_hash_key, &record->explicit_hash_key, err));
+        TW_TRY(plain_kept(reader, &found->event_source_arn, &record->event_source_arn, err));
+        TW_TRY(decode(reader, record, err));
+    }
+    tw_capture_reader_commit(reader);
+    return TUMBLE_OK;
+}
