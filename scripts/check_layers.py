@@ -3,7 +3,7 @@
 
 usage: check_layers.py [--root DIR] [--build DIR]
 
-Without --build: layers of #include, owners of outside headers, banned functions, unique file names.
+Without --build: layers of #include, owners of outside headers, banned functions, unique names of C files.
 With --build: also what the static libraries in that build directory import and export.
 Prints one line per violation, file:line first; exit 1 when there is any, 2 when the tables cannot be read.
 """
@@ -15,7 +15,6 @@ import subprocess
 import sys
 
 SOURCE = (".c", ".h")
-UNIQUE = (".c", ".h", ".cc", ".cpp", ".py", ".sh", ".js", ".mjs")
 SKIPPED_DIRECTORIES = {".git", "build", "node_modules", "__pycache__"}
 
 C11 = set("""assert complex ctype errno fenv float inttypes iso646 limits locale math setjmp signal stdalign stdarg
@@ -186,7 +185,7 @@ def check_sources(root, rules):
 
 def check_names(root):
     problems, seen = [], {}
-    for path in files_under(root, UNIQUE):
+    for path in files_under(root, SOURCE):
         # A public header is always written <tumble/x.h>, so that is its name.
         name = path[len("include/") :] if path.startswith("include/") else os.path.basename(path)
         if name in seen:
