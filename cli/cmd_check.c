@@ -1,0 +1,221 @@
+#include <inttypes.h>
+#include <string.h>
+
+#include "cli/command.h"
+#include "cli/exit_code.h"
+#include "cli/option_table.h"
+#include "cli/output_uri.h"
+#include "cli/spec_file.h"
+#include "cli/terminal_text.h"
+
+/* What a group takes beside its accumulators and its key: the entry's header, and its slot in a hash table that is
+ * between half and almost full. */
+enum { ENTRY_BYTES = 8, SLOT_BYTES_LOW = 12, SLOT_BYTES_HIGH = 24, LAMBDA_WINDOW_SECONDS = 900 };
+
+struct settings {
+    int format;
+};
+
+static const char *const formats[] = {"text", "json", NULL};
+
+static const struct tw_option options[] = {
+    {"format", 'f', TW_OPTION_CHOICE, offsetof(struct settings, format), "text|json",
+     "words, or one JSON object (text)", 0, 0, formats},
+};
+
+static const struct tw_option_table table = {
+    .command = "check",
+    .usage = "Usage: tumble check [OPTION]… SPEC\n"
+             "Validates a spec and explains it: windows, filter, columns and their errors, bytes a group.\n"
+             "\n"
+             "  tumble check orders.json\n"
+             "\n"
+             "SPEC is a file; - is standard input. Ends with 0 when the spec is valid, 2 when it is not.\n"
+             "\n"
+             "  -f, --format FORMAT  text or json\n",
+    .options = options,
+    .option_count = sizeof options / sizeof options[0],
+    .operands = "SPEC",
+};
+
+static uint64_t accumulator_bytes(const struct tumble_spec *spec) {
+    uint64_t total = 0;
+    for (size_t i = 0; i < tumble_spec_column_count(spec); i++) {
+        total += tumble_spec_column(spec, i)->state_bytes;
+    }
+    return total;
+}
+
+static const char *timestamp_kind(const struct tumble_timestamp_format *format) {
+    switch (format->kind) {
+    case TUMBLE_TIMESTAMP_AUTO: return "auto";
+    case TUMBLE_TIMESTAMP_EPOCH_S: return "epoch_s";
+    case TUMBLE_TIMESTAMP_EPOCH_MS: return "epoch_ms";
+    case TUMBLE_TIMESTAMP_ISO8601: return "iso8601";
+    case TUMBLE_TIMESTAMP_STRPTIME: return format->pattern;
+    }
+    return "";
+}
+
+static void print_field(const char *name, struct tumble_bytes text) {
+    printf("%-12s ", name);
+    tw_print_plain(stdout, text);
+    putchar('\n');
+}
+
+static void explain_columns(const struct tumble_spec *spec) {
+    static const char *const kinds[] = {"window", "group", "aggregate", "records"};
+    size_t widest = 0;
+    for (size_t i = 0; i < tumble_spec_column_count(spec); i++) {
+        size_t length = strlen(tumble_spec_column(spec, i)->name);
+        widest = length > widest ? length : widest;
+    }
+    puts("columns");
+    for (size_t i = 0; i < tumble_spec_column_count(spec); i++) {
+        const struct tumble_column *column = tumble_spec_column(spec, i);
+        size_t space = widest - strlen(column->name);
+        fputs("  ", stdout);
+        tw_print_plain(stdout, tumble_bytes_of(column->name));
+        printf("%*s  %-9s  ", (int)space, "", kinds[column->kind]);
+        tw_print_plain(stdout, tumble_bytes_of(column->explanation));
+        if (column->kind == TUMBLE_COLUMN_AGGREGATE) {
+            printf(" (%" PRIu32 " bytes a group)", column->state_bytes);
+        }
+        putchar('\n');
+    }
+}
+
+static void explain(const char *path, const struct tumble_spec *spec) {
+    char text[TW_NUMBER_TEXT];
+    int64_t seconds = tumble_spec_window_seconds(spec);
+    struct tumble_bytes timestamp = tumble_spec_timestamp_field(spec);
+    struct tumble_bytes where = tumble_spec_where(spec);
+    print_field("spec", tumble_bytes_of(path));
+    printf("%-12s %016" PRIx64 ", what state and rows of this spec carry\n", "digest", tumble_spec_digest(spec));
+    if (seconds > 0) {
+        printf("%-12s %s, from start up to but not including end, aligned to 1970-01-01T00:00:00Z\n", "window",
+               tw_duration_text(seconds, text));
+    } else {
+        printf("%-12s not given: replay needs --window SECONDS; in Lambda the mapping decides\n", "window");
+    }
+    if (seconds > LAMBDA_WINDOW_SECONDS) {
+        printf("%-12s Lambda's tumbling windows end at 900 seconds; replay has no such limit\n", "");
+    }
+    if (timestamp.length > 0) {
+        printf("%-12s field ", "timestamp");
+        tw_print_plain(stdout, timestamp);
+        printf(", format ");
+        tw_print_plain(stdout, tumble_bytes_of(timestamp_kind(tumble_spec_timestamp_format(spec))));
+        putchar('\n');
+    } else {
+        printf("%-12s the record's own arrival time; replay of payloads needs --timestamp FIELD\n", "timestamp");
+    }
+    print_field("filter", where.length > 0 ? where : tumble_bytes_of("none: every record counts"));
+    explain_columns(spec);
+    printf(
+        "%-12s every figure is exact: the same records give the same bytes, whatever the batches, shards or retries\n",
+        "error");
+    uint64_t fixed = accumulator_bytes(spec) + ENTRY_BYTES;
+    printf("%-12s %" PRIu64 " bytes a group (%" PRIu64
+           " accumulators, %d header) and its key, and %d to %d of hash table\n",
+           "memory", fixed, accumulator_bytes(spec), ENTRY_BYTES, SLOT_BYTES_LOW, SLOT_BYTES_HIGH);
+    for (size_t i = 0; i < tumble_spec_output_count(spec); i++) {
+        print_field(i == 0 ? "outputs" : "", tumble_spec_output(spec, i));
+    }
+    if (tumble_spec_output_count(spec) == 0) {
+        print_field("outputs", tumble_bytes_of("standard output"));
+    }
+    struct tumble_bytes failures = tumble_spec_failures(spec);
+    print_field("failures", failures.length > 0 ? failures : tumble_bytes_of("none: late records are only counted"));
+    print_field("bad records",
+                tumble_bytes_of(tumble_spec_diverts_bad_records(spec) ? "go to failures, and the run goes on"
+                                                                      : "stop the run at the record"));
+}
+
+static void print_json(const struct tumble_spec *spec) {
+    struct tumble_bytes where = tumble_spec_where(spec);
+    struct tumble_bytes canonical = tumble_spec_canonical(spec);
+    struct tumble_bytes timestamp = tumble_spec_timestamp_field(spec);
+    printf("{\"valid\":true,\"digest\":\"%016" PRIx64 "\",\"window_seconds\":", tumble_spec_digest(spec));
+    if (tumble_spec_window_seconds(spec) > 0) {
+        printf("%" PRId64, tumble_spec_window_seconds(spec));
+    } else {
+        fputs("null", stdout);
+    }
+    fputs(",\"timestamp\":", stdout);
+    if (timestamp.length > 0) {
+        fputs("{\"field\":", stdout);
+        tw_print_json_string(stdout, timestamp);
+        fputs(",\"format\":", stdout);
+        tw_print_json_string(stdout, tumble_bytes_of(timestamp_kind(tumble_spec_timestamp_format(spec))));
+        putchar('}');
+    } else {
+        fputs("null", stdout);
+    }
+    printf(",\"where\":%.*s,\"canonical\":%.*s,\"columns\":[", where.length ? (int)where.length : 4,
+           where.length ? where.data : "null", canonical.length ? (int)canonical.length : 4,
+           canonical.length ? canonical.data : "null");
+    for (size_t i = 0; i < tumble_spec_column_count(spec); i++) {
+        const struct tumble_column *column = tumble_spec_column(spec, i);
+        fputs(i ? ",{\"name\":" : "{\"name\":", stdout);
+        tw_print_json_string(stdout, tumble_bytes_of(column->name));
+        fputs(",\"explanation\":", stdout);
+        tw_print_json_string(stdout, tumble_bytes_of(column->explanation));
+        printf(",\"error\":\"exact\",\"state_bytes\":%" PRIu32 "}", column->state_bytes);
+    }
+    printf("],\"group_bytes\":{\"accumulators\":%" PRIu64
+           ",\"header\":%d,\"table_low\":%d,\"table_high\":%d},\"outputs\":[",
+           accumulator_bytes(spec), ENTRY_BYTES, SLOT_BYTES_LOW, SLOT_BYTES_HIGH);
+    for (size_t i = 0; i < tumble_spec_output_count(spec); i++) {
+        fputs(i ? "," : "", stdout);
+        tw_print_json_string(stdout, tumble_spec_output(spec, i));
+    }
+    fputs("],\"failures\":", stdout);
+    if (tumble_spec_failures(spec).length > 0) {
+        tw_print_json_string(stdout, tumble_spec_failures(spec));
+    } else {
+        fputs("null", stdout);
+    }
+    printf(",\"bad_records\":\"%s\"}\n", tumble_spec_diverts_bad_records(spec) ? "divert" : "fail");
+}
+
+/* Outputs that no run could open are the spec's fault too. */
+static enum tumble_code check_outputs(const struct tumble_spec *spec, struct tumble_error *err) {
+    static struct tw_output_uri uri;
+    enum tumble_code code = TUMBLE_OK;
+    for (size_t i = 0; i < tumble_spec_output_count(spec) && code == TUMBLE_OK; i++) {
+        code = tw_output_uri_parse(&uri, tumble_spec_output(spec, i), NULL, err);
+    }
+    if (code == TUMBLE_OK && tumble_spec_failures(spec).length > 0) {
+        code = tw_output_uri_parse(&uri, tumble_spec_failures(spec), NULL, err);
+    }
+    return code;
+}
+
+int tw_cmd_check(int argc, char **argv) {
+    struct settings settings = {0};
+    int count = 0;
+    enum tw_parsed parsed = tw_options_parse(&table, argc, argv, &settings, &count);
+    if (parsed != TW_PARSED_RUN) {
+        return parsed == TW_PARSED_HELP ? TW_EXIT_OK : TW_EXIT_USAGE;
+    }
+    if (count != 1) {
+        tw_say("check: name one spec file, or - for standard input");
+        tw_say("see tumble check -h");
+        return TW_EXIT_USAGE;
+    }
+    struct tumble_spec *spec = NULL;
+    struct tumble_error err = {.byte = -1, .record = -1};
+    enum tumble_code code = tw_spec_read(argv[1], NULL, &spec, &err);
+    if (code == TUMBLE_OK) {
+        code = check_outputs(spec, &err);
+    }
+    err.code = code;
+    if (code == TUMBLE_OK && settings.format == 1) {
+        print_json(spec);
+    } else if (code == TUMBLE_OK) {
+        explain(argv[1], spec);
+    }
+    tumble_spec_destroy(spec);
+    return code == TUMBLE_OK ? (int)TW_EXIT_OK : tw_exit_with(&err);
+}

@@ -1,0 +1,368 @@
+#include <inttypes.h>
+#include <signal.h>
+#include <string.h>
+
+#include "cli/command.h"
+#include "cli/exit_code.h"
+#include "cli/option_table.h"
+#include "cli/output_uri.h"
+#include "cli/progress_bar.h"
+#include "cli/run_summary.h"
+#include "cli/spec_file.h"
+#include "cli/terminal_text.h"
+#include "runner/replay.h"
+
+enum { OUTPUT_MAX = 16 };
+
+struct settings {
+    const char *spec;
+    struct tw_list group_by;
+    struct tw_list aggregates;
+    int64_t window_seconds;
+    const char *where;
+    const char *timestamp;
+    const char *timestamp_format;
+    const char *partition_key;
+    int input_format;
+    const char *records_at;
+    int64_t shards;
+    int64_t batch_size;
+    int64_t threads;
+    int64_t allowed_lateness;
+    bool sort;
+    int bad_records;
+    const char *failures;
+    struct tw_list outputs;
+    int format;
+    const char *summary;
+    const char *state;
+    const char *durability;
+    int64_t memory_limit;
+    const char *source;
+    bool quiet;
+};
+
+/* Index 0 is what stands for "not given", under a name that nobody types. */
+static const char *const input_formats[] = {"auto", "ndjson", "array", "lambda", "get-records", NULL};
+static const char *const bad_records[] = {"", "fail", "divert", NULL};
+static const char *const formats[] = {"auto", "ndjson", "csv", "table", NULL};
+
+#define AT(member) offsetof(struct settings, member)
+
+static const struct tw_option options[] = {
+    {"spec", 's', TW_OPTION_TEXT, AT(spec), "FILE", "what to aggregate, as JSON (- : standard input)", 0, 0, NULL},
+    {"group-by", 'g', TW_OPTION_COMMAS, AT(group_by), "[NAME=]FIELD,…", "fields that make a group; repeatable", 0, 0,
+     NULL},
+    {"aggregate", 'a', TW_OPTION_LIST, AT(aggregates), "[NAME=]FUNCTION(FIELD)",
+     "count sum mean min max first last; repeatable", 0, 0, NULL},
+    {"window", 'w', TW_OPTION_NUMBER, AT(window_seconds), "SECONDS", "length of the windows", 1, 315360000, NULL},
+    {"tumbling-window-in-seconds", 0, TW_OPTION_NUMBER, AT(window_seconds), "SECONDS", "the same, by AWS's name", 1,
+     315360000, NULL},
+    {"where", 0, TW_OPTION_TEXT, AT(where), "JSON", "only records that match, a Lambda filter pattern", 0, 0, NULL},
+    {"timestamp", 't', TW_OPTION_TEXT, AT(timestamp), "FIELD", "the field that says when a record arrived", 0, 0, NULL},
+    {"timestamp-format", 0, TW_OPTION_TEXT, AT(timestamp_format), "FORMAT",
+     "auto, epoch_s, epoch_ms, iso8601 or a strptime pattern", 0, 0, NULL},
+    {"partition-key", 0, TW_OPTION_TEXT, AT(partition_key), "FIELD", "the field that chooses the shard", 0, 0, NULL},
+    {"input-format", 0, TW_OPTION_CHOICE, AT(input_format), "FORMAT", "auto, ndjson, array, lambda or get-records", 0,
+     0, input_formats},
+    {"records-at", 0, TW_OPTION_TEXT, AT(records_at), "POINTER", "where the array of payloads stands, as /features", 0,
+     0, NULL},
+    {"shards", 0, TW_OPTION_NUMBER, AT(shards), "N", "shards to spread payloads over (1)", 1, 10000, NULL},
+    {"batch-size", 0, TW_OPTION_NUMBER, AT(batch_size), "N", "most records of a batch (1000)", 1, 10000, NULL},
+    {"threads", 0, TW_OPTION_NUMBER, AT(threads), "N", "shards that run at the same time (1)", 1, 1024, NULL},
+    {"allowed-lateness", 0, TW_OPTION_NUMBER, AT(allowed_lateness), "SECONDS",
+     "how long a window waits for stragglers (0)", 0, 315360000, NULL},
+    {"sort", 0, TW_OPTION_FLAG, AT(sort), "[true|false]", "order the whole input by time first", 0, 0, NULL},
+    {"bad-records", 0, TW_OPTION_CHOICE, AT(bad_records), "fail|divert", "stop at a bad record, or divert it (fail)", 0,
+     0, bad_records},
+    {"failures", 0, TW_OPTION_TEXT, AT(failures), "URI", "where late and diverted records go", 0, 0, NULL},
+    {"output", 'o', TW_OPTION_LIST, AT(outputs), "URI", "- or file:PATH (-); repeatable", 0, 0, NULL},
+    {"format", 'f', TW_OPTION_CHOICE, AT(format), "FORMAT", "ndjson, csv or table (table on a terminal)", 0, 0,
+     formats},
+    {"summary", 0, TW_OPTION_TEXT, AT(summary), "FILE", "write the run's figures as JSON (- : standard error)", 0, 0,
+     NULL},
+    {"state", 0, TW_OPTION_TEXT, AT(state), "DIR", "keep the state here; the same command goes on from it", 0, 0, NULL},
+    {"durability", 0, TW_OPTION_TEXT, AT(durability), "none|commit|every=N",
+     "which commits are synced (commit with --state)", 0, 0, NULL},
+    {"memory-limit", 0, TW_OPTION_SIZE, AT(memory_limit), "BYTES", "drop tables of open windows beyond this, as 500M",
+     0, 0, NULL},
+    {"source", 0, TW_OPTION_TEXT, AT(source), "NAME", "part of every row's key (made from the inputs)", 0, 0, NULL},
+    {"quiet", 'q', TW_OPTION_FLAG, AT(quiet), "[true|false]", "no progress, no notes, no closing line", 0, 0, NULL},
+};
+
+static const struct tw_option_table table = {
+    .command = "replay",
+    .usage = "Usage: tumble replay [OPTION]… INPUT…\n"
+             "Turns captured records into exact per-window rows.\n"
+             "\n"
+             "  tumble replay -w 60 -t ts -g eventType -a 'revenue=sum(amount)' clicks.ndjson\n"
+             "  tumble replay --spec orders.json --state /var/tmp/orders --output file:rows.ndjson *.gz\n"
+             "\n"
+             "INPUT is JSON payloads (lines, back to back, or an array), Lambda Kinesis events, or what\n"
+             "`aws kinesis get-records` prints; plain, gzip or zstd; - is standard input.\n"
+             "\n"
+             "  -s, --spec FILE            what to aggregate; or -w -t -g -a instead\n"
+             "  -w, --window SECONDS       length of the windows\n"
+             "  -t, --timestamp FIELD      the field that says when a record arrived\n"
+             "  -g, --group-by FIELD,…     fields that make a group\n"
+             "  -a, --aggregate N=F(FIELD) count sum mean min max first last\n"
+             "      --sort                 order the whole input by time first\n"
+             "      --allowed-lateness S   how long a window waits for stragglers\n"
+             "      --state DIR            keep the state; the same command goes on from it\n"
+             "  -o, --output URI           - or file:PATH\n"
+             "  -f, --format FORMAT        ndjson, csv or table\n"
+             "      --summary FILE         write the run's figures as JSON\n"
+             "      --help                 every option\n",
+    .options = options,
+    .option_count = sizeof options / sizeof options[0],
+    .operands = "INPUT",
+};
+
+/* ---- signals ---- */
+
+static volatile sig_atomic_t stop_signal;
+
+static void on_signal(int number) { stop_signal = number; }
+
+static void watch_signals(void) {
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = on_signal;
+    action.sa_flags = (int)SA_RESETHAND; /* a second one ends the process at once: the state stays whole */
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    signal(SIGPIPE, SIG_IGN); /* a closed pipe is an output error with its text, not a silent death */
+}
+
+struct screen {
+    struct tw_progress_bar bar;
+    bool quiet;
+};
+
+static int on_progress(void *ctx, int64_t done_bytes, int64_t total_bytes, uint64_t records) {
+    struct screen *screen = ctx;
+    tw_progress_bar_draw(&screen->bar, done_bytes, total_bytes, records);
+    return stop_signal != 0;
+}
+
+static void on_line(void *ctx, const char *line) {
+    struct screen *screen = ctx;
+    if (!screen->quiet) {
+        tw_progress_bar_erase(&screen->bar);
+        tw_say("%s", line);
+    }
+}
+
+/* ---- settings to options ---- */
+
+static int usage_error(const char *text) {
+    tw_say("replay: %s", text);
+    tw_say("see tumble replay -h");
+    return TW_EXIT_USAGE;
+}
+
+/* "none", "commit", "every=N". */
+static bool read_durability(const struct settings *settings, struct tumble_replay_options *out) {
+    const char *text = settings->durability;
+    out->sync_every = 1;
+    if (!text) {
+        out->durability = settings->state ? TUMBLE_DURABILITY_COMMIT : TUMBLE_DURABILITY_NONE;
+        return true;
+    }
+    if (strcmp(text, "none") == 0 || strcmp(text, "commit") == 0) {
+        out->durability = text[0] == 'n' ? TUMBLE_DURABILITY_NONE : TUMBLE_DURABILITY_COMMIT;
+        return true;
+    }
+    if (strncmp(text, "every=", 6) != 0) {
+        return false;
+    }
+    uint64_t every = 0;
+    const char *at = text + 6;
+    for (; *at >= '0' && *at <= '9' && every <= UINT32_MAX; at++) {
+        every = every * 10 + (uint64_t)(*at - '0');
+    }
+    out->durability = TUMBLE_DURABILITY_EVERY;
+    out->sync_every = (uint32_t)every;
+    return at > text + 6 && *at == '\0' && every >= 1 && every <= UINT32_MAX;
+}
+
+static enum tumble_code read_spec(const struct settings *settings, struct tumble_spec **spec,
+                                  struct tumble_error *err) {
+    struct tumble_spec_overrides overrides = {
+        .window_seconds = settings->window_seconds,
+        .timestamp_field = settings->timestamp,
+        .timestamp_format = settings->timestamp_format,
+        .where = settings->where,
+        .group_by = settings->group_by.count ? settings->group_by.items : NULL,
+        .group_by_count = settings->group_by.count,
+        .aggregates = settings->aggregates.count ? settings->aggregates.items : NULL,
+        .aggregate_count = settings->aggregates.count,
+        .outputs = settings->outputs.count ? settings->outputs.items : NULL,
+        .output_count = settings->outputs.count,
+        .failures = settings->failures,
+        .bad_records = settings->bad_records ? bad_records[settings->bad_records] : NULL,
+    };
+    return tw_spec_read(settings->spec, &overrides, spec, err);
+}
+
+/* The outputs of a run and what they point to. */
+struct outputs {
+    struct tw_output_uri uris[OUTPUT_MAX];
+    struct tw_output_uri failures;
+    struct tumble_replay_output list[OUTPUT_MAX];
+    size_t count;
+    bool has_failures;
+};
+
+static enum tumble_code too_many(struct tumble_error *err, size_t count) {
+    err->code = TUMBLE_EUSAGE;
+    snprintf(err->text, sizeof err->text, "%zu outputs: at most %d are allowed", count, OUTPUT_MAX);
+    return TUMBLE_EUSAGE;
+}
+
+static enum tumble_code read_outputs(const struct settings *settings, const struct tumble_spec *spec,
+                                     struct outputs *out, struct tumble_error *err) {
+    const char *format = settings->format ? formats[settings->format] : NULL;
+    size_t named = tumble_spec_output_count(spec);
+    if (named > OUTPUT_MAX) {
+        return too_many(err, named);
+    }
+    out->count = named ? named : 1;
+    for (size_t i = 0; i < out->count; i++) {
+        struct tumble_bytes uri = named ? tumble_spec_output(spec, i) : tumble_bytes_of("-");
+        enum tumble_code code = tw_output_uri_parse(&out->uris[i], uri, format, err);
+        if (code != TUMBLE_OK) {
+            return code;
+        }
+        out->list[i] = out->uris[i].output;
+        if (settings->state && out->uris[i].is_table && !out->uris[i].is_stdout) {
+            err->code = TUMBLE_EUSAGE;
+            snprintf(err->text, sizeof err->text,
+                     "output \"%.200s\": a table cannot be resumed exactly: with --state use --format ndjson or csv",
+                     out->uris[i].uri);
+            return TUMBLE_EUSAGE;
+        }
+    }
+    struct tumble_bytes failures = tumble_spec_failures(spec);
+    out->has_failures = failures.length > 0;
+    return out->has_failures ? tw_output_uri_parse(&out->failures, failures, "ndjson", err) : TUMBLE_OK;
+}
+
+/* ---- the run ---- */
+
+static int report(const struct settings *settings, const struct tumble_replay_summary *summary, enum tumble_code code,
+                  const struct tumble_error *err) {
+    int status = TW_EXIT_OK;
+    if (code != TUMBLE_OK) {
+        status = tw_exit_with(err);
+    } else if (summary->complete_before) {
+        if (!settings->quiet) {
+            tw_say("the state in %s is complete: nothing was read and nothing written", settings->state);
+        }
+    } else if (summary->stopped) {
+        char records[TW_NUMBER_TEXT];
+        int number = stop_signal ? (int)stop_signal : SIGINT;
+        tw_say("stopped by %s after %s records; %s", number == SIGTERM ? "SIGTERM" : "SIGINT",
+               tw_number_text(summary->counters.records, records),
+               settings->state ? "the same command goes on from here"
+                               : "nothing is kept: with --state DIR the same command would go on from here");
+        status = 128 + number;
+    } else if (!settings->quiet) {
+        tw_run_summary_say(summary);
+    }
+    if (settings->summary) {
+        struct tumble_error failure = {.byte = -1, .record = -1};
+        if (tw_run_summary_write(settings->summary, summary, code, &failure) != TUMBLE_OK) {
+            int other = tw_exit_with(&failure);
+            status = status == TW_EXIT_OK ? other : status;
+        }
+    }
+    return status;
+}
+
+static int run(const struct settings *settings, const struct tumble_spec *spec, char **inputs, int input_count) {
+    static struct outputs outputs; /* 150 kB: not for the stack */
+    struct tumble_error err = {.byte = -1, .record = -1};
+    struct screen screen = {.quiet = settings->quiet};
+    struct tumble_bytes timestamp = tumble_spec_timestamp_field(spec);
+    char timestamp_field[1025]; /* the engine's longest path and a NUL */
+    if (timestamp.length >= sizeof timestamp_field) {
+        return usage_error("the timestamp field's path is longer than 1024 bytes");
+    }
+    if (timestamp.length > 0) {
+        memcpy(timestamp_field, timestamp.data, timestamp.length);
+    }
+    timestamp_field[timestamp.length] = '\0';
+    if (tumble_spec_window_seconds(spec) <= 0) {
+        return usage_error("how long is a window? Give --window SECONDS, or \"window\": {\"seconds\": 60} in the spec");
+    }
+    if (read_outputs(settings, spec, &outputs, &err) != TUMBLE_OK) {
+        return tw_exit_with(&err);
+    }
+    struct tumble_replay_options options_of_run = {
+        .spec = spec,
+        .paths = (const char *const *)inputs,
+        .path_count = (size_t)input_count,
+        .format = (enum tumble_capture_format)settings->input_format,
+        .records_at = settings->records_at,
+        .partition_key_field = settings->partition_key,
+        .timestamp_field = timestamp.length ? timestamp_field : NULL,
+        .timestamp_format = *tumble_spec_timestamp_format(spec),
+        .window_seconds = tumble_spec_window_seconds(spec),
+        .shards = (uint32_t)settings->shards,
+        .threads = (uint32_t)settings->threads,
+        .batch_size = (uint32_t)settings->batch_size,
+        .allowed_lateness_seconds = settings->allowed_lateness,
+        .sort = settings->sort,
+        .source = settings->source,
+        .state_directory = settings->state,
+        .memory_limit_bytes = (size_t)settings->memory_limit,
+        .outputs = outputs.list,
+        .output_count = outputs.count,
+        .failures = outputs.has_failures ? &outputs.failures.output : NULL,
+        .progress = on_progress,
+        .progress_ctx = &screen,
+        .say = on_line,
+        .say_ctx = &screen,
+    };
+    if (!read_durability(settings, &options_of_run)) {
+        return usage_error("--durability is none, commit or every=N with N of at least 1");
+    }
+    tw_progress_bar_init(&screen.bar, !settings->quiet);
+    watch_signals();
+    struct tumble_replay_summary summary;
+    memset(&summary, 0, sizeof summary);
+    enum tumble_code code = tumble_replay_run(&options_of_run, &summary, &err);
+    tw_progress_bar_erase(&screen.bar);
+    err.code = code;
+    return report(settings, &summary, code, &err);
+}
+
+int tw_cmd_replay(int argc, char **argv) {
+    static struct settings settings = {.batch_size = 1000, .threads = 1};
+    int input_count = 0;
+    enum tw_parsed parsed = tw_options_parse(&table, argc, argv, &settings, &input_count);
+    if (parsed != TW_PARSED_RUN) {
+        return parsed == TW_PARSED_HELP ? TW_EXIT_OK : TW_EXIT_USAGE;
+    }
+    if (input_count == 0) {
+        return usage_error("no input: name a file, or - for standard input");
+    }
+    if (!settings.spec && settings.aggregates.count == 0) {
+        return usage_error("nothing to aggregate: give --spec FILE, or --aggregate 'orders=count()' and the like");
+    }
+    for (int i = 0; i < input_count && settings.spec && strcmp(settings.spec, "-") == 0; i++) {
+        if (strcmp(argv[1 + i], "-") == 0) {
+            return usage_error("the spec and an input cannot both come from standard input");
+        }
+    }
+    struct tumble_spec *spec = NULL;
+    struct tumble_error err = {.byte = -1, .record = -1};
+    if (read_spec(&settings, &spec, &err) != TUMBLE_OK) {
+        return tw_exit_with(&err);
+    }
+    int status = run(&settings, spec, argv + 1, input_count);
+    tumble_spec_destroy(spec);
+    return status;
+}

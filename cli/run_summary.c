@@ -1,0 +1,151 @@
+#include "cli/run_summary.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cli/terminal_text.h"
+
+static const char *format_name(enum tumble_capture_format format) {
+    switch (format) {
+    case TUMBLE_CAPTURE_NDJSON: return "ndjson";
+    case TUMBLE_CAPTURE_ARRAY: return "array";
+    case TUMBLE_CAPTURE_LAMBDA: return "lambda";
+    case TUMBLE_CAPTURE_GET_RECORDS: return "get-records";
+    case TUMBLE_CAPTURE_AUTO: break;
+    }
+    return "";
+}
+
+static uint64_t peak_rss_bytes(void) {
+    struct rusage usage;
+    return getrusage(RUSAGE_SELF, &usage) == 0 && usage.ru_maxrss > 0 ? (uint64_t)usage.ru_maxrss * 1024 : 0;
+}
+
+static void print_instant(FILE *to, const char *name, int64_t ms) {
+    char text[TUMBLE_TIMESTAMP_TEXT];
+    if (ms < 0) {
+        fprintf(to, "  \"%s\": null,\n", name);
+        return;
+    }
+    tumble_timestamp_text_ms(ms, text);
+    fprintf(to, "  \"%s\": \"%s\",\n", name, text);
+}
+
+static void print_count(FILE *to, const char *name, uint64_t value) {
+    fprintf(to, "  \"%s\": %" PRIu64 ",\n", name, value);
+}
+
+static void print(FILE *to, const struct tumble_replay_summary *s, enum tumble_code code) {
+    const struct tumble_counters *c = &s->counters;
+    bool seen = s->records_read > 0;
+    fprintf(to, "{\n  \"tumble\": \"%s\",\n  \"result\": \"%s\",\n", TUMBLE_VERSION_STRING, tumble_code_name(code));
+    fprintf(to, "  \"resumed\": %s,\n  \"complete_before\": %s,\n  \"stopped\": %s,\n", s->resumed ? "true" : "false",
+            s->complete_before ? "true" : "false", s->stopped ? "true" : "false");
+    fprintf(to, "  \"input_format\": \"%s\",\n", format_name(s->format));
+    print_count(to, "shards", s->shards);
+    print_count(to, "records", c->records);
+    print_count(to, "applied", c->fates[TUMBLE_FATE_APPLIED]);
+    print_count(to, "late", c->fates[TUMBLE_FATE_LATE]);
+    print_count(to, "duplicate", c->fates[TUMBLE_FATE_DUPLICATE]);
+    print_count(to, "filtered", c->fates[TUMBLE_FATE_FILTERED]);
+    print_count(to, "bad", c->fates[TUMBLE_FATE_BAD]);
+    print_count(to, "fields_skipped", c->skipped);
+    print_count(to, "windows_opened", c->windows_opened);
+    print_count(to, "windows_closed", c->windows_closed);
+    print_count(to, "rows", c->rows);
+    print_count(to, "rows_rejected", c->rows_rejected);
+    print_count(to, "failures", c->failures);
+    print_count(to, "groups_open", c->groups_open);
+    print_count(to, "groups_peak", c->groups_peak);
+    print_instant(to, "first_arrival", seen ? s->first_arrival_ms : -1);
+    print_instant(to, "last_arrival", seen ? s->last_arrival_ms : -1);
+    print_count(to, "batches", s->batches);
+    print_count(to, "records_read", s->records_read);
+    print_count(to, "bytes_read", s->bytes_read);
+    double seconds = s->seconds > 0 ? s->seconds : 0;
+    fprintf(to, "  \"seconds\": %.6f,\n", seconds);
+    fprintf(to, "  \"records_per_second\": %.1f,\n", seconds > 0 ? (double)s->records_read / seconds : 0);
+    fprintf(to, "  \"mb_per_second\": %.3f,\n", seconds > 0 ? (double)s->bytes_read / 1e6 / seconds : 0);
+    fprintf(to,
+            "  \"batch_latency_us\": {\"count\": %" PRIu64
+            ", \"p50\": %.1f, \"p90\": %.1f, \"p99\": %.1f, \"max\": %.1f},\n",
+            s->latency_count, s->latency_p50_us, s->latency_p90_us, s->latency_p99_us, s->latency_max_us);
+    print_count(to, "commits", c->commits);
+    print_count(to, "state_bytes_written", c->bytes_committed);
+    print_count(to, "state_bytes_peak", c->state_bytes_peak);
+    print_count(to, "table_bytes", c->memory_bytes);
+    fprintf(to, "  \"peak_rss_bytes\": %" PRIu64 "\n}\n", peak_rss_bytes());
+}
+
+static enum tumble_code refuse(const char *path, int error, struct tumble_error *err) {
+    err->code = TUMBLE_EOUTPUT;
+    err->byte = err->record = -1;
+    snprintf(err->text, sizeof err->text, "summary %.200s: cannot write: %s", path, strerror(error));
+    return TUMBLE_EOUTPUT;
+}
+
+enum tumble_code tw_run_summary_write(const char *path, const struct tumble_replay_summary *summary,
+                                      enum tumble_code code, struct tumble_error *err) {
+    if (strcmp(path, "-") == 0) {
+        print(stderr, summary, code);
+        return TUMBLE_OK;
+    }
+    struct stat info;
+    bool device = stat(path, &info) == 0 && !S_ISREG(info.st_mode); /* /dev/null must not be renamed over */
+    char temporary[4096];
+    int length = snprintf(temporary, sizeof temporary, "%s.%ld.tmp", path, (long)getpid());
+    if (length < 0 || (size_t)length >= sizeof temporary) {
+        return refuse(path, ENAMETOOLONG, err);
+    }
+    FILE *file = fopen(device ? path : temporary, "wb");
+    if (!file) {
+        return refuse(path, errno, err);
+    }
+    print(file, summary, code);
+    int error = fflush(file) != 0 || ferror(file) ? errno : 0;
+    if (fclose(file) != 0 && !error) {
+        error = errno;
+    }
+    if (!error && !device && rename(temporary, path) != 0) {
+        error = errno;
+    }
+    if (error) {
+        if (!device) {
+            unlink(temporary);
+        }
+        return refuse(path, error, err);
+    }
+    return TUMBLE_OK;
+}
+
+static const char *plural(uint64_t count) { return count == 1 ? "" : "s"; }
+
+void tw_run_summary_say(const struct tumble_replay_summary *summary) {
+    const struct tumble_counters *c = &summary->counters;
+    char records[TW_NUMBER_TEXT], rows[TW_NUMBER_TEXT], windows[TW_NUMBER_TEXT], late[TW_NUMBER_TEXT];
+    char rest[256] = "";
+    size_t length = 0;
+    static const struct {
+        enum tumble_fate fate;
+        const char *name;
+    } others[] = {{TUMBLE_FATE_FILTERED, "filtered"}, {TUMBLE_FATE_DUPLICATE, "duplicate"}, {TUMBLE_FATE_BAD, "bad"}};
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        uint64_t count = c->fates[others[i].fate];
+        char number[TW_NUMBER_TEXT];
+        if (count > 0) {
+            int n =
+                snprintf(rest + length, sizeof rest - length, ", %s %s", tw_number_text(count, number), others[i].name);
+            length += n > 0 ? (size_t)n : 0;
+        }
+    }
+    tw_say("%s record%s \xe2\x86\x92 %s row%s in %s window%s, %s late%s, %.2f s", tw_number_text(c->records, records),
+           plural(c->records), tw_number_text(c->rows, rows), plural(c->rows),
+           tw_number_text(c->windows_closed, windows), plural(c->windows_closed),
+           tw_number_text(c->fates[TUMBLE_FATE_LATE], late), rest, summary->seconds);
+}

@@ -1,0 +1,14 @@
+#ifndef TW_CLI_RUN_SUMMARY_H
+#define TW_CLI_RUN_SUMMARY_H
+
+#include "runner/replay.h"
+
+/* Writes the run's figures as one JSON object to path, whole or not at all (a temporary file beside it is renamed); "-"
+ * is stderr, since stdout is rows. code is what the run ended with. Errors: EOUTPUT. */
+enum tumble_code tw_run_summary_write(const char *path, const struct tumble_replay_summary *summary,
+                                      enum tumble_code code, struct tumble_error *err);
+
+/* "1,707 records → 84 rows in 28 windows, 0 late, 0.01 s" on stderr. */
+void tw_run_summary_say(const struct tumble_replay_summary *summary);
+
+#endif
