@@ -55,6 +55,8 @@ enum tumble_code tw_state_trouble(const struct tw_state_directory *directory, in
     case MDB_PAGE_NOTFOUND:
     case MDB_CURSOR_FULL:
     case MDB_INCOMPATIBLE:
+    case MDB_PAGE_FULL:
+    case MDB_BAD_VALSIZE:
     case MDB_PANIC: return tw_state_damaged(directory, "its pages do not fit together", err);
     case MDB_TXN_FULL:
         return tw_fail(err, TUMBLE_ELIMIT, "state directory %s: one commit is too large: use smaller batches", path);

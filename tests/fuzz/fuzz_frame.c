@@ -16,12 +16,11 @@ static void try_frame(const char *data, size_t size) {
         struct tw_buf buf;
         size_t mark;
         tw_buf_init(&buf, tw_alloc_default(), size);
-        if (!tw_take_bytes(&cursor, 8, &head) || !tw_take_u64(&cursor, &digest) ||
-            tw_frame_begin(&buf, (enum tw_frame_kind)kind, digest, &mark) != TUMBLE_OK ||
-            tw_buf_append(&buf, payload.data, payload.length) != TUMBLE_OK || tw_frame_seal(&buf, mark) != TUMBLE_OK ||
-            !tumble_bytes_equal(tw_buf_view(&buf), bytes)) {
-            abort();
-        }
+        FUZZ_CHECK(tw_take_bytes(&cursor, 8, &head) && tw_take_u64(&cursor, &digest));
+        FUZZ_CHECK(tw_frame_begin(&buf, (enum tw_frame_kind)kind, digest, &mark) == TUMBLE_OK);
+        FUZZ_CHECK(tw_buf_append(&buf, payload.data, payload.length) == TUMBLE_OK);
+        FUZZ_CHECK(tw_frame_seal(&buf, mark) == TUMBLE_OK);
+        FUZZ_CHECK(tumble_bytes_equal(tw_buf_view(&buf), bytes));
         tw_buf_clean_up(&buf);
     }
 }
