@@ -86,17 +86,27 @@ static int significant_digits(const char *text) {
     return digits;
 }
 
+/* So that the third part never ends. The change is in the last of 33 digits. */
+static void make_indivisible_by_three(char *digits) {
+    int sum = 0;
+    char *last = strchr(digits, 'e') - 1;
+    for (char *at = digits; at <= last; at++) {
+        sum += *at >= '0' && *at <= '9' ? *at - '0' : 0;
+    }
+    if (sum % 3 == 0) {
+        *last = *last == '9' ? '8' : (char)(*last + 1);
+    }
+}
+
 static void text_of_a_double_is_the_shortest_that_reads_back_at_every_power_of_two(void **state) {
     (void)state;
     for (int power = -1074; power <= 1022; power++) {
         double value = ldexp(1.0, power);
         char triple[64];
         snprintf(triple, sizeof triple, "%.32e", ldexp(3.0, power));
+        make_indivisible_by_three(triple);
         const char *text = text_of(triple, 3);
         assert_true(strtod(text, NULL) == value);
-        if (power >= -112 && power <= 112) {
-            continue; /* it may end within 34 digits and stand in full */
-        }
         int fewest = 1;
         for (char printed[64]; fewest < 17; fewest++) {
             snprintf(printed, sizeof printed, "%.*e", fewest - 1, value);
