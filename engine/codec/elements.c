@@ -173,12 +173,14 @@ static enum tumble_code no_array(struct step *s, const char *at, const char *why
 static inline bool in_object(const struct tw_elements *e) { return e->position.objects >> (e->position.level - 1) & 1; }
 
 /* The value that the first level segments of the pointer lead to is complete. */
-static void leave(struct position *position) {
+static void leave(struct tw_elements *e) {
+    struct position *position = &e->position;
     if (position->level == 0) {
         position->phase = BETWEEN;
     } else {
         position->phase = BEHIND;
         position->found = 1;
+        position->index = e->segments[position->level - 1].index; /* what it was when the way led through here */
     }
 }
 
@@ -259,7 +261,7 @@ static enum tumble_code close_container(struct step *s) {
         return no_array(s, s->at, "this value ends without it");
     }
     position->level--;
-    leave(position);
+    leave(s->e);
     s->at++;
     return TUMBLE_OK;
 }
@@ -332,7 +334,7 @@ static enum tumble_code in_the_array(struct step *s) {
     bool between = position->phase == BEHIND_TAKE;
     if (c == ']' && position->phase != NEXT_TAKE) {
         s->at++;
-        leave(position);
+        leave(s->e);
     } else if (between && c == ',') {
         s->at++;
         position->phase = NEXT_TAKE;
