@@ -78,7 +78,7 @@ static void oracle_add(int64_t *places, const char *text) {
     const char *mark = strchr(text, 'e');
     const char *end = mark ? mark : text + strlen(text);
     const char *point = memchr(text, '.', (size_t)(end - text));
-    int exponent = mark ? atoi(mark + 1) : 0;
+    int exponent = mark ? (int)strtol(mark + 1, NULL, 10) : 0;
     int place = exponent - (point ? (int)(end - point) - 1 : 0) - LOWEST;
     for (const char *at = end - 1; at >= text; at--) {
         if (*at >= '0' && *at <= '9') {
