@@ -1,0 +1,1 @@
+"$TUMBLE" check - < "$DATA/orders.json"

@@ -1,0 +1,2 @@
+printf "{\"windw\": {\"seconds\": 60}}" > bad.json
+"$TUMBLE" check bad.json

@@ -1,0 +1,1 @@
+"$TUMBLE" inspect; "$TUMBLE" inspect x

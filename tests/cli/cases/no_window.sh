@@ -1,0 +1,1 @@
+"$TUMBLE" replay -a "n=count()" -t ts "$DATA/clicks.ndjson"

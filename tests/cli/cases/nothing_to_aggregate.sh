@@ -1,0 +1,1 @@
+"$TUMBLE" replay -w 60 x

@@ -1,0 +1,1 @@
+"$TUMBLE" replay --spec "$DATA/orders.json" -o flie:rows "$DATA/clicks.ndjson"

@@ -1,0 +1,1 @@
+"$TUMBLE" replay --spec "$DATA/orders.json" -q -o file:rows -o file:./rows "$DATA/clicks.ndjson"

@@ -1,0 +1,2 @@
+printf "{\n  \"window\": {\"seconds\": 60},\n  oops\n}\n" > bad.json
+"$TUMBLE" check bad.json

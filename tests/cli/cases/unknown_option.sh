@@ -1,0 +1,1 @@
+"$TUMBLE" replay --agregate "count()" x

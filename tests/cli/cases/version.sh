@@ -1,0 +1,1 @@
+"$TUMBLE" --version && "$TUMBLE" version
