@@ -4,6 +4,7 @@
 #include <tumble/spec.h>
 
 #include "engine/aggregate/aggregate.h"
+#include "engine/base/arena.h"
 #include "engine/codec/filter_pattern.h"
 
 /* A parsed spec as the engine uses it. Everything is owned by the spec and immutable. */
@@ -58,6 +59,7 @@ struct tumble_spec {
     uint64_t digest;
     struct tumble_column *columns; /* window_start, window_end, shard_id, fragment, last_sequence, groups, aggregates, records */
     size_t column_count;
+    struct tw_arena arena; /* owns all of the above but where */
 };
 
 #endif

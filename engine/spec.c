@@ -1,0 +1,544 @@
+#include "engine/spec_draft.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "engine/base/fail.h"
+#include "engine/base/limits.h"
+#include "engine/codec/field_path.h"
+#include "engine/codec/hash.h"
+#include "engine/codec/json.h"
+
+/* From draft to spec: names, fields and functions are checked and resolved, then the canonical text is written. */
+
+enum { NAME_BYTES = 255, CANONICAL_BYTES = 4 * TW_LIMIT_SPEC_BYTES, FUNCTIONS_MAX = 64 };
+
+void *tw_draft_take(struct tw_draft *draft, size_t count, size_t size) {
+    size_t total;
+    void *block = tw_mul_ok(count, size, &total) ? tw_arena_take(draft->arena, total ? total : 1) : NULL;
+    if (block) {
+        memset(block, 0, total);
+    }
+    return block;
+}
+
+const char *tw_draft_print(struct tw_draft *draft, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    int length = vsnprintf(NULL, 0, format, args);
+    va_end(args);
+    char *text = length < 0 ? NULL : tw_arena_take(draft->arena, (size_t)length + 1);
+    if (text) {
+        va_start(args, format);
+        vsnprintf(text, (size_t)length + 1, format, args);
+        va_end(args);
+    }
+    return text;
+}
+
+static int shown(struct tumble_bytes text) { return text.length < 48 ? (int)text.length : 48; }
+
+static bool has_control(struct tumble_bytes text) {
+    for (size_t i = 0; i < text.length; i++) {
+        if ((unsigned char)text.data[i] < 0x20 || text.data[i] == 0x7f) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- fields ---- */
+
+static const struct {
+    const char *name;
+    enum tw_field_source source;
+} attributes[] = {{"$partitionKey", TW_FIELD_PARTITION_KEY},
+                  {"$shardId", TW_FIELD_SHARD_ID},
+                  {"$sequenceNumber", TW_FIELD_SEQUENCE},
+                  {"$arrival", TW_FIELD_ARRIVAL}};
+
+static enum tumble_code check_path(struct tw_draft *draft, struct tumble_bytes path, const char *place, const char *key,
+                                   int64_t byte) {
+    enum tumble_code code = tw_field_path_check(path, draft->err);
+    if (code != TUMBLE_OK && draft->err) {
+        tw_error_prefix(draft->err, "%s%s", place, key);
+        draft->err->byte = byte;
+    }
+    return code;
+}
+
+static enum tumble_code resolve_source(struct tw_draft *draft, struct tumble_bytes path, const char *place,
+                                       const char *key, int64_t byte, enum tw_field_source *source) {
+    *source = TW_FIELD_PAYLOAD;
+    if (path.data[0] != '$') {
+        return check_path(draft, path, place, key, byte);
+    }
+    for (size_t i = 0; i < sizeof attributes / sizeof *attributes; i++) {
+        if (tumble_bytes_equal(path, tumble_bytes_of(attributes[i].name))) {
+            *source = attributes[i].source;
+            return TUMBLE_OK;
+        }
+    }
+    return tw_fail_at(
+        draft->err, TUMBLE_ESPEC, byte,
+        "%s%s: a record has no attribute \"%.*s\": there are $partitionKey, $shardId, $sequenceNumber and "
+        "$arrival (a key of the payload that begins with $ is written \"/%.*s\")",
+        place, key, shown(path), path.data, shown(path), path.data);
+}
+
+static enum tumble_code same_field(struct tw_draft *draft, const struct tw_spec_field *field,
+                                   struct tumble_bytes canonical, bool *same) {
+    struct tw_buf text;
+    tw_buf_init(&text, draft->spec->alloc, 2 * TW_LIMIT_PATH_BYTES);
+    enum tumble_code code = tw_field_path_canonical(field->path, &text);
+    *same = code == TUMBLE_OK && tumble_bytes_equal(tw_buf_view(&text), canonical);
+    tw_buf_clean_up(&text);
+    return code == TUMBLE_OK ? code : tw_no_memory(draft->err);
+}
+
+static enum tumble_code find_field(struct tw_draft *draft, struct tumble_bytes canonical, size_t *index) {
+    struct tumble_spec *spec = draft->spec;
+    for (*index = 0; *index < spec->field_count; ++*index) {
+        bool same;
+        TW_TRY(same_field(draft, &spec->fields[*index], canonical, &same));
+        if (same) {
+            break;
+        }
+    }
+    return TUMBLE_OK;
+}
+
+/* The field's index among the spec's fields, which hold each distinct field once. */
+static enum tumble_code resolve_field(struct tw_draft *draft, struct tumble_bytes path, const char *place,
+                                      const char *key, int64_t byte, uint32_t *projected, size_t *index) {
+    struct tumble_spec *spec = draft->spec;
+    enum tw_field_source source;
+    struct tw_buf canonical;
+    TW_TRY(resolve_source(draft, path, place, key, byte, &source));
+    tw_buf_init(&canonical, spec->alloc, 2 * TW_LIMIT_PATH_BYTES);
+    enum tumble_code code = tw_field_path_canonical(path, &canonical);
+    code = code == TUMBLE_OK ? find_field(draft, tw_buf_view(&canonical), index) : tw_no_memory(draft->err);
+    tw_buf_clean_up(&canonical);
+    if (code == TUMBLE_OK && *index == spec->field_count) {
+        struct tw_spec_field *field = &spec->fields[spec->field_count++];
+        field->source = source;
+        field->path = path;
+        field->projected = source == TW_FIELD_PAYLOAD ? (*projected)++ : 0;
+    }
+    return code;
+}
+
+/* ---- names ---- */
+
+static enum tumble_code check_name(struct tw_draft *draft, struct tumble_bytes name, const char *place,
+                                   const char *remedy, int64_t byte) {
+    static const char *const reserved[] = {"window_start", "window_end", "shard_id",  "fragment", "last_sequence",
+                                           "records",      "shards",     "fragments", "_partials"};
+    struct tumble_spec *spec = draft->spec;
+    if (name.length == 0 || name.length > NAME_BYTES || has_control(name)) {
+        return tw_fail_at(draft->err, TUMBLE_ESPEC, byte,
+                          "%s: a column's name must have 1 to %d bytes and no control characters: %s", place,
+                          NAME_BYTES, remedy);
+    }
+    if (tw_name_find(name, reserved, sizeof reserved / sizeof *reserved) >= 0) {
+        return tw_fail_at(draft->err, TUMBLE_ESPEC, byte, "%s: \"%.*s\" is a column that every row has: %s", place,
+                          shown(name), name.data, remedy);
+    }
+    bool used = false;
+    for (size_t i = 0; i < spec->group_count; i++) {
+        used |= tumble_bytes_equal(name, tumble_bytes_of(spec->groups[i].name));
+    }
+    for (size_t i = 0; i < spec->aggregate_count; i++) {
+        used |= tumble_bytes_equal(name, tumble_bytes_of(spec->aggregates[i].name));
+    }
+    if (used) {
+        return tw_fail_at(draft->err, TUMBLE_ESPEC, byte, "%s: the name \"%.*s\" is used twice: %s", place, shown(name),
+                          name.data, remedy);
+    }
+    return TUMBLE_OK;
+}
+
+/* ---- groups and aggregates ---- */
+
+static enum tumble_code make_groups(struct tw_draft *draft, uint32_t *projected) {
+    struct tumble_spec *spec = draft->spec;
+    spec->groups = tw_draft_take(draft, draft->group_count, sizeof *spec->groups);
+    if (!spec->groups) {
+        return tw_no_memory(draft->err);
+    }
+    for (size_t i = 0; i < draft->group_count; i++) {
+        const struct tw_draft_group *from = &draft->groups[i];
+        struct tumble_bytes name = from->name.length ? from->name : from->path;
+        size_t field;
+        TW_TRY(resolve_field(draft, from->path, from->place, "", from->byte, projected, &field));
+        TW_TRY(check_name(draft, name, from->place, "give the column another name with as", from->byte));
+        spec->groups[i].name = name.data;
+        spec->groups[i].field = (uint32_t)field;
+        spec->group_count = i + 1;
+    }
+    return TUMBLE_OK;
+}
+
+static enum tumble_code no_such_function(struct tw_draft *draft, const struct tw_draft_aggregate *from) {
+    const char *names[FUNCTIONS_MAX];
+    size_t count = 0;
+    char list[160] = "";
+    size_t length = 0;
+    for (const struct tw_aggregate *const *all = tw_aggregate_all(); *all && count < FUNCTIONS_MAX; all++) {
+        if (tw_name_find(tumble_bytes_of((*all)->name), names, count) < 0) {
+            names[count++] = (*all)->name;
+            int more = snprintf(list + length, sizeof list - length, "%s%s", count > 1 ? ", " : "", (*all)->name);
+            length = more > 0 && (size_t)more < sizeof list - length ? length + (size_t)more : length;
+        }
+    }
+    const char *nearest = tw_name_nearest(from->function, names, count);
+    return tw_fail_at(draft->err, TUMBLE_ESPEC, from->byte,
+                      "%s.function: unknown function \"%.*s\"%s%s%s (there are %s)", from->place, shown(from->function),
+                      from->function.data, nearest ? ": did you mean \"" : "", nearest ? nearest : "",
+                      nearest ? "\"?" : "", list);
+}
+
+static enum tumble_code find_function(struct tw_draft *draft, const struct tw_draft_aggregate *from,
+                                      const struct tw_aggregate **out) {
+    struct tumble_bytes plain = {NULL, 0};
+    const struct tw_aggregate *number = tw_aggregate_find(from->function, plain);
+    *out = from->type.length ? tw_aggregate_find(from->function, from->type) : number;
+    if (!*out && number && number->takes == TW_TAKES_NUMBER &&
+        tumble_bytes_equal(from->type, tumble_bytes_of("number"))) {
+        *out = number; /* what it is anyway */
+    }
+    if (*out) {
+        return TUMBLE_OK;
+    }
+    for (const struct tw_aggregate *const *all = tw_aggregate_all(); *all; all++) {
+        if (tumble_bytes_equal(from->function, tumble_bytes_of((*all)->name))) {
+            return tw_fail_at(
+                draft->err, TUMBLE_ESPEC, from->byte,
+                "%s.type: %s has no type \"%.*s\": only min and max have one, \"string\" (without it they "
+                "compare numbers)",
+                from->place, (*all)->name, shown(from->type), from->type.data);
+        }
+    }
+    return no_such_function(draft, from);
+}
+
+static enum tumble_code make_aggregate(struct tw_draft *draft, const struct tw_draft_aggregate *from,
+                                       uint32_t *projected, struct tw_spec_aggregate *out) {
+    struct tumble_spec *spec = draft->spec;
+    TW_TRY(find_function(draft, from, &out->function));
+    TW_TRY(check_name(draft, from->name, from->place, "name it otherwise", from->byte));
+    out->field = -1;
+    if (from->field.length) {
+        size_t field;
+        TW_TRY(resolve_field(draft, from->field, from->place, ".field", from->byte, projected, &field));
+        out->field = (int32_t)field;
+        enum tw_field_source source = spec->fields[field].source;
+        uint32_t type = source == TW_FIELD_ARRIVAL ? TW_TAKES_NUMBER : TW_TAKES_STRING;
+        if (source != TW_FIELD_PAYLOAD && !(out->function->takes & type)) {
+            return tw_fail_at(draft->err, TUMBLE_ESPEC, from->byte, "%s.field: %.*s is a %s, which %s does not take",
+                              from->place, shown(from->field), from->field.data,
+                              source == TW_FIELD_ARRIVAL ? "number" : "string", out->function->name);
+        }
+    } else if (!out->function->field_optional) {
+        return tw_fail_at(draft->err, TUMBLE_ESPEC, from->byte, "%s.field is missing: %s of what?", from->place,
+                          out->function->name);
+    }
+    out->name = from->name.data;
+    out->state_offset = spec->accumulator_bytes;
+    spec->accumulator_bytes += (out->function->state_size + 7) & ~7u;
+    if (out->function->growth && (out->function->takes & TW_TAKES_STRING)) {
+        spec->has_string_values = 1;
+    }
+    return TUMBLE_OK;
+}
+
+static enum tumble_code make_aggregates(struct tw_draft *draft, uint32_t *projected) {
+    struct tumble_spec *spec = draft->spec;
+    if (draft->aggregate_count == 0) {
+        return tw_fail(draft->err, TUMBLE_ESPEC,
+                       "aggregates is missing or empty: say what to compute, such as "
+                       "\"aggregates\": [{\"name\": \"orders\", \"function\": \"count\"}]");
+    }
+    spec->aggregates = tw_draft_take(draft, draft->aggregate_count, sizeof *spec->aggregates);
+    if (!spec->aggregates) {
+        return tw_no_memory(draft->err);
+    }
+    for (size_t i = 0; i < draft->aggregate_count; i++) {
+        TW_TRY(make_aggregate(draft, &draft->aggregates[i], projected, &spec->aggregates[i]));
+        spec->aggregate_count = i + 1;
+    }
+    return TUMBLE_OK;
+}
+
+static enum tumble_code make_fields(struct tw_draft *draft) {
+    struct tumble_spec *spec = draft->spec;
+    uint32_t projected = 0;
+    spec->fields = tw_draft_take(draft, draft->group_count + draft->aggregate_count, sizeof *spec->fields);
+    if (!spec->fields) {
+        return tw_no_memory(draft->err);
+    }
+    TW_TRY(make_groups(draft, &projected));
+    return make_aggregates(draft, &projected);
+}
+
+/* ---- window, time, where, outputs ---- */
+
+static enum tumble_code make_time(struct tw_draft *draft) {
+    struct tumble_spec *spec = draft->spec;
+    const struct tw_draft_text *field = &draft->timestamp_field;
+    const struct tw_draft_text *format = &draft->timestamp_format;
+    if (draft->window_seconds > TUMBLE_TIMESTAMP_MAX_MS / 1000) {
+        return tw_fail_at(draft->err, TUMBLE_ESPEC, draft->window_byte,
+                          "a window of %lld seconds is longer than all of time", (long long)draft->window_seconds);
+    }
+    spec->window_seconds = draft->window_seconds;
+    if (field->given) {
+        enum tw_field_source source;
+        if (field->text.length == 0) {
+            return tw_fail_at(draft->err, TUMBLE_ESPEC, field->byte, "%s is empty", field->place);
+        }
+        TW_TRY(resolve_source(draft, field->text, field->place, "", field->byte, &source));
+        if (source != TW_FIELD_PAYLOAD) {
+            return tw_fail_at(
+                draft->err, TUMBLE_ESPEC, field->byte,
+                "%s: \"%.*s\" is no field of the payload; without timestamp a record's arrival time counts",
+                field->place, shown(field->text), field->text.data);
+        }
+        spec->timestamp_field = tw_arena_take(draft->arena, field->text.length + 1);
+        if (!spec->timestamp_field) {
+            return tw_no_memory(draft->err);
+        }
+        memcpy(spec->timestamp_field, field->text.data, field->text.length);
+        spec->timestamp_field[field->text.length] = '\0';
+    } else if (format->given) {
+        return tw_fail_at(draft->err, TUMBLE_ESPEC, format->byte, "%s is given, but no timestamp field that has it",
+                          format->place);
+    }
+    if (format->given) {
+        enum tumble_code code = tumble_timestamp_format_parse(&spec->timestamp_format, format->text, draft->err);
+        if (code != TUMBLE_OK && draft->err) {
+            draft->err->byte = format->byte;
+            tw_error_prefix(draft->err, "%s", format->place);
+        }
+        return code;
+    }
+    return TUMBLE_OK;
+}
+
+static enum tumble_code make_where(struct tw_draft *draft) {
+    struct tumble_spec *spec = draft->spec;
+    if (!draft->where.given) {
+        return TUMBLE_OK;
+    }
+    enum tumble_code code = tw_filter_pattern_new(draft->where.text, spec->alloc, &spec->where, draft->err);
+    if (code != TUMBLE_OK) {
+        if (draft->err && draft->err->byte >= 0) { /* relative to the pattern */
+            draft->err->byte = draft->where.byte < 0 ? -1 : draft->where.byte + draft->err->byte;
+        }
+        return code;
+    }
+    struct tw_buf text;
+    tw_buf_init(&text, spec->alloc, TW_LIMIT_SPEC_BYTES);
+    code = tw_filter_pattern_canonical(spec->where, &text);
+    if (code == TUMBLE_OK) {
+        spec->where_text = tw_arena_take(draft->arena, text.length + 1);
+    }
+    if (spec->where_text) {
+        memcpy(spec->where_text, text.data, text.length);
+        spec->where_text[text.length] = '\0';
+    }
+    tw_buf_clean_up(&text);
+    return spec->where_text ? TUMBLE_OK : tw_no_memory(draft->err);
+}
+
+static enum tumble_code take_destination(struct tw_draft *draft, const struct tw_draft_text *from, char **out) {
+    if (from->text.length == 0 || has_control(from->text)) {
+        return tw_fail_at(draft->err, TUMBLE_ESPEC, from->byte, "%s must name a destination such as file:rows.ndjson",
+                          from->place);
+    }
+    char *copy = tw_arena_take(draft->arena, from->text.length + 1);
+    if (!copy) {
+        return tw_no_memory(draft->err);
+    }
+    memcpy(copy, from->text.data, from->text.length);
+    copy[from->text.length] = '\0';
+    *out = copy;
+    return TUMBLE_OK;
+}
+
+static enum tumble_code make_destinations(struct tw_draft *draft) {
+    struct tumble_spec *spec = draft->spec;
+    spec->outputs = tw_draft_take(draft, draft->output_count, sizeof *spec->outputs);
+    if (!spec->outputs) {
+        return tw_no_memory(draft->err);
+    }
+    for (size_t i = 0; i < draft->output_count; i++) {
+        TW_TRY(take_destination(draft, &draft->outputs[i], &spec->outputs[i]));
+        for (size_t j = 0; j < i; j++) {
+            if (strcmp(spec->outputs[i], spec->outputs[j]) == 0) {
+                return tw_fail_at(draft->err, TUMBLE_ESPEC, draft->outputs[i].byte, "%s: \"%.48s\" is named twice",
+                                  draft->outputs[i].place, spec->outputs[i]);
+            }
+        }
+        spec->output_count = i + 1;
+    }
+    if (draft->failures.given) {
+        TW_TRY(take_destination(draft, &draft->failures, &spec->failures));
+    }
+    if (draft->bad_records.given) {
+        struct tumble_bytes text = draft->bad_records.text;
+        spec->divert_bad_records = tumble_bytes_equal(text, tumble_bytes_of("divert"));
+        if (!spec->divert_bad_records && !tumble_bytes_equal(text, tumble_bytes_of("fail"))) {
+            return tw_fail_at(draft->err, TUMBLE_ESPEC, draft->bad_records.byte,
+                              "%s must be \"fail\" or \"divert\", not \"%.*s\"", draft->bad_records.place, shown(text),
+                              text.length ? text.data : "");
+        }
+    }
+    return TUMBLE_OK;
+}
+
+/* ---- canonical text ---- */
+
+static enum tumble_code append_member(struct tw_buf *out, const char *before, const char *text) {
+    TW_TRY(tw_buf_append_text(out, before));
+    return tw_buf_append_json_string(out, tumble_bytes_of(text));
+}
+
+static enum tumble_code append_field(struct tw_buf *out, const struct tumble_spec *spec, size_t field) {
+    struct tw_buf path;
+    tw_buf_init(&path, spec->alloc, 2 * TW_LIMIT_PATH_BYTES);
+    enum tumble_code code = tw_field_path_canonical(spec->fields[field].path, &path);
+    code = code == TUMBLE_OK ? tw_buf_append_text(out, "\"field\":") : code;
+    code = code == TUMBLE_OK ? tw_buf_append_json_string(out, tw_buf_view(&path)) : code;
+    tw_buf_clean_up(&path);
+    return code;
+}
+
+static enum tumble_code append_canonical(struct tw_buf *out, const struct tumble_spec *spec) {
+    TW_TRY(tw_buf_append_text(out, "{\"aggregates\":["));
+    for (size_t i = 0; i < spec->aggregate_count; i++) {
+        const struct tw_spec_aggregate *aggregate = &spec->aggregates[i];
+        TW_TRY(tw_buf_append_text(out, i ? ",{" : "{"));
+        if (aggregate->field >= 0) {
+            TW_TRY(append_field(out, spec, (size_t)aggregate->field));
+            TW_TRY(tw_buf_append_byte(out, ','));
+        }
+        TW_TRY(append_member(out, "\"function\":", aggregate->function->name));
+        TW_TRY(append_member(out, ",\"name\":", aggregate->name));
+        if (aggregate->function->type_name) {
+            TW_TRY(append_member(out, ",\"type\":", aggregate->function->type_name));
+        }
+        TW_TRY(tw_buf_append_byte(out, '}'));
+    }
+    TW_TRY(tw_buf_append_byte(out, ']'));
+    for (size_t i = 0; i < spec->group_count; i++) {
+        TW_TRY(append_member(out, i ? ",{\"as\":" : ",\"group_by\":[{\"as\":", spec->groups[i].name));
+        TW_TRY(tw_buf_append_byte(out, ','));
+        TW_TRY(append_field(out, spec, spec->groups[i].field));
+        TW_TRY(tw_buf_append_text(out, i + 1 == spec->group_count ? "}]" : "}"));
+    }
+    if (spec->where_text) {
+        TW_TRY(tw_buf_append_text(out, ",\"where\":"));
+        TW_TRY(tw_buf_append_text(out, spec->where_text));
+    }
+    return tw_buf_append_byte(out, '}');
+}
+
+static enum tumble_code make_canonical(struct tw_draft *draft) {
+    struct tumble_spec *spec = draft->spec;
+    struct tw_buf text;
+    tw_buf_init(&text, spec->alloc, CANONICAL_BYTES);
+    enum tumble_code code = append_canonical(&text, spec);
+    if (code == TUMBLE_OK) {
+        spec->canonical = tw_arena_take(draft->arena, text.length + 1);
+    }
+    if (spec->canonical) {
+        memcpy(spec->canonical, text.data, text.length);
+        spec->canonical[text.length] = '\0';
+        spec->canonical_length = text.length;
+        spec->digest = tw_hash64(spec->canonical, spec->canonical_length);
+    }
+    tw_buf_clean_up(&text);
+    return spec->canonical ? TUMBLE_OK : tw_no_memory(draft->err);
+}
+
+/* ---- public ---- */
+
+static enum tumble_code build(struct tw_draft *draft, const struct tumble_spec_overrides *overrides) {
+    TW_TRY(tw_draft_read(draft));
+    TW_TRY(tw_draft_override(draft, overrides));
+    TW_TRY(make_time(draft));
+    TW_TRY(make_where(draft));
+    TW_TRY(make_fields(draft));
+    TW_TRY(make_destinations(draft));
+    TW_TRY(make_canonical(draft));
+    return tw_spec_explain(draft);
+}
+
+enum tumble_code tumble_spec_parse(struct tumble_bytes json, const struct tumble_spec_overrides *overrides,
+                                   struct tumble_alloc alloc, struct tumble_spec **out, struct tumble_error *err) {
+    alloc = tw_alloc_or_default(alloc);
+    *out = NULL;
+    struct tumble_spec *spec = tw_alloc_zero(&alloc, sizeof *spec);
+    if (!spec) {
+        return tw_no_memory(err);
+    }
+    spec->alloc = alloc;
+    tw_arena_init(&spec->arena, alloc);
+    struct tw_draft draft = {.spec = spec, .arena = &spec->arena, .json = json, .err = err, .window_byte = -1};
+    enum tumble_code code = build(&draft, overrides);
+    if (code != TUMBLE_OK) {
+        tumble_spec_destroy(spec);
+        return code;
+    }
+    *out = spec;
+    return TUMBLE_OK;
+}
+
+void tumble_spec_destroy(struct tumble_spec *spec) {
+    if (spec) {
+        struct tumble_alloc alloc = spec->alloc;
+        tw_filter_pattern_destroy(spec->where);
+        tw_arena_clean_up(&spec->arena);
+        tw_free(&alloc, spec);
+    }
+}
+
+int64_t tumble_spec_window_seconds(const struct tumble_spec *spec) { return spec->window_seconds; }
+
+struct tumble_bytes tumble_spec_timestamp_field(const struct tumble_spec *spec) {
+    return tumble_bytes_of(spec->timestamp_field);
+}
+
+const struct tumble_timestamp_format *tumble_spec_timestamp_format(const struct tumble_spec *spec) {
+    return &spec->timestamp_format;
+}
+
+size_t tumble_spec_output_count(const struct tumble_spec *spec) { return spec->output_count; }
+
+struct tumble_bytes tumble_spec_output(const struct tumble_spec *spec, size_t index) {
+    return tumble_bytes_of(index < spec->output_count ? spec->outputs[index] : NULL);
+}
+
+struct tumble_bytes tumble_spec_failures(const struct tumble_spec *spec) {
+    return tumble_bytes_of(spec->failures);
+}
+
+int tumble_spec_diverts_bad_records(const struct tumble_spec *spec) { return spec->divert_bad_records; }
+
+struct tumble_bytes tumble_spec_canonical(const struct tumble_spec *spec) {
+    struct tumble_bytes text = {spec->canonical, spec->canonical_length};
+    return text;
+}
+
+uint64_t tumble_spec_digest(const struct tumble_spec *spec) { return spec->digest; }
+
+size_t tumble_spec_column_count(const struct tumble_spec *spec) { return spec->column_count; }
+
+const struct tumble_column *tumble_spec_column(const struct tumble_spec *spec, size_t index) {
+    return index < spec->column_count ? &spec->columns[index] : NULL;
+}
+
+struct tumble_bytes tumble_spec_where(const struct tumble_spec *spec) {
+    return tumble_bytes_of(spec->where_text);
+}
