@@ -476,7 +476,7 @@ enum tumble_code tw_note_set(struct tumble_engine *engine, struct tumble_bytes n
 
 enum tumble_code tumble_engine_set_note(struct tumble_engine *engine, const char *name, struct tumble_bytes value,
                                         struct tumble_error *err) {
-    struct tw_note *note;
+    struct tw_note *note = NULL;
     TW_TRY(tw_note_set(engine, tumble_bytes_of(name), value, &note, err));
     note->changed = true;
     return TUMBLE_OK;

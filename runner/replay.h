@@ -27,7 +27,8 @@ struct tumble_replay_options {
     enum tumble_capture_format format;
     const char *records_at;
     const char *partition_key_field;        /* NULL: the capture's own, or the record's number */
-    const char *timestamp_field;            /* NULL: the capture's own arrival time */
+    const char *timestamp_field;            /* arrival time of payload input; NULL: not given */
+    int timestamp_overrides;                /* take it for captures that carry arrival times too */
     struct tumble_timestamp_format timestamp_format;
     int64_t window_seconds;
     uint32_t shards;                        /* 0: not asked for (1) */
@@ -44,7 +45,7 @@ struct tumble_replay_options {
     size_t output_count;
     const struct tumble_replay_output *failures; /* NULL: none */
     /* Called now and then from the thread that runs (not more often than every 100 ms); may be NULL. Returning non-zero
-     * stops the run cleanly after the commit at hand (a signal came): code EINTERRUPTED is reported by stopped = 1. */
+     * stops the run cleanly after the commit at hand (a signal came): summary.stopped is then 1. */
     int (*progress)(void *ctx, int64_t done_bytes, int64_t total_bytes, uint64_t records);
     void *progress_ctx;
     /* Lines for people (warnings, notes); may be NULL. */

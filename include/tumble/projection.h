@@ -55,6 +55,11 @@ TUMBLE_EXPORT enum tumble_code tumble_project(const struct tumble_projection *pr
                                               int end_of_input, struct tumble_value *values, size_t *consumed,
                                               struct tumble_error *err);
 
+/* Writes the characters of a projected STRING as UTF-8, escapes undone, and returns their length: at most
+ * value->length bytes, so a buffer of that size always holds them (capacity below it: 0 is returned, nothing written).
+ * Thread-safe. */
+TUMBLE_EXPORT size_t tumble_value_text(const struct tumble_value *value, char *out, size_t capacity);
+
 #ifdef __cplusplus
 }
 #endif

@@ -1,0 +1,227 @@
+#include "runner/round.h"
+
+#include <string.h>
+#include <time.h>
+
+#include "runner/memory.h"
+
+void tumble_round_init(struct tumble_round *round, struct tumble_engine *engine, struct tumble_batch_limits limits) {
+    memset(round, 0, sizeof *round);
+    round->engine = engine;
+    round->limits = limits;
+}
+
+static void destroy_lane(struct tumble_lane *lane) {
+    for (size_t i = 0; i < lane->run_capacity; i++) {
+        tumble_runner_free(lane->runs[i].records);
+        tumble_runner_free(lane->runs[i].origins);
+        tumble_runner_free(lane->runs[i].batch_ends);
+    }
+    tumble_runner_free(lane->runs);
+    tumble_runner_free(lane->refusals);
+    tumble_runner_free(lane->latency);
+    tumble_runner_free(lane);
+}
+
+void tumble_round_clean_up(struct tumble_round *round) {
+    for (size_t i = 0; i < round->lane_count; i++) {
+        destroy_lane(round->lanes[i]);
+    }
+    tumble_runner_free(round->lanes);
+    memset(round, 0, sizeof *round);
+}
+
+enum tumble_code tumble_round_lane(struct tumble_round *round, struct tumble_bytes shard_id, struct tumble_lane **out,
+                                   struct tumble_error *err) {
+    for (size_t i = 0; i < round->lane_count; i++) {
+        if (tumble_bytes_equal(tumble_shard_id(round->lanes[i]->shard), shard_id)) {
+            *out = round->lanes[i];
+            return TUMBLE_OK;
+        }
+    }
+    struct tumble_shard *shard;
+    enum tumble_code code = tumble_engine_shard(round->engine, shard_id, &shard, err);
+    if (code != TUMBLE_OK) {
+        return code;
+    }
+    struct tumble_lane **lanes =
+        tumble_runner_grow(round->lanes, round->lane_count, &round->lane_capacity, sizeof(struct tumble_lane *));
+    if (!lanes) {
+        return tumble_runner_fail(err, TUMBLE_ENOMEM, "out of memory");
+    }
+    round->lanes = lanes;
+    struct tumble_lane *lane = tumble_runner_alloc(sizeof *lane);
+    if (!lane) {
+        return tumble_runner_fail(err, TUMBLE_ENOMEM, "out of memory");
+    }
+    lane->latency = tumble_runner_alloc(sizeof *lane->latency);
+    if (!lane->latency) {
+        destroy_lane(lane);
+        return tumble_runner_fail(err, TUMBLE_ENOMEM, "out of memory");
+    }
+    lane->shard = shard;
+    lane->index = (uint32_t)round->lane_count;
+    round->lanes[round->lane_count++] = lane;
+    *out = lane;
+    return TUMBLE_OK;
+}
+
+/* The run of a window in this round; runs keep their arrays from round to round. */
+static struct tumble_run *run_of(struct tumble_lane *lane, int64_t window_start_ms) {
+    for (size_t i = lane->run_count; i > 0; i--) {
+        if (lane->runs[i - 1].window_start_ms == window_start_ms) {
+            return &lane->runs[i - 1];
+        }
+    }
+    if (lane->run_count == lane->run_capacity) {
+        size_t before = lane->run_capacity;
+        struct tumble_run *runs = tumble_runner_grow(lane->runs, before, &lane->run_capacity, sizeof *runs);
+        if (!runs) {
+            return NULL;
+        }
+        memset(runs + before, 0, (lane->run_capacity - before) * sizeof *runs);
+        lane->runs = runs;
+    }
+    struct tumble_run *run = &lane->runs[lane->run_count++];
+    run->window_start_ms = window_start_ms;
+    run->count = 0;
+    run->batch_count = 0;
+    tumble_batcher_reset(&run->batcher);
+    return run;
+}
+
+enum tumble_code tumble_round_add(struct tumble_round *round, struct tumble_lane *lane, int64_t window_start_ms,
+                                  const struct tumble_record *record, const struct tumble_origin *origin) {
+    struct tumble_run *run = run_of(lane, window_start_ms);
+    if (!run) {
+        return TUMBLE_ENOMEM;
+    }
+    struct tumble_record *records =
+        tumble_runner_grow(run->records, run->count, &run->record_capacity, sizeof *run->records);
+    if (!records) {
+        return TUMBLE_ENOMEM;
+    }
+    run->records = records;
+    struct tumble_origin *origins =
+        tumble_runner_grow(run->origins, run->count, &run->origin_capacity, sizeof *run->origins);
+    if (!origins) {
+        return TUMBLE_ENOMEM;
+    }
+    run->origins = origins;
+    size_t bytes = tumble_event_record_bytes(&round->limits, record->data.length, record->partition_key.length,
+                                             record->sequence_number.length, tumble_shard_id(lane->shard).length);
+    if (tumble_batcher_add(&run->batcher, &round->limits, bytes)) {
+        uint32_t *ends =
+            tumble_runner_grow(run->batch_ends, run->batch_count, &run->batch_capacity, sizeof *run->batch_ends);
+        if (!ends) {
+            return TUMBLE_ENOMEM;
+        }
+        run->batch_ends = ends;
+        run->batch_ends[run->batch_count++] = (uint32_t)run->count;
+    }
+    run->records[run->count] = *record;
+    run->origins[run->count++] = *origin;
+    round->records++;
+    round->bytes += bytes;
+    round->full_batch |= run->batcher.records >= round->limits.batch_size || run->batch_count > 0;
+    return TUMBLE_OK;
+}
+
+enum tumble_code tumble_round_refuse(struct tumble_round *round, struct tumble_lane *lane, enum tumble_fate fate,
+                                     const struct tumble_record *record, const struct tumble_origin *origin,
+                                     const char *reason) {
+    struct tumble_refusal *refusals =
+        tumble_runner_grow(lane->refusals, lane->refusal_count, &lane->refusal_capacity, sizeof *refusals);
+    if (!refusals) {
+        return TUMBLE_ENOMEM;
+    }
+    lane->refusals = refusals;
+    struct tumble_refusal *refusal = &refusals[lane->refusal_count++];
+    refusal->record = *record;
+    refusal->origin = *origin;
+    refusal->fate = fate;
+    size_t length = reason ? strlen(reason) : 0;
+    if (length >= sizeof refusal->reason) {
+        length = sizeof refusal->reason - 1;
+    }
+    if (length) {
+        memcpy(refusal->reason, reason, length);
+    }
+    refusal->reason[length] = '\0';
+    round->records++;
+    round->bytes += record->data.length;
+    return TUMBLE_OK;
+}
+
+static uint64_t now_ns(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
+}
+
+static void apply_batch(struct tumble_lane *lane, const struct tumble_run *run, size_t from, size_t to) {
+    uint64_t start = now_ns();
+    struct tumble_error error;
+    enum tumble_code code = tumble_shard_apply(lane->shard, run->window_start_ms, run->records + from, to - from, NULL, &error);
+    tumble_latency_add(lane->latency, now_ns() - start);
+    lane->batches++;
+    if (code == TUMBLE_OK) {
+        return;
+    }
+    uint64_t ordinal = error.record >= 0 ? run->origins[from + (size_t)error.record].ordinal : 0;
+    /* Windows of a round are applied one after the other: the earliest record of the input is the one to report. */
+    if (lane->code == TUMBLE_OK || (code == TUMBLE_ERECORD && lane->code == TUMBLE_ERECORD && ordinal < lane->failed.ordinal) ||
+        (code != TUMBLE_ERECORD && lane->code == TUMBLE_ERECORD)) {
+        lane->code = code;
+        lane->error = error;
+        if (error.record >= 0) {
+            lane->failed = run->origins[from + (size_t)error.record];
+        }
+    }
+}
+
+static void apply_lane(void *ctx, uint32_t item) {
+    struct tumble_round *round = ctx;
+    struct tumble_lane *lane = round->lanes[item];
+    lane->code = TUMBLE_OK;
+    for (size_t i = 0; i < lane->refusal_count && lane->code == TUMBLE_OK; i++) {
+        const struct tumble_refusal *refusal = &lane->refusals[i];
+        lane->code = tumble_shard_reject(lane->shard, &refusal->record, refusal->fate, refusal->reason, &lane->error);
+    }
+    for (size_t r = 0; r < lane->run_count && (lane->code == TUMBLE_OK || lane->code == TUMBLE_ERECORD); r++) {
+        const struct tumble_run *run = &lane->runs[r];
+        size_t from = 0;
+        for (size_t b = 0; b <= run->batch_count; b++) {
+            size_t to = b < run->batch_count ? run->batch_ends[b] : run->count;
+            if (to > from) {
+                enum tumble_code before = lane->code;
+                apply_batch(lane, run, from, to);
+                if (lane->code != before) {
+                    break; /* what follows in this window comes later in the input */
+                }
+            }
+            from = to;
+        }
+    }
+}
+
+enum tumble_code tumble_round_apply(struct tumble_round *round, struct tumble_workers *workers,
+                                    struct tumble_lane **failed) {
+    tumble_workers_run(workers, (uint32_t)round->lane_count, apply_lane, round);
+    struct tumble_lane *worst = NULL;
+    for (size_t i = 0; i < round->lane_count; i++) {
+        struct tumble_lane *lane = round->lanes[i];
+        if (lane->code != TUMBLE_OK &&
+            (!worst || (worst->code == TUMBLE_ERECORD &&
+                        (lane->code != TUMBLE_ERECORD || lane->failed.ordinal < worst->failed.ordinal)))) {
+            worst = lane;
+        }
+        lane->run_count = 0;
+        lane->refusal_count = 0;
+    }
+    round->records = 0;
+    round->bytes = 0;
+    round->full_batch = 0;
+    *failed = worst;
+    return worst ? worst->code : TUMBLE_OK;
+}

@@ -1,0 +1,93 @@
+#ifndef TUMBLE_RUNNER_ROUND_H
+#define TUMBLE_RUNNER_ROUND_H
+
+#include <tumble/engine.h>
+
+#include "adapters/inputs/capture/capture.h"
+#include "emulator/emulator.h"
+#include "runner/latency.h"
+#include "runner/workers.h"
+
+/* A round is what one poll of every shard would bring: records read one after the other, sorted into shards and windows,
+ * then applied in batches, shards in parallel, and committed together. A round ends when a shard has a full batch, when
+ * the round holds enough bytes, or behind a record that closes a window; so the state after each commit is that of a
+ * prefix of the input, whatever the threads. Rows do not depend on where rounds end. */
+
+/* Where a record came from, for messages. */
+struct tumble_origin {
+    uint64_t number;
+    uint64_t line;
+    uint64_t offset;
+    uint64_t ordinal; /* among all records of the run */
+    uint32_t input;
+};
+
+/* Records of one window, in order. */
+struct tumble_run {
+    int64_t window_start_ms;
+    struct tumble_record *records;
+    struct tumble_origin *origins;
+    size_t count;
+    size_t record_capacity;
+    size_t origin_capacity;
+    uint32_t *batch_ends; /* index behind the last record of each batch but the one being filled */
+    size_t batch_count;
+    size_t batch_capacity;
+    struct tumble_batcher batcher;
+};
+
+/* A record whose fate is decided without the engine. */
+struct tumble_refusal {
+    struct tumble_record record;
+    struct tumble_origin origin;
+    enum tumble_fate fate;
+    char reason[200];
+};
+
+struct tumble_lane { /* one shard's part of the rounds */
+    struct tumble_shard *shard;
+    uint32_t index;
+    struct tumble_run *runs;
+    size_t run_count; /* in this round */
+    size_t run_capacity;
+    struct tumble_refusal *refusals;
+    size_t refusal_count;
+    size_t refusal_capacity;
+    uint64_t batches;
+    struct tumble_latency *latency;
+    enum tumble_code code; /* of this round */
+    struct tumble_error error;
+    struct tumble_origin failed; /* of the record that ended it, when code is ERECORD */
+    char mark[128];              /* highest sequence number read; captures that carry them */
+    char lowest[128];
+    uint32_t mark_length;
+    uint32_t lowest_length;
+};
+
+struct tumble_round {
+    struct tumble_engine *engine;
+    struct tumble_batch_limits limits;
+    struct tumble_lane **lanes;
+    size_t lane_count;
+    size_t lane_capacity;
+    size_t records;
+    size_t bytes;
+    int full_batch; /* some shard has a full batch */
+};
+
+void tumble_round_init(struct tumble_round *round, struct tumble_engine *engine, struct tumble_batch_limits limits);
+void tumble_round_clean_up(struct tumble_round *round);
+
+enum tumble_code tumble_round_lane(struct tumble_round *round, struct tumble_bytes shard_id, struct tumble_lane **out,
+                                   struct tumble_error *err);
+enum tumble_code tumble_round_add(struct tumble_round *round, struct tumble_lane *lane, int64_t window_start_ms,
+                                  const struct tumble_record *record, const struct tumble_origin *origin);
+enum tumble_code tumble_round_refuse(struct tumble_round *round, struct tumble_lane *lane, enum tumble_fate fate,
+                                     const struct tumble_record *record, const struct tumble_origin *origin,
+                                     const char *reason);
+
+/* Applies everything. On failure *failed is the lane whose record comes first in the input. The round is empty after. */
+enum tumble_code tumble_round_apply(struct tumble_round *round, struct tumble_workers *workers,
+                                    struct tumble_lane **failed);
+
+#endif
