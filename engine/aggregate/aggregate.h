@@ -36,12 +36,12 @@ enum {
 };
 
 struct tw_aggregate {
-    const char *name;      /* as in the spec: "sum" */
-    const char *type_name; /* "type" in the spec this table is for ("string"), NULL for the plain one */
+    const char *name;        /* as in the spec: "sum" */
+    const char *type_name;   /* "type" in the spec this table is for ("string"), NULL for the plain one */
     const char *explanation; /* printf pattern with one %s for the field: "exact sum of %s" */
-    uint32_t state_size;   /* multiple of 8 */
-    uint32_t takes;        /* TW_TAKES_… ; another type makes the record bad; null and missing are skipped */
-    bool field_optional;   /* count: may stand without a field (every record then counts) */
+    uint32_t state_size;     /* multiple of 8 */
+    uint32_t takes;          /* TW_TAKES_… ; another type makes the record bad; null and missing are skipped */
+    bool field_optional;     /* count: may stand without a field (every record then counts) */
     void (*init)(void *state);
     /* Most heap bytes (as tw_heap_size counts) one step with this value can take; NULL: none. */
     size_t (*growth)(const struct tw_value *value, const struct tw_position *position);

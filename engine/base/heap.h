@@ -16,16 +16,17 @@ struct tw_heap {
     struct tw_heap_slab *slabs;
     void *free_lists[18]; /* class i holds blocks of 16 << i bytes, up to 2 MiB */
     size_t slab_left;
-    size_t bytes;         /* held from the allocator */
+    size_t bytes; /* held from the allocator */
 };
 
 void tw_heap_init(struct tw_heap *heap, struct tumble_alloc alloc);
 void tw_heap_clean_up(struct tw_heap *heap);
 void tw_heap_reset(struct tw_heap *heap); /* every block is gone; may keep one slab */
 
-/* Guarantees that tw_heap_take calls whose rounded sizes (tw_heap_size) sum to at most total succeed; false: no memory. */
+/* Guarantees that tw_heap_take calls whose rounded sizes (tw_heap_size) sum to at most total succeed; false: no memory.
+ */
 bool tw_heap_reserve(struct tw_heap *heap, size_t total);
-size_t tw_heap_size(size_t size);                   /* bytes a block of this size really takes: 16 << class */
+size_t tw_heap_size(size_t size);                      /* bytes a block of this size really takes: 16 << class */
 void *tw_heap_take(struct tw_heap *heap, size_t size); /* size <= 2 MiB; the block holds tw_heap_size(size) bytes */
 void tw_heap_give(struct tw_heap *heap, void *block, size_t size); /* size as taken; NULL allowed */
 

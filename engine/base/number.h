@@ -12,8 +12,9 @@ __extension__ typedef __int128 tw_int128;
 __extension__ typedef unsigned __int128 tw_uint128;
 
 /* An exact decimal: coefficient × 10^exponent, as the number stands in its JSON text. |coefficient| < 10^34 and
- * normalised: no trailing zeros in the coefficient; zero is {0, 0, 0}. So equal numbers have equal bytes (1 = 1.0 = 1e0,
- * −0 = 0). The coefficient is kept in two halves so that the struct is 24 bytes and needs only 8-byte alignment. */
+ * normalised: no trailing zeros in the coefficient; zero is {0, 0, 0}. So equal numbers have equal bytes (1 = 1.0 =
+ * 1e0, −0 = 0). The coefficient is kept in two halves so that the struct is 24 bytes and needs only 8-byte alignment.
+ */
 struct tw_decimal {
     uint64_t low;
     int64_t high;
@@ -26,7 +27,8 @@ static inline tw_int128 tw_decimal_coefficient(const struct tw_decimal *d) {
 }
 
 /* Reads a JSON number (grammar already checked). At most 34 significant digits, magnitude from 1e-324 to below 1e309,
- * or zero; otherwise ENUMBER. Never uses floating point. The path for up to 18 digits without exponent is the hot one. */
+ * or zero; otherwise ENUMBER. Never uses floating point. The path for up to 18 digits without exponent is the hot one.
+ */
 enum tumble_code tw_decimal_parse(struct tw_decimal *out, const char *text, size_t length, struct tumble_error *err);
 
 /* 10^0 … 10^38: every power of ten a signed 128-bit integer holds. */

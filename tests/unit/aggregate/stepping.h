@@ -79,6 +79,14 @@ static inline void *refuse_memory(void *ctx, size_t size) {
     return NULL;
 }
 
+static inline void *refuse_to_resize(void *ctx, void *pointer, size_t old_size, size_t new_size) {
+    (void)ctx;
+    (void)pointer;
+    (void)old_size;
+    (void)new_size;
+    return NULL;
+}
+
 /* The value of a fresh state that was given these, separated by spaces. */
 static inline void assert_result(const char *name, const char *type_name, const char *values, const char *expected) {
     struct stepping s;

@@ -279,6 +279,40 @@ static void an_empty_state_is_null_or_zero_and_changes_nothing_in_a_merge(void *
     }
 }
 
+static void running_out_of_memory_is_an_error_everywhere_but_in_step(void **state) {
+    (void)state;
+    struct tumble_alloc nothing = tw_alloc_default();
+    nothing.alloc = refuse_memory;
+    nothing.resize = refuse_to_resize;
+    int refused = 0;
+    for (const struct tw_aggregate *const *at = tw_aggregate_all(); *at; at++) {
+        struct stepping s;
+        stepping_init(&s, (*at)->name, (*at)->type_name);
+        draw_records(*at);
+        for (int i = 0; i < RECORDS; i++) {
+            step_value(*at, s.state, &values[i], &positions[i], &s.heap);
+        }
+        struct tw_buf full;
+        tw_buf_init(&full, nothing, 1 << 20);
+        assert_int_equal((*at)->value(s.state, &full), TUMBLE_ENOMEM);
+        assert_int_equal((*at)->encode(s.state, &full), TUMBLE_ENOMEM);
+        tw_buf_init(&full, tw_alloc_default(), 0);
+        assert_int_equal((*at)->value(s.state, &full), TUMBLE_ELIMIT);
+        assert_int_equal((*at)->encode(s.state, &full), TUMBLE_ELIMIT);
+        assert_int_equal((*at)->encode(s.state, &s.out), TUMBLE_OK);
+        struct tw_cursor cursor = tw_cursor_of(tw_buf_view(&s.out));
+        struct tw_heap none = {.alloc = nothing};
+        uint64_t read[8];
+        (*at)->init(read);
+        struct tumble_error err;
+        enum tumble_code code = (*at)->decode(read, &cursor, &none, &err);
+        assert_true(code == TUMBLE_OK || code == TUMBLE_ENOMEM);
+        refused += code == TUMBLE_ENOMEM;
+        stepping_clean_up(&s);
+    }
+    assert_true(refused >= 4); /* strings and positions always need the heap */
+}
+
 static void find_knows_every_table_by_name_and_type(void **state) {
     (void)state;
     int count = 0;
@@ -303,6 +337,7 @@ int main(void) {
         cmocka_unit_test(mutated_bytes_are_refused_or_canonical),
         cmocka_unit_test(value_is_pure),
         cmocka_unit_test(an_empty_state_is_null_or_zero_and_changes_nothing_in_a_merge),
+        cmocka_unit_test(running_out_of_memory_is_an_error_everywhere_but_in_step),
         cmocka_unit_test(find_knows_every_table_by_name_and_type),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
