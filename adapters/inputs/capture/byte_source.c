@@ -71,7 +71,7 @@ enum tumble_code tw_byte_source_open(struct tw_byte_source *source, const char *
         return tw_no_memory(err);
     }
     while (source->raw_end < MAGIC_BYTES && !source->raw_at_end) {
-        size_t got;
+        size_t got = 0;
         TW_TRY(read_raw(source, source->raw + source->raw_end, RAW_BYTES - source->raw_end, &got, err));
         source->raw_end += got;
     }
