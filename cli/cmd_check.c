@@ -25,12 +25,12 @@ static const struct tw_option options[] = {
 
 static const struct tw_option_table table = {
     .command = "check",
-    .usage = "Usage: tumble check [OPTION]… SPEC\n"
-             "Validates a spec and explains it: windows, filter, columns and their errors, bytes a group.\n"
+    .usage = "Usage: tumble check [OPTION]... SPEC\n"
+             "Validates a spec and explains it: window, filter, columns, bytes a group.\n"
              "\n"
              "  tumble check orders.json\n"
              "\n"
-             "SPEC is a file; - is standard input. Ends with 0 when the spec is valid, 2 when it is not.\n"
+             "SPEC is a file; - is standard input. Ends with 0 or, for a spec not valid, 2.\n"
              "\n"
              "  -f, --format FORMAT  text or json\n",
     .options = options,

@@ -35,15 +35,15 @@ static const struct tw_option options[] = {
 
 static const struct tw_option_table table = {
     .command = "inspect",
-    .usage = "Usage: tumble inspect --state DIR [OPTION]…\n"
+    .usage = "Usage: tumble inspect --state DIR [OPTION]...\n"
              "Shows what a state directory holds; looks only, and takes no lock.\n"
              "\n"
-             "  tumble inspect --state /var/tmp/orders\n"
-             "  tumble inspect --state /var/tmp/orders --window 2024-01-15T10:30:00Z --format csv\n"
+             "  tumble inspect --state state\n"
+             "  tumble inspect --state state --window 2024-01-15T10:30:00Z --format csv\n"
              "\n"
              "      --state DIR      the state directory\n"
              "      --shard SHARD    only this shard\n"
-             "  -w, --window TIME    the rows of the window that holds this instant (ISO 8601 or epoch)\n"
+             "  -w, --window TIME    the rows of the window that holds this instant\n"
              "      --outbox         what waits to be delivered, as NDJSON\n"
              "  -f, --format FORMAT  ndjson, csv or table\n",
     .options = options,

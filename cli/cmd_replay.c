@@ -8,6 +8,7 @@
 #include "cli/output_uri.h"
 #include "cli/progress_bar.h"
 #include "cli/run_summary.h"
+#include "cli/screen_table.h"
 #include "cli/spec_file.h"
 #include "cli/terminal_text.h"
 #include "runner/replay.h"
@@ -51,7 +52,7 @@ static const char *const formats[] = {"auto", "ndjson", "csv", "table", NULL};
 
 static const struct tw_option options[] = {
     {"spec", 's', TW_OPTION_TEXT, AT(spec), "FILE", "what to aggregate, as JSON (- : standard input)", 0, 0, NULL},
-    {"group-by", 'g', TW_OPTION_COMMAS, AT(group_by), "[NAME=]FIELD,…", "fields that make a group; repeatable", 0, 0,
+    {"group-by", 'g', TW_OPTION_COMMAS, AT(group_by), "[NAME=]FIELD,...", "fields that make a group; repeatable", 0, 0,
      NULL},
     {"aggregate", 'a', TW_OPTION_LIST, AT(aggregates), "[NAME=]FUNCTION(FIELD)",
      "count sum mean min max first last; repeatable", 0, 0, NULL},
@@ -92,19 +93,20 @@ static const struct tw_option options[] = {
 
 static const struct tw_option_table table = {
     .command = "replay",
-    .usage = "Usage: tumble replay [OPTION]… INPUT…\n"
+    .usage = "Usage: tumble replay [OPTION]... INPUT...\n"
              "Turns captured records into exact per-window rows.\n"
              "\n"
              "  tumble replay -w 60 -t ts -g eventType -a 'revenue=sum(amount)' clicks.ndjson\n"
-             "  tumble replay --spec orders.json --state /var/tmp/orders --output file:rows.ndjson *.gz\n"
+             "  tumble replay --spec orders.json --state state -o file:rows.ndjson *.gz\n"
              "\n"
-             "INPUT is JSON payloads (lines, back to back, or an array), Lambda Kinesis events, or what\n"
-             "`aws kinesis get-records` prints; plain, gzip or zstd; - is standard input.\n"
+             "INPUT is JSON payloads (lines, back to back, or an array), Lambda Kinesis\n"
+             "events, or what `aws kinesis get-records` prints; plain, gzip or zstd; - is\n"
+             "standard input.\n"
              "\n"
              "  -s, --spec FILE            what to aggregate; or -w -t -g -a instead\n"
              "  -w, --window SECONDS       length of the windows\n"
              "  -t, --timestamp FIELD      the field that says when a record arrived\n"
-             "  -g, --group-by FIELD,…     fields that make a group\n"
+             "  -g, --group-by FIELD,...   fields that make a group\n"
              "  -a, --aggregate N=F(FIELD) count sum mean min max first last\n"
              "      --sort                 order the whole input by time first\n"
              "      --allowed-lateness S   how long a window waits for stragglers\n"
@@ -225,6 +227,7 @@ static enum tumble_code read_outputs(const struct settings *settings, const stru
                                      struct outputs *out, struct tumble_error *err) {
     const char *format = settings->format ? formats[settings->format] : NULL;
     size_t named = tumble_spec_output_count(spec);
+    bool on_screen = false;
     if (named > OUTPUT_MAX) {
         return too_many(err, named);
     }
@@ -236,6 +239,10 @@ static enum tumble_code read_outputs(const struct settings *settings, const stru
             return code;
         }
         out->list[i] = out->uris[i].output;
+        if (out->uris[i].is_table && out->uris[i].is_stdout && !settings->state && !on_screen) {
+            out->list[i].api = &tw_screen_table;
+            on_screen = true;
+        }
         if (settings->state && out->uris[i].is_table && !out->uris[i].is_stdout) {
             err->code = TUMBLE_EUSAGE;
             snprintf(err->text, sizeof err->text,
@@ -335,6 +342,10 @@ static int run(const struct settings *settings, const struct tumble_spec *spec, 
     memset(&summary, 0, sizeof summary);
     enum tumble_code code = tumble_replay_run(&options_of_run, &summary, &err);
     tw_progress_bar_erase(&screen.bar);
+    if (code == TUMBLE_OK && tw_screen_table_failure()->code != TUMBLE_OK) {
+        err = *tw_screen_table_failure();
+        code = err.code;
+    }
     err.code = code;
     return report(settings, &summary, code, &err);
 }

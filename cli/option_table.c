@@ -9,7 +9,7 @@
 
 /* ---- the nearest name ---- */
 
-enum { WORD_MAX = 64 };
+enum { WORD_MAX = 64, HELP_COLUMN = 30 };
 
 /* Edits (insert, delete, replace, swap of neighbours) between two words of at most WORD_MAX bytes. */
 static size_t edits(const char *a, const char *b) {
@@ -69,9 +69,11 @@ static void print_options(const struct tw_option_table *table) {
             continue;
         }
         char left[96];
-        snprintf(left, sizeof left, "--%s%s%s", option->name, option->argument ? " " : "",
-                 option->argument ? option->argument : "");
-        printf("  %-34s %s\n", left, option->help);
+        const char letter[] = {'-', option->letter, ',', '\0'};
+        int width = snprintf(left, sizeof left, "%-3s --%s%s%s", option->letter ? letter : "", option->name,
+                             option->argument ? " " : "", option->argument ? option->argument : "");
+        printf("  %s%s%*s%s\n", left, width > HELP_COLUMN ? "\n  " : "",
+               width > HELP_COLUMN ? HELP_COLUMN + 1 : HELP_COLUMN + 1 - width, "", option->help);
     }
     printf("\nSee tumble-%s(1).\n", table->command);
 }

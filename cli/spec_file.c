@@ -62,8 +62,10 @@ enum tumble_code tw_spec_read(const char *path, const struct tumble_spec_overrid
         return unreadable(path, "is empty", err);
     }
     enum tumble_code code = tumble_spec_parse(view, overrides, alloc, out, err);
-    if (code != TUMBLE_OK && code != TUMBLE_ENOMEM) {
-        place(path, view, err);
+    if (code == TUMBLE_OK || code == TUMBLE_ENOMEM) {
+        return code;
     }
-    return code;
+    place(path, view, err);
+    err->code = TUMBLE_ESPEC; /* malformed JSON is the spec's fault here, not the input's */
+    return TUMBLE_ESPEC;
 }

@@ -24,7 +24,7 @@ static const struct {
 enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
 
 static void print_usage(FILE *to) {
-    fputs("Usage: tumble COMMAND [OPTION]…\n"
+    fputs("Usage: tumble COMMAND [OPTION]...\n"
           "Turns a Kinesis stream into exact per-window results.\n\n",
           to);
     for (size_t i = 0; i < COMMAND_COUNT; i++) {
