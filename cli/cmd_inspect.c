@@ -160,12 +160,17 @@ static enum tumble_code walk_outbox(struct inspection *self, enum tumble_row_kin
     return tumble_engine_outbox(self->engine, kind, outbox_row, self, &self->err);
 }
 
+/* A note of the runner's: lines of text, shown one under the other. */
 static void print_note(struct inspection *self, const char *label, const char *name) {
     struct tumble_bytes note = tumble_engine_note(self->engine, name);
-    if (note.length > 0) {
+    const char *end = note.data ? note.data + note.length : NULL;
+    for (const char *at = note.data; at && at < end; label = "") {
+        const char *newline = memchr(at, '\n', (size_t)(end - at));
+        struct tumble_bytes line = {at, (size_t)((newline ? newline : end) - at)};
         printf("%-10s ", label);
-        tw_print_plain(stdout, note);
+        tw_print_plain(stdout, line);
         putchar('\n');
+        at = newline ? newline + 1 : end;
     }
 }
 
@@ -180,7 +185,8 @@ static enum tumble_code print_totals(struct inspection *self) {
     tw_print_plain(stdout, tumble_spec_canonical(self->spec));
     printf("\n%-10s %016" PRIx64 "\n", "digest", tumble_spec_digest(self->spec));
     print_note(self, "run", "replay");
-    print_note(self, "position", "position");
+    print_note(self, "progress", "progress");
+    print_note(self, "position", "capture");
     printf("%-10s %s:", "records", tw_number_text(c.records, text));
     for (size_t i = 0; i < TUMBLE_FATE_COUNT; i++) {
         printf("%s %s %s", i ? "," : "", tw_number_text(c.fates[i], text), fates[i]);
