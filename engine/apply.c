@@ -162,6 +162,9 @@ static enum tumble_code gather(struct tumble_shard *shard, const struct tumble_r
     const struct tumble_engine *engine = shard->engine;
     const struct tumble_spec *spec = engine->spec;
     const struct tumble_value *projected = record->values;
+    if (record->bad) {
+        return tw_fail(err, TUMBLE_ETYPE, "%s", record->bad);
+    }
     if (!projected) {
         TW_TRY(tumble_project(engine->projection, record->data, 1, shard->projected, NULL, err));
         projected = shard->projected;

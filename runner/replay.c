@@ -295,13 +295,19 @@ static enum tumble_code take_record(struct replay *replay, const struct tumble_c
             return no_memory(err);
         }
     }
-    if (arrival_ms < 0 || captured->bad != TUMBLE_OK) {
-        if (arrival_ms >= 0) {
-            tumble_runner_fail(why, captured->bad, "%s", tumble_code_text(captured->bad));
-            why->byte = captured->bad_byte;
-        }
+    if (arrival_ms < 0) {
         *err = *why;
         return bad_record(replay, lane, &record, &origin, captured, err);
+    }
+    if (captured->bad != TUMBLE_OK) { /* it has its place in a window all the same */
+        char text[128];
+        int length = snprintf(text, sizeof text, "%s at byte %lld of its data", tumble_code_text(captured->bad),
+                              (long long)captured->bad_byte);
+        record.bad = round_text(replay, text, (size_t)length + 1);
+        record.values = NULL;
+        if (!record.bad) {
+            return no_memory(err);
+        }
     }
     int64_t before = replay->clock.watermark_ms, window_start_ms;
     if (replay->progress.first_arrival_ms < 0 || arrival_ms < replay->progress.first_arrival_ms) {

@@ -72,6 +72,8 @@ struct tumble_record {
     uint64_t sub_sequence_number;
     int64_t arrival_ms;
     const struct tumble_value *values;   /* NULL, or what tumble_project wrote for data */
+    const char *bad;                     /* NULL, or why the caller knows that data cannot be used (its base64 is
+                                            malformed, say): the record is then bad, in its place among the others */
 };
 
 /* What can become of a record: one of these, and nothing else. */
