@@ -43,6 +43,14 @@ def exact(number):
     return Fraction(number)
 
 
+def within_limits(number):
+    try:
+        exact(number)
+        return True
+    except Bad:
+        return False
+
+
 def digits_of_fraction(value):
     """(negative, digits, exponent) of a fraction that ends in decimal, else None."""
     rest, twos, fives = value.denominator, 0, 0
@@ -188,15 +196,20 @@ def same(rule, value):
     return type(rule) is type(value) and rule == value
 
 
+def leaves(value):
+    """Scalars: of an array those of its elements, of an object or nothing none."""
+    if isinstance(value, list):
+        return [leaf for one in value for leaf in leaves(one)]
+    return [] if value is MISSING or isinstance(value, dict) else [value]
+
+
 def rule_matches(rule, value):
-    """One element of a pattern's array against one scalar, or MISSING."""
+    """One element of a pattern's array against one scalar."""
     if not isinstance(rule, dict):
         return same(rule, value)
     (name, argument), = rule.items()
     if name == "exists":
-        return argument == (value is not MISSING)
-    if value is MISSING:
-        return False
+        return argument
     if name == "prefix":
         return isinstance(value, str) and value.startswith(argument)
     if name == "suffix":
@@ -206,8 +219,13 @@ def rule_matches(rule, value):
     assert name == "numeric", name
     compare = {"=": lambda a, b: a == b, "<": lambda a, b: a < b, "<=": lambda a, b: a <= b,
                ">": lambda a, b: a > b, ">=": lambda a, b: a >= b}
-    return isinstance(value, Decimal) and all(
+    return isinstance(value, Decimal) and within_limits(value) and all(
         compare[argument[i]](value, argument[i + 1]) for i in range(0, len(argument), 2))
+
+
+def rules_match(rules, value):
+    values = leaves(value)
+    return any(rule_matches(rule, one) for rule in rules for one in values) or not values and {"exists": False} in rules
 
 
 def matches(pattern, payload):
@@ -217,10 +235,7 @@ def matches(pattern, payload):
                 return False
             continue
         value = payload.get(name, MISSING) if isinstance(payload, dict) else MISSING
-        if isinstance(rules, dict):
-            if not matches(rules, value):
-                return False
-        elif not any(rule_matches(rule, value) for rule in rules):
+        if not (matches(rules, value) if isinstance(rules, dict) else rules_match(rules, value)):
             return False
     return True
 
@@ -238,8 +253,8 @@ def group_value(value):
 
 def group_order(group):
     """null < false < true < numbers by value < strings by bytes."""
-    return [(0,) if v is None else (1 + v,) if isinstance(v, bool) else (3, v) if isinstance(v, Fraction)
-            else (4, v.encode("utf-8")) for v in group]
+    return tuple((0,) if v is None else (1 + v,) if isinstance(v, bool) else (3, v) if isinstance(v, Fraction)
+                 else (4, v.encode("utf-8")) for v in group)
 
 
 def aggregate_value(aggregate, value):
@@ -286,9 +301,12 @@ class Record:
             self.payload = error
 
     def value(self, path):
-        own = {"$partitionKey": self.partition_key, "$shardId": self.shard_id(), "$sequenceNumber": self.sequence,
-               "$arrival": Decimal(self.arrival)}
-        return own[path] if path in own else field(self.payload, path)
+        if path.startswith("$"):
+            return {"$partitionKey": self.partition_key, "$shardId": self.shard_id(), "$sequenceNumber": self.sequence,
+                    "$arrival": Decimal(self.arrival)}[path]
+        if isinstance(self.payload, Bad):
+            raise self.payload
+        return field(self.payload, path)
 
     def shard_id(self):
         return self.shard if isinstance(self.shard, str) else f"shardId-{self.shard:012d}"
@@ -298,7 +316,7 @@ def decode(text):
     try:
         return base64.b64decode(text, validate=True)
     except binascii.Error:
-        return b"\xff"  # no JSON either
+        return Bad("base64")
 
 
 def read(paths, input_format):
@@ -335,8 +353,7 @@ class Window:
 def rows_of(spec, start, shard, window):
     length = int(spec["window"]["seconds"]) * 1000
     group_by = [{"field": one} if isinstance(one, str) else one for one in spec.get("group_by", [])]
-    for group in sorted(window.groups, key=group_order):
-        applied = window.groups[group]
+    for _, (group, applied) in sorted(window.groups.items(), key=lambda item: item[0]):
         row = [("window_start", text_of(time_text(start))), ("window_end", text_of(time_text(start + length))),
                ("shard_id", text_of(shard)), ("fragment", text_of(window.first)),
                ("last_sequence", text_of(window.last))]
@@ -351,12 +368,13 @@ def rows_of(spec, start, shard, window):
 def replay(spec, records, shards=1, allowed_lateness=0, partition_key=None, timestamp=None, sort=False):
     """Gives (rows, fates)."""
     length, lateness = int(spec["window"]["seconds"]) * 1000, allowed_lateness * 1000
-    timestamp = timestamp or spec.get("timestamp", {}).get("field")
+    if not timestamp and any(record.arrival is None for record in records):
+        timestamp = spec["timestamp"]["field"]  # payloads; events bring an arrival time of their own
     fates = dict.fromkeys(("applied", "late", "duplicate", "filtered", "bad"), 0)
     for record in records:
-        if timestamp and not isinstance(record.payload, Bad):
+        if timestamp:
             try:
-                record.arrival = instant(field(record.payload, timestamp))
+                record.arrival = instant(record.value(timestamp))
             except Bad:
                 record.arrival = None
     if sort:
@@ -372,17 +390,18 @@ def replay(spec, records, shards=1, allowed_lateness=0, partition_key=None, time
             record.sequence = "49" + str(position).zfill(54)
         if record.partition_key is None:
             key = MISSING if partition_key is None or isinstance(record.payload, Bad) else field(record.payload, partition_key)
-            record.partition_key = str(position) if key is MISSING else key
+            record.partition_key = key if isinstance(key, str) and key else str(position)
         if record.shard is None:
             record.shard = shard_of(record.partition_key, shards)
         shard = record.shard_id()
         order = record.shard if isinstance(record.shard, int) else appearance.setdefault(shard, len(names))
         names[order] = shard
-        if record.arrival is None:
-            fates["bad"] += 1
-            continue
         if int(record.sequence) <= marks.get(shard, -1):
             fates["duplicate"] += 1
+            continue
+        marks[shard] = int(record.sequence)
+        if record.arrival is None or isinstance(record.data, Bad):  # no time or no bytes: in no window
+            fates["bad"] += 1
             continue
         start = record.arrival // length * length
         late = start + length + lateness <= watermark
@@ -391,7 +410,6 @@ def replay(spec, records, shards=1, allowed_lateness=0, partition_key=None, time
         if late:
             fates["late"] += 1
             continue
-        marks[shard] = int(record.sequence)
         window = windows.setdefault((start, order), Window(record.sequence))
         window.last = record.sequence
         try:
@@ -408,7 +426,7 @@ def replay(spec, records, shards=1, allowed_lateness=0, partition_key=None, time
             fates["bad"] += 1
             continue
         fates["applied"] += 1
-        window.groups.setdefault(group, []).append(((record.arrival, int(record.sequence)), values))
+        window.groups.setdefault(group_order(group), (group, []))[1].append(((record.arrival, int(record.sequence)), values))
     close(float("inf"))
     return rows, fates
 
