@@ -8,7 +8,8 @@
 #include <tumble/error.h>
 #include <tumble/projection.h>
 
-/* Reads captures: recorded records in files (or standard input, "-"), plain, gzip or zstd. One thread. */
+/* Reads captures: recorded records in files (or standard input, "-"), plain, gzip or zstd. One thread.
+ * Formats, detection, merging and positions are described in docs/captures.md. */
 
 enum tumble_capture_format {
     TUMBLE_CAPTURE_AUTO = 0,
@@ -64,7 +65,8 @@ enum tumble_capture_format tumble_capture_detected(const struct tumble_capture *
  * sequence number, among the heads of all inputs.
  * Errors name the input, line, record and byte: EINPUT, ECAPTURE, ECOMPRESS, EJSON, EUTF8, EDEPTH, EEVENT, ESEQUENCE,
  * ETIMESTAMP, ELIMIT (a record over TW_LIMIT_RECORD_BYTES), ENOMEM. For payload formats a payload that is malformed is an
- * error here, since the next record cannot be found behind it. */
+ * error here, since the next record cannot be found behind it. After an error a capture can only be closed.
+ * ELIMIT also at open: more than 1,000 inputs to merge (payload inputs: any number). */
 enum tumble_code tumble_capture_next(struct tumble_capture *capture, struct tumble_captured *record, int *got,
                                      struct tumble_error *err);
 

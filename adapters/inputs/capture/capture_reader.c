@@ -262,6 +262,9 @@ void tw_capture_reader_place(struct tw_capture_reader *reader, struct tw_capture
     place->done = reader->done;
     place->offset = reader->committed;
     place->records = reader->marked ? reader->marked_records : reader->records;
+    if (place->offset == 0) {
+        return; /* not begun: the same place whether the input is open already or not */
+    }
     if (reader->marked) {
         place->elements_length = reader->marked_elements_length;
         memcpy(place->elements, reader->marked_elements, reader->marked_elements_length);

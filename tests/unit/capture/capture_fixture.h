@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,9 +37,11 @@ static inline int fixture_set_up(void **state) {
 
 static inline int fixture_tear_down(void **state) {
     (void)state;
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf '%s'", fixture_directory);
-    return system(command);
+    DIR *directory = opendir(fixture_directory);
+    for (struct dirent *entry; directory && (entry = readdir(directory));) {
+        unlinkat(dirfd(directory), entry->d_name, 0); /* "." and ".." are refused */
+    }
+    return directory ? closedir(directory) || rmdir(fixture_directory) : -1;
 }
 
 static inline size_t fixture_pack(enum packing packing, const char *data, size_t length, char **out) {

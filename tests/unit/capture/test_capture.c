@@ -153,7 +153,7 @@ static void expect_encoded(const char *text, size_t length, enum tumble_capture_
                 assert_int_equal(record.bad, TUMBLE_OK);
                 if (options.project_encoded) {
                     assert_int_equal(record.values[0].type, TUMBLE_TYPE_NUMBER);
-                    assert_int_equal(atoi(record.values[0].text), i);
+                    assert_int_equal((int)strtol(record.values[0].text, NULL, 10), i);
                 } else {
                     assert_null(record.values);
                 }
@@ -340,7 +340,7 @@ static void inputs_with_sequence_numbers_are_merged_by_arrival_and_within_a_shar
         int sequences[9];
         for (int i = 0; i < 9; i++) {
             assert_int_equal(next_of(capture, &record), 1);
-            sequences[i] = atoi(record.sequence_number.data + 47);
+            sequences[i] = (int)strtol(record.sequence_number.data + 47, NULL, 10);
             tumble_capture_release(capture); /* what was not given out yet must survive this */
         }
         assert_int_equal(next_of(capture, &record), 0);
