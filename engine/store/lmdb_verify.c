@@ -17,6 +17,7 @@
 #include "engine/base/buf.h"
 #include "engine/base/fail.h"
 #include "engine/codec/hash.h"
+#include "engine/store/lmdb_pages.h"
 #include "engine/store/store_internal.h"
 
 uint64_t tw_lmdb_sum(struct tumble_bytes key, struct tumble_bytes value) {
@@ -47,8 +48,7 @@ enum verdict {
     BAD_FLAGS,
     BAD_ORDER,
     BAD_SUM,
-    BAD_COUNT,
-    BAD_FREE_LIST
+    BAD_COUNT
 };
 
 static const char *verdict_text(enum verdict verdict) {
@@ -59,7 +59,6 @@ static const char *verdict_text(enum verdict verdict) {
     case BAD_ORDER: return "its keys are not in order";
     case BAD_SUM: return "a value does not match its checksum";
     case BAD_COUNT: return "it holds another number of keys than it states";
-    case BAD_FREE_LIST: return "its list of free pages is not valid";
     default: return "reading it crashed";
     }
 }
@@ -110,61 +109,48 @@ static enum verdict walk_values(MDB_txn *txn, MDB_dbi dbi) {
     return rc != MDB_NOTFOUND ? UNREADABLE : count != stat.ms_entries ? BAD_COUNT : WHOLE;
 }
 
-/* Table 0 lists, per transaction number, the pages it freed: a count, then page numbers that descend. LMDB trusts it
- * blindly when it next writes. */
-static enum verdict walk_free_list(MDB_txn *txn, size_t last_page) {
-    MDB_cursor *cursor;
-    if (mdb_cursor_open(txn, 0, &cursor) != 0) {
-        return UNREADABLE;
-    }
-    MDB_val key, value;
-    uint64_t last_transaction = 0;
-    int rc;
-    while ((rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0) {
-        uint64_t transaction, count, page, last = UINT64_MAX;
-        if (key.mv_size != 8 || value.mv_size < 8) {
-            return BAD_FREE_LIST;
+/* The pages first, as of the transaction: a walk through LMDB of pages that do not fit could go anywhere. Beside a busy
+ * writer the roots may be replaced before they are read; then a later transaction will do as well. */
+static enum verdict begin_and_check_pages(MDB_env *env, MDB_txn **txn) {
+    mdb_filehandle_t fd;
+    enum tw_lmdb_pages pages = TW_PAGES_MOVED_ON;
+    int rc = mdb_env_get_fd(env, &fd);
+    for (int tries = 0; rc == 0 && pages == TW_PAGES_MOVED_ON && tries < 1000; tries++) {
+        if (*txn) {
+            mdb_txn_abort(*txn);
+            *txn = NULL;
         }
-        memcpy(&transaction, key.mv_data, 8);
-        memcpy(&count, value.mv_data, 8);
-        if (transaction <= last_transaction || count > value.mv_size / 8 - 1) {
-            return BAD_FREE_LIST;
+        rc = mdb_txn_begin(env, NULL, MDB_RDONLY, txn);
+        if (rc == MDB_MAP_RESIZED) { /* the writer grew the file since we mapped it */
+            *txn = NULL;
+            rc = mdb_env_set_mapsize(env, 0);
+        } else if (rc == 0) {
+            pages = tw_lmdb_check_pages(fd, mdb_txn_id(*txn));
         }
-        for (uint64_t i = 1; i <= count; i++) {
-            memcpy(&page, (const char *)value.mv_data + 8 * i, 8);
-            if (page < 2 || page > last_page || page >= last) {
-                return BAD_FREE_LIST;
-            }
-            last = page;
-        }
-        last_transaction = transaction;
-    }
-    return rc == MDB_NOTFOUND ? WHOLE : BAD_FREE_LIST;
-}
-
-static enum verdict look(const char *path) {
-    MDB_env *env;
-    MDB_txn *txn;
-    MDB_dbi dbi;
-    MDB_envinfo info;
-    if (mdb_env_create(&env) != 0) {
-        return NO_MEMORY;
-    }
-    int rc = mdb_env_open(env, path, MDB_RDONLY | MDB_NOTLS, 0666);
-    if (rc == 0) {
-        rc = mdb_env_info(env, &info);
-    }
-    if (rc == 0) {
-        rc = mdb_txn_begin(env, NULL, MDB_RDONLY, &txn);
-    }
-    if (rc == 0) {
-        rc = mdb_dbi_open(txn, NULL, 0, &dbi);
     }
     if (rc != 0) {
         return verdict_of(rc);
     }
-    enum verdict verdict = walk_values(txn, dbi);
-    return verdict == WHOLE ? walk_free_list(txn, info.me_last_pgno) : verdict;
+    return pages == TW_PAGES_SOUND ? WHOLE : pages == TW_PAGES_NO_MEMORY ? NO_MEMORY : UNREADABLE;
+}
+
+static enum verdict look(const char *path) {
+    MDB_env *env;
+    MDB_txn *txn = NULL;
+    MDB_dbi dbi;
+    if (mdb_env_create(&env) != 0) {
+        return NO_MEMORY;
+    }
+    int rc = mdb_env_open(env, path, MDB_RDONLY | MDB_NOTLS, 0666);
+    if (rc != 0) {
+        return verdict_of(rc);
+    }
+    enum verdict verdict = begin_and_check_pages(env, &txn);
+    if (verdict != WHOLE) {
+        return verdict;
+    }
+    rc = mdb_dbi_open(txn, NULL, 0, &dbi);
+    return rc ? verdict_of(rc) : walk_values(txn, dbi);
 }
 
 /* Everything that could speak, dump core, outlive its parent or run for ever is switched off first. */

@@ -130,18 +130,23 @@ static enum tumble_code trouble(struct lmdb_store *lmdb, int rc, const char *doi
     return tw_state_trouble(&lmdb->directory, rc, doing, err);
 }
 
-static enum tumble_code lmdb_begin(struct tw_store *store, struct tumble_error *err) {
-    struct lmdb_store *lmdb = lmdb_of(store);
-    struct request request = {.flags = store->read_only ? MDB_RDONLY : 0};
+/* A writer beside us may grow the file past our map, and dead readers may hold every slot: both are put right here. */
+static int begin_transaction(struct lmdb_store *lmdb, unsigned flags) {
+    struct request request = {.flags = flags};
     int rc = guarded(lmdb, call_begin, &request);
-    if (rc == MDB_MAP_RESIZED) { /* the writer beside us grew the file past our map: take its size */
-        rc = mdb_env_set_mapsize(lmdb->env, 0);
-        rc = rc ? rc : guarded(lmdb, call_begin, &request);
-    } else if (rc == MDB_READERS_FULL) {
-        rc = mdb_reader_check(lmdb->env, NULL);
-        rc = rc ? rc : guarded(lmdb, call_begin, &request);
+    for (int tries = 0; (rc == MDB_MAP_RESIZED || rc == MDB_READERS_FULL) && tries < 100; tries++) {
+        int failed = rc == MDB_MAP_RESIZED ? mdb_env_set_mapsize(lmdb->env, 0) : mdb_reader_check(lmdb->env, NULL);
+        if (failed) {
+            return failed;
+        }
+        rc = guarded(lmdb, call_begin, &request);
     }
-    return rc ? trouble(lmdb, rc, "beginning a transaction", err) : TUMBLE_OK;
+    return rc;
+}
+
+static enum tumble_code lmdb_begin(struct tw_store *store, struct tumble_error *err) {
+    int rc = begin_transaction(lmdb_of(store), store->read_only ? MDB_RDONLY : 0);
+    return rc ? trouble(lmdb_of(store), rc, "beginning a transaction", err) : TUMBLE_OK;
 }
 
 static enum tumble_code lmdb_commit(struct tw_store *store, struct tumble_error *err) {
@@ -335,9 +340,9 @@ static int open_environment(struct lmdb_store *lmdb, const struct tw_store_optio
 
 /* The one table, without a name, has to be opened once before it can be used. */
 static enum tumble_code open_table(struct lmdb_store *lmdb, struct tumble_error *err) {
-    struct request request = {.flags = MDB_RDONLY};
+    struct request request = {0};
     unsigned flags = 0;
-    int rc = guarded(lmdb, call_begin, &request);
+    int rc = begin_transaction(lmdb, MDB_RDONLY);
     if (rc == 0) {
         rc = guarded(lmdb, call_table, &request);
         rc = rc ? rc : mdb_dbi_flags(lmdb->txn, lmdb->dbi, &flags);

@@ -20,7 +20,7 @@ static struct tumble_bytes text(const char *s) { return tumble_bytes_of(s); }
 
 static struct tw_store *open_kind(void **state) {
     struct tw_store *store = NULL;
-    struct tw_store_options options = {.directory = *(const char **)state ? fixture_directory() : NULL};
+    struct tw_store_options options = {.directory = *(const char *const *)*state ? fixture_directory() : NULL};
     struct tumble_error err = {0};
     if (tw_store_open(&options, &store, &err) != TUMBLE_OK) {
         fail_msg("%s", err.text);
@@ -261,7 +261,7 @@ static void random_operations_agree_with_a_plain_array(void **state) {
             char keys[512] = "";
             for (int k = 0; k < MODEL_KEYS; k++) {
                 if (now.value[k]) {
-                    snprintf(keys + strlen(keys), 8, "k%02d ", k);
+                    snprintf(keys + strlen(keys), sizeof keys - strlen(keys), "k%02d ", k);
                 }
             }
             expect_scan(store, "", "", 0, keys);

@@ -110,7 +110,7 @@ static enum tumble_code write_more(void *ctx, struct tw_store *store, struct tum
     char value[20000];
     (void)ctx;
     for (int i = 0; i < 20; i++) {
-        char name[16];
+        char name[32];
         snprintf(name, sizeof name, "more/%d", i);
         struct tumble_bytes bytes = {value, value_of(i, value)};
         enum tumble_code code = tw_store_put(store, tumble_bytes_of(name), bytes, err);
@@ -327,6 +327,100 @@ static void verifying_is_silent_and_leaves_no_child(void **state) {
     close(ends[0]);
 }
 
+/* A long life of every size of value, of deletes, aborts and reopenings: verifying never cries wolf. */
+static void a_store_in_use_always_verifies(void **state) {
+    (void)state;
+    fixture_remove();
+    char *value = calloc(1, 120000);
+    uint64_t random = 5;
+    for (int round = 0; round < 40; round++) {
+        struct tw_store *store = NULL;
+        struct tumble_error err = {0};
+        if (open_verified(&store, &err) != TUMBLE_OK) {
+            fail_msg("round %d: %s", round, err.text);
+        }
+        for (int commit = 0; commit < 5; commit++) {
+            assert_int_equal(tw_store_begin(store, &err), TUMBLE_OK);
+            for (int i = 0; i < 30; i++) {
+                random = random * 6364136223846793005u + 1442695040888963407u;
+                char name[32];
+                snprintf(name, sizeof name, "%.*s%d", (int)(random >> 40) % 20, "key/of/some/length/",
+                         (int)(random >> 50) % 200);
+                size_t size =
+                    (size_t)(random >> 20) % 4 == 0 ? (size_t)(random >> 33) % 120000 : (size_t)(random >> 33) % 3000;
+                struct tumble_bytes bytes = {value, size};
+                enum tumble_code code = (random >> 58) % 4 == 0
+                                            ? tw_store_delete(store, tumble_bytes_of(name), &err)
+                                            : tw_store_put(store, tumble_bytes_of(name), bytes, &err);
+                if (code == TUMBLE_EFULL) {
+                    assert_int_equal(tw_store_begin(store, &err), TUMBLE_OK); /* the map grew */
+                    continue;
+                }
+                assert_int_equal(code, TUMBLE_OK);
+            }
+            if (commit == 3) {
+                assert_int_equal(tw_store_delete_prefix(store, tumble_bytes_of("key/of"), &err), TUMBLE_OK);
+            }
+            if (commit == 2) {
+                tw_store_abort(store);
+            } else {
+                assert_int_equal(tw_store_commit(store, &err), TUMBLE_OK);
+            }
+        }
+        tw_store_close(store);
+    }
+    free(value);
+}
+
+/* A reader that verifies while the writer replaces the roots as fast as it can. */
+static void verifying_beside_a_busy_writer_succeeds(void **state) {
+    (void)state;
+    fixture_remove();
+    fixture_directory();
+    int ready[2], stop[2];
+    assert_int_equal(pipe(ready) | pipe2(stop, O_NONBLOCK), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct tw_store *store = NULL;
+        struct tumble_error err = {0};
+        char value[3000] = {0}, byte;
+        struct tumble_bytes bytes = {value, sizeof value};
+        enum tumble_code code = open_verified(&store, &err);
+        for (int n = 0; code == TUMBLE_OK && read(stop[0], &byte, 1) != 1; n++) {
+            char name[32];
+            snprintf(name, sizeof name, "k%d", n % 500);
+            code = tw_store_begin(store, &err);
+            code = code ? code : tw_store_put(store, tumble_bytes_of(name), bytes, &err);
+            code = code ? code : tw_store_commit(store, &err);
+            code =
+                code == TUMBLE_EFULL ? TUMBLE_OK : code; /* readers hold pages back: the map grows at the next begin */
+            if (n == 0 && write(ready[1], "r", 1) != 1) {
+                break;
+            }
+        }
+        tw_store_close(store);
+        _exit(code == TUMBLE_OK ? 0 : 1);
+    }
+    char byte;
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    for (int i = 0; i < 12; i++) {
+        struct tw_store_options options = {.directory = fixture_directory(), .verify = true, .read_only = true};
+        struct tw_store *reader = NULL;
+        struct tumble_error err = {0};
+        enum tumble_code code = tw_store_open(&options, &reader, &err);
+        if (code != TUMBLE_OK) {
+            assert_int_equal(write(stop[1], "s", 1), 1);
+            fail_msg("%s", err.text);
+        }
+        tw_store_close(reader);
+    }
+    int status;
+    assert_int_equal(write(stop[1], "s", 1), 1);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    close(ready[0]), close(ready[1]), close(stop[0]), close(stop[1]);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_sound_file_opens),
@@ -339,6 +433,8 @@ int main(void) {
         cmocka_unit_test(another_format_of_lmdb_is_eversion),
         cmocka_unit_test(a_newer_state_format_is_eversion),
         cmocka_unit_test(an_unfinished_creation_is_begun_anew),
+        cmocka_unit_test(a_store_in_use_always_verifies),
+        cmocka_unit_test(verifying_beside_a_busy_writer_succeeds),
         cmocka_unit_test(verifying_is_silent_and_leaves_no_child),
     };
     return cmocka_run_group_tests(tests, make_image, drop_image);

@@ -54,7 +54,7 @@ static struct tumble_bytes text(const char *s) { return tumble_bytes_of(s); }
 static enum tumble_code write_rounds(void *ctx, struct tw_store *store, struct tumble_error *err) {
     const char *value = ctx;
     for (int i = 0; i < 100; i++) { /* more than one size of the journal */
-        char key[8];
+        char key[16];
         snprintf(key, sizeof key, "k%d", i);
         enum tumble_code code = tw_store_put(store, text(key), text(value), err);
         if (code != TUMBLE_OK) {
