@@ -18,7 +18,9 @@ enum tumble_code tw_decompressor_new(enum tw_compression kind, struct tumble_all
 void tw_decompressor_destroy(struct tw_decompressor *d);
 
 /* Feeds in (advanced past what was read) and writes up to out_capacity bytes. end_of_input tells that in holds the last
- * bytes there are: a stream that is not complete then is an error. *written may be 0 when more input is needed. */
+ * bytes there are: a stream that is not complete then is an error. *written may be 0 when more input is needed.
+ * With end_of_input call until in is empty and *written is 0. *written bytes are good also beside an error; a stream
+ * that failed fails for ever. A zstd window over 128 MiB is refused. */
 enum tumble_code tw_decompress(struct tw_decompressor *d, struct tumble_bytes *in, int end_of_input, char *out,
                                size_t out_capacity, size_t *written, struct tumble_error *err);
 

@@ -27,7 +27,8 @@ struct tw_store_options {
 };
 
 /* Makes the directory (and its parents) when missing, takes its lock (EBUSY when another process has it; the text names
- * the pid when known), opens or makes the files. read_only takes no lock and fails when there is no state. */
+ * the pid when known), opens or makes the files. read_only takes no lock and fails when there is no state; it may stand
+ * beside a writer of another process, never of this one (LMDB's locks belong to the process). */
 enum tumble_code tw_store_open(const struct tw_store_options *options, struct tw_store **out, struct tumble_error *err);
 void tw_store_close(struct tw_store *store); /* aborts an open transaction; NULL allowed */
 
