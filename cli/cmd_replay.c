@@ -1,6 +1,7 @@
 #include <inttypes.h>
 #include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/command.h"
 #include "cli/exit_code.h"
@@ -148,6 +149,11 @@ static int on_progress(void *ctx, int64_t done_bytes, int64_t total_bytes, uint6
     return stop_signal != 0;
 }
 
+static void on_rows(void *ctx) {
+    struct screen *screen = ctx;
+    tw_progress_bar_erase(&screen->bar);
+}
+
 static void on_line(void *ctx, const char *line) {
     struct screen *screen = ctx;
     if (!screen->quiet) {
@@ -215,6 +221,7 @@ struct outputs {
     struct tumble_replay_output list[OUTPUT_MAX];
     size_t count;
     bool has_failures;
+    bool shares_line; /* rows go straight to a terminal, where a progress bar would stand among them */
 };
 
 static enum tumble_code too_many(struct tumble_error *err, size_t count) {
@@ -242,6 +249,8 @@ static enum tumble_code read_outputs(const struct settings *settings, const stru
         if (out->uris[i].is_table && out->uris[i].is_stdout && !settings->state && !on_screen) {
             out->list[i].api = &tw_screen_table;
             on_screen = true;
+        } else if (out->uris[i].is_stdout && isatty(STDOUT_FILENO)) {
+            out->shares_line = true;
         }
         if (settings->state && out->uris[i].is_table && !out->uris[i].is_stdout) {
             err->code = TUMBLE_EUSAGE;
@@ -337,12 +346,14 @@ static int run(const struct settings *settings, const struct tumble_spec *spec, 
     if (!read_durability(settings, &options_of_run)) {
         return usage_error("--durability is none, commit or every=N with N of at least 1");
     }
-    tw_progress_bar_init(&screen.bar, !settings->quiet);
+    tw_progress_bar_init(&screen.bar, !settings->quiet && !outputs.shares_line);
+    tw_screen_table_announce(on_rows, &screen);
     watch_signals();
     struct tumble_replay_summary summary;
     memset(&summary, 0, sizeof summary);
     enum tumble_code code = tumble_replay_run(&options_of_run, &summary, &err);
     tw_progress_bar_erase(&screen.bar);
+    tw_screen_table_announce(NULL, NULL);
     if (code == TUMBLE_OK && tw_screen_table_failure()->code != TUMBLE_OK) {
         err = *tw_screen_table_failure();
         code = err.code;

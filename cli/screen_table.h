@@ -8,6 +8,9 @@
  * it is left for tw_screen_table_failure. Not for runs with a state, where what was flushed must be out. */
 extern const struct tumble_output_api tw_screen_table;
 
+/* Calls before(ctx) ahead of anything that is written, so that a progress bar can leave the line. */
+void tw_screen_table_announce(void (*before)(void *ctx), void *ctx);
+
 /* What went wrong in close; code is TUMBLE_OK when nothing did. */
 const struct tumble_error *tw_screen_table_failure(void);
 

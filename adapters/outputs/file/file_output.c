@@ -409,7 +409,7 @@ static enum tumble_code file_open(const struct tumble_output_open *how, void **o
     self->path = tw_copy_text(&alloc, path, strlen(path));
     uint32_t width = 0;
     enum tumble_code code = self->path ? read_options(self, how, &width, err) : tw_no_memory(err);
-    if (code == TUMBLE_OK && self->path[0] == '\0') {
+    if (code == TUMBLE_OK && self->path && self->path[0] == '\0') {
         code = tw_fail(err, TUMBLE_EUSAGE, "file: needs a path behind it, as in file:rows.ndjson");
     }
     if (code == TUMBLE_OK && self->format == FORMAT_TABLE) {
