@@ -285,6 +285,8 @@ static enum tumble_code member(struct step *s) {
         }
         tw_lex_describe(&key, text, text + length, TUMBLE_TYPE_STRING, flags);
         ours = tw_json_string_equal(&key, segment->name);
+    } else if (at == s->lex.end) {
+        return refuse(s, position->phase == FIRST ? "a value or ']'" : "a value"); /* it may yet be the bracket */
     } else {
         ours = position->index == segment->index;
     }

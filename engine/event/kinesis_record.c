@@ -238,7 +238,11 @@ static enum tumble_code begin(struct parse *parse, struct tumble_bytes json, int
         return TUMBLE_OK;
     }
     struct tumble_value value;
-    if (!tw_lex_value(&parse->lex, *at, 0, &value)) {
+    const char *behind = tw_lex_value(&parse->lex, *at, 0, &value);
+    if (behind && value.type == TUMBLE_TYPE_NUMBER) {
+        behind = tw_lex_number_end(&parse->lex, behind);
+    }
+    if (!behind) {
         return tw_lex_report(&parse->lex, err);
     }
     return wrong(parse, &value, "the record", "an object", err);

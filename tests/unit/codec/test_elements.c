@@ -180,6 +180,8 @@ static void a_broken_stream_is_refused_at_the_same_place_however_it_is_cut(void 
         {"/r", AT_POINTER, "{\"x\":\"\\ud800\",\"r\":[]}", TUMBLE_EUTF8, 6, "surrogate", 0},
         {"/r", AT_POINTER, "{\"r\":[1]", TUMBLE_EJSON, 8, "expected ',' or '}' but the input ends", 1},
         {"/r", AT_POINTER, "{", TUMBLE_EJSON, 1, "expected a key or '}' but the input ends", 0},
+        {"/0", AT_POINTER, "[]", TUMBLE_ECAPTURE, 1, "this value ends without it", 0},
+        {"/0", AT_POINTER, "[", TUMBLE_EJSON, 1, "expected a value or ']' but the input ends", 0},
         {"/2", AT_POINTER, "[[1],[2]]", TUMBLE_ECAPTURE, 8, "this value ends without it", 0},
         {"/1", AT_POINTER, "[[1],]", TUMBLE_EJSON, 5, "expected a value but found ']'", 0},
         {"/a/b", AT_POINTER, "{\"a\":[]}", TUMBLE_ECAPTURE, 5, "what stands on the way is an array", 0},

@@ -171,6 +171,7 @@ static void malformed_records_are_refused_with_code_and_place(void **state) {
         const char *text;
     } cases[] = {
         {LAMBDA, "7", TUMBLE_EEVENT, 0, "the record should be an object but is a number"},
+        {LAMBDA, "7q", TUMBLE_EJSON, 1, "expected the end of the number but found 'q'"},
         {LAMBDA, " []", TUMBLE_EEVENT, 1, "the record should be an object but is an array"},
         {LAMBDA, "\"x\"", TUMBLE_EEVENT, 0, "the record should be an object but is a string"},
         {LAMBDA, "[1,]", TUMBLE_EJSON, 3, "expected a value but found ']'"},
