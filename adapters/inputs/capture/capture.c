@@ -325,4 +325,9 @@ void tumble_capture_where(const struct tumble_capture *capture, const struct tum
                           size_t cap) {
     snprintf(out, cap, "%s: line %llu, record %llu, byte %llu", capture->options.paths[record->input],
              (unsigned long long)record->line, (unsigned long long)record->number, (unsigned long long)record->offset);
+    for (; cap && *out; out++) { /* a file may be named anything, a terminal obeys control characters */
+        if ((unsigned char)*out < 0x20 || *out == 0x7f) {
+            *out = '?';
+        }
+    }
 }

@@ -378,6 +378,27 @@ static void equal_arrivals_of_different_shards_keep_the_order_of_the_inputs(void
     free(paths[1]);
 }
 
+static void where_cannot_send_control_characters_to_a_terminal(void **state) {
+    (void)state;
+    char path[128];
+    snprintf(path, sizeof path, "%s/\033[31m\n.json", fixture_directory);
+    FILE *file = fopen(path, "wb");
+    assert_non_null(file);
+    fputs("{\"n\":1}", file);
+    assert_int_equal(fclose(file), 0);
+    char *paths[] = {path};
+    struct tumble_capture_options options = options_of(paths, 1);
+    struct tumble_capture *capture = open_capture(&options, 4096);
+    struct tumble_captured record;
+    assert_int_equal(next_of(capture, &record), 1);
+    char where[200];
+    tumble_capture_where(capture, &record, where, sizeof where);
+    assert_non_null(strstr(where, "/?[31m?.json: line 1, record 1, byte 0"));
+    tumble_capture_where(capture, &record, where, 5);
+    assert_int_equal(strlen(where), 4);
+    tumble_capture_close(capture);
+}
+
 struct writer {
     const char *path;
     const char *data;
@@ -554,6 +575,7 @@ int main(void) {
         cmocka_unit_test(many_payload_inputs_are_read_one_after_the_other),
         cmocka_unit_test(inputs_with_sequence_numbers_are_merged_by_arrival_and_within_a_shard_by_sequence),
         cmocka_unit_test(equal_arrivals_of_different_shards_keep_the_order_of_the_inputs),
+        cmocka_unit_test(where_cannot_send_control_characters_to_a_terminal),
         cmocka_unit_test(a_fifo_is_read_whatever_the_pieces_it_delivers),
         cmocka_unit_test(nothing_is_allocated_per_record_after_warm_up),
         cmocka_unit_test(every_failed_allocation_is_an_error_and_leaks_nothing),
