@@ -136,6 +136,7 @@ static void watch_signals(void) {
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     signal(SIGPIPE, SIG_IGN); /* a closed pipe is an output error with its text, not a silent death */
+    signal(SIGXFSZ, SIG_IGN); /* so is a file that reached its limit */
 }
 
 struct screen {

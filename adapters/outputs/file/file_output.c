@@ -322,6 +322,18 @@ static void open_stdout(struct file_output *self) {
     }
 }
 
+/* A row must not be glued to what another program left half written. */
+static enum tumble_code check_last_line(struct file_output *self, struct tumble_error *err) {
+    char last = '\n';
+    if (self->position > 0 && pread(self->fd, &last, 1, self->position - 1) < 0) {
+        return fail_errno(self, err, "read", errno);
+    }
+    return last == '\n'
+               ? TUMBLE_OK
+               : tw_fail(err, TUMBLE_EOUTPUT,
+                         "%s: its last line has no end: finish or remove that line, or name another file", self->path);
+}
+
 /* Checkpoint: 'F' '1', the committed length and the guard, little-endian. */
 enum { CHECKPOINT_BYTES = 18 };
 
@@ -330,6 +342,7 @@ static enum tumble_code read_checkpoint(struct file_output *self, struct tumble_
     int64_t size = self->tail_end;
     if (checkpoint.length == 0) { /* the first time: what is there stays, and rows go behind it */
         self->flushed = self->position = size;
+        TW_TRY(check_last_line(self, err));
         return guard_of(self, size, &self->guard, err);
     }
     struct tw_cursor cursor = tw_cursor_of(checkpoint);

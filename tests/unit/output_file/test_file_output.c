@@ -140,6 +140,15 @@ static void first_run_appends_to_what_is_there(void **state) {
     expect_file("old\n{}\n");
 }
 
+static void rows_are_not_glued_to_half_a_line(void **state) {
+    (void)state;
+    put_file("old\nhal");
+    void *self;
+    assert_int_equal(open_as(path, NULL, NULL, &self), TUMBLE_EOUTPUT);
+    expect_text("its last line has no end");
+    expect_file("old\nhal");
+}
+
 /* Writes two rows with a commit between them and gives both checkpoints. */
 static void write_two(struct checkpoint *first, struct checkpoint *second) {
     void *self = open_ok(path, NULL, NULL);
@@ -362,6 +371,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(rows_stand_in_the_file_after_flush),
         TEST(first_run_appends_to_what_is_there),
+        TEST(rows_are_not_glued_to_half_a_line),
         TEST(pending_rows_already_there_are_not_written_twice),
         TEST(every_torn_tail_is_completed),
         TEST(a_tail_that_is_not_pending_rows_is_refused_and_kept),
