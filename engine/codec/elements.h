@@ -17,7 +17,10 @@
  *        → TUMBLE_OK, !e->at_element: clean end of the stream
  *        → TUMBLE_EMORE: drop the skipped bytes, append more, call again
  * What lies between elements (other members, closing brackets) is validated. A top-level value that does not hold an
- * array at the pointer is ECAPTURE unless empty_ok. Errors: ECAPTURE, EJSON, EUTF8, EDEPTH; byte is relative to bytes. */
+ * array at the pointer is ECAPTURE, and so are a byte order mark and a second member of the same name on the way (its
+ * elements cannot be taken back). After an error the reader is of no use but to destroy.
+ * tw_elements_new: a pointer has at most 32 segments; with each_top_level_value it is ignored. Errors: EPATH, ENOMEM.
+ * tw_elements_next: ECAPTURE, EJSON, EUTF8, EDEPTH, EMORE; byte is relative to bytes. A reader belongs to one thread. */
 struct tw_elements;
 
 enum tumble_code tw_elements_new(struct tumble_bytes pointer, int each_top_level_value, struct tumble_alloc alloc,

@@ -36,7 +36,8 @@ const char *tw_json_space(const char *at, const char *end);
 
 /* Compiles field paths ("geo.country", "/a/0/b"; an empty path or "/"-less text is dotted) into a projection; value i
  * belongs to path i; the same path may occur more than once. A dotted segment matches object keys only, a pointer's
- * decimal segment also array positions. Errors: EPATH, ENOMEM, ELIMIT (TW_LIMIT_FIELDS). */
+ * decimal segment also array positions. Errors: EPATH (byte: offset in the path; record: which path), ENOMEM, ELIMIT
+ * (more than TW_LIMIT_FIELDS different paths). paths need not outlive the call. */
 enum tumble_code tw_projection_new(const struct tumble_bytes *paths, size_t count, struct tumble_alloc alloc,
                                    struct tumble_projection **out, struct tumble_error *err);
 void tw_projection_destroy(struct tumble_projection *projection); /* NULL allowed */

@@ -25,8 +25,9 @@ struct tumble_kinesis_record {
 
 /* Parses one element of a Lambda event's Records from the front of json, keys in any order, unknown keys checked and
  * ignored. consumed and end_of_input as in tumble_project. Errors: EMORE, EJSON, EUTF8, EDEPTH; EEVENT when
- * kinesis.data, .sequenceNumber or .approximateArrivalTimestamp is missing or has a wrong type. Thread-safe; does not
- * allocate. */
+ * kinesis.data, .sequenceNumber or .approximateArrivalTimestamp is missing or has a wrong type, or when another member
+ * is there but neither a string nor null (null is MISSING). Of duplicate keys the last wins. What json holds is read to
+ * its end first, so EEVENT means well-formed JSON. Thread-safe; does not allocate. */
 TUMBLE_EXPORT enum tumble_code tumble_kinesis_record_parse(struct tumble_bytes json, int end_of_input,
                                                            struct tumble_kinesis_record *out, size_t *consumed,
                                                            struct tumble_error *err);
