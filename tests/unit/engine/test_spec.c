@@ -381,6 +381,27 @@ static void limits_are_kept(void **state) {
     free(large);
 }
 
+/* tests/schema/specs.txt: the same list that docs/spec.schema.json is held to. */
+static void parser_and_schema_agree(void **state) {
+    (void)state;
+    char line[4096];
+    int lines = 0;
+    FILE *file = fopen("schema/specs.txt", "r");
+    assert_non_null(file);
+    while (fgets(line, sizeof line, file)) {
+        struct tumble_spec *spec;
+        struct tumble_error err = {.text = ""};
+        enum tumble_code code = tumble_spec_parse(tumble_bytes_of(line + 2), NULL, tw_alloc_default(), &spec, &err);
+        if ((code == TUMBLE_OK) != (line[0] == '+')) {
+            fail_msg("%s gave %s %s", line, tumble_code_name(code), err.text);
+        }
+        tumble_spec_destroy(spec);
+        lines++;
+    }
+    fclose(file);
+    assert_in_range(lines, 40, 1000);
+}
+
 /* ---- no memory ---- */
 
 static int allocations_left;
@@ -436,6 +457,7 @@ int main(void) {
         cmocka_unit_test(refusals_name_the_key_its_place_and_the_nearest_right_one),
         cmocka_unit_test(refusals_of_shorthand_show_it),
         cmocka_unit_test(limits_are_kept),
+        cmocka_unit_test(parser_and_schema_agree),
         cmocka_unit_test(every_failed_allocation_is_an_ordinary_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
