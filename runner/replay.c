@@ -19,6 +19,7 @@ enum {
     ROUND_RECORDS = 65536,          /* most records of a round, whatever the number of shards */
     ROUND_BYTES = 16 * 1024 * 1024, /* a round ends past this many bytes of events */
     PROGRESS_MS = 100,
+    LAMBDA_WINDOW_MS = 900000,      /* lambda-semantics 3.2 */
     KEY_TEXT = 24
 };
 
@@ -820,6 +821,9 @@ static enum tumble_code run(struct replay *replay, struct tumble_error *err) {
     if (code != TUMBLE_OK) {
         return code;
     }
+    if (replay->clock.window_ms > LAMBDA_WINDOW_MS) {
+        say(replay, "note: the windows are longer than 900 s, the most a Lambda event source mapping takes");
+    }
     tumble_synthetic_sequence(replay->progress.records, replay->sequence);
     code = replay->options->sort ? run_sorted(replay, err) : run_streaming(replay, err);
     if (code == TUMBLE_OK) {
@@ -830,7 +834,8 @@ static enum tumble_code run(struct replay *replay, struct tumble_error *err) {
 
 enum tumble_code tumble_replay_run(const struct tumble_replay_options *options, struct tumble_replay_summary *summary,
                                    struct tumble_error *err) {
-    struct replay replay = {.options = options, .summary = summary, .carries_sequences = -1};
+    struct replay replay = {.options = options, .summary = summary, .carries_sequences = -1,
+                            .keeps_position = options->state_directory != NULL};
     struct timespec start;
     memset(summary, 0, sizeof *summary);
     clock_gettime(CLOCK_MONOTONIC, &start);
