@@ -65,12 +65,14 @@ def main():
             check(done.code == 0 and read(work.file("out")) == rows, f"{options}: exit {done.code}\n{done.text()}")
 
         # What decides rows may not.
+        begin += ["--output", "file:" + work.file("out")]
         refused(begin + ["--spec", other_spec, path], ["spec"])
         refused(begin + ["--spec", spec, "--shards", "2", path], ["shards"])
         refused(begin + ["--spec", spec, "--partition-key", "userId", path], ["partition"])
         refused(begin + ["--spec", spec, "--allowed-lateness", "9", path], ["lateness"])
         refused(begin + ["--spec", spec, other_input], ["input"])
         refused(begin + ["--spec", spec, path, other_input], ["input"])
+        refused(begin + ["--spec", spec, "--output", "-", path], ["output"])
         check(read(work.file("out")) == rows, "a refused run changed the output")
 
         # An output that lost rows after they were committed is not written on.

@@ -196,10 +196,10 @@ class Case:
             value["flag"] = rng.choice([True, False, None])
         return value
 
-    def times(self):
+    def times(self, begin=None):
         """Arrival times: ascending, with gaps, some of them back by up to a few windows."""
         rng = self.rng
-        now = rng.choice([1762732800000, 0, 1607497475000, 99999999999000])
+        now = begin or rng.choice([1762732800000, 0, 1607497475000, 99999999999000])
         step = rng.choice([10, 1000, self.window * 100, self.window * 400])
         back = rng.choice([0, 0, step * 3, self.window * 1500])
         for _ in range(self.count):
