@@ -82,7 +82,9 @@ static enum tumble_code wrong_at(struct tumble_bytes json, const struct tumble_v
 
 static enum tumble_code parse_encoded(struct tw_capture_reader *reader, struct tumble_bytes json,
                                       struct tumble_captured *record, size_t *consumed, struct tumble_error *err) {
-    static const struct tumble_timestamp_format arrival = {.kind = TUMBLE_TIMESTAMP_AUTO};
+    /* A number is seconds whatever its size (semantics 1.3); newer command lines print get-records with ISO 8601 text. */
+    static const struct tumble_timestamp_format seconds = {.kind = TUMBLE_TIMESTAMP_EPOCH_S};
+    static const struct tumble_timestamp_format any = {.kind = TUMBLE_TIMESTAMP_AUTO};
     struct tumble_kinesis_record *found = &reader->found;
     if (reader->format == TUMBLE_CAPTURE_LAMBDA) {
         TW_TRY(tumble_kinesis_record_parse(json, reader->at_end, found, consumed, err));
@@ -95,7 +97,8 @@ static enum tumble_code parse_encoded(struct tw_capture_reader *reader, struct t
     if (code != TUMBLE_OK) {
         return wrong_at(json, &found->sequence_number, code, err);
     }
-    code = tumble_timestamp_ms(&arrival, &found->arrival, &record->arrival_ms, err);
+    const struct tumble_timestamp_format *arrival = found->arrival.type == TUMBLE_TYPE_STRING ? &any : &seconds;
+    code = tumble_timestamp_ms(arrival, &found->arrival, &record->arrival_ms, err);
     if (code != TUMBLE_OK) {
         tw_error_prefix(err, "the arrival time");
         return wrong_at(json, &found->arrival, code, err);
