@@ -231,7 +231,7 @@ static int64_t arrival_of(const struct replay *replay, const struct tumble_captu
         return captured->arrival_ms;
     }
     int64_t arrival_ms;
-    if (captured->bad != TUMBLE_OK || !captured->values) {
+    if (captured->bad != TUMBLE_OK || !captured->values || replay->timestamp_index < 0) {
         tumble_runner_fail(why, captured->bad, "%s", tumble_code_text(captured->bad));
         why->byte = captured->bad_byte;
         return -1;
@@ -250,7 +250,11 @@ static enum tumble_code first_record(struct replay *replay, const struct tumble_
                                      struct tumble_error *err) {
     replay->carries_sequences = captured->sequence_number.length != 0;
     if (!replay->carries_sequences) {
-        return TUMBLE_OK;
+        return replay->timestamp_index >= 0
+                   ? TUMBLE_OK
+                   : tumble_runner_fail(err, TUMBLE_EUSAGE,
+                                        "%s holds payloads without an arrival time: name the field that has it, as in --timestamp ts",
+                                        replay->options->paths[captured->input]);
     }
     if (captured->shard_id.length && replay->options->shards > 1) {
         return tumble_runner_fail(err, TUMBLE_EUSAGE,
@@ -652,10 +656,6 @@ static enum tumble_code open_capture(struct replay *replay, struct tumble_error 
     replay->summary->format = tumble_capture_detected(replay->capture);
     int payload = replay->summary->format == TUMBLE_CAPTURE_NDJSON || replay->summary->format == TUMBLE_CAPTURE_ARRAY;
     replay->takes_timestamp = payload || options->timestamp_overrides;
-    if (payload && !options->timestamp_field) {
-        return tumble_runner_fail(err, TUMBLE_EUSAGE, "%s holds payloads without an arrival time: name the field that has it, as in --timestamp ts",
-                                  options->paths[0]);
-    }
     return TUMBLE_OK;
 }
 
