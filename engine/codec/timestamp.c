@@ -57,15 +57,21 @@ enum tw_timestamp_fault tw_timestamp_number(const char *text, size_t length, int
                                             int64_t *out_ms) {
     const char *at = text;
     const char *end = text + length;
-    /* Whole numbers of 10 to 15 digits are nearly all there are. */
-    if (length >= 10 && length <= 15) {
+    /* Nearly all there are: whole numbers of 10 to 15 digits, and seconds with a fraction. */
+    if (length >= 10 && length <= 20) {
         int64_t value = 0;
         while (at < end && is_digit(*at)) {
             value = value * 10 + (*at++ - '0');
         }
-        if (at == end && value >= 1000000000) {
+        int32_t nanosecond = 0;
+        const char *fraction = at + 1;
+        if (at == end && length <= 15 && value >= 1000000000) {
             int power = !auto_scale ? scale : value < INT64_C(100000000000) ? 3 : 0;
             return check(power ? value * 1000 : value, out_ms);
+        }
+        if (at - text == 10 && *at == '.' && (auto_scale || scale == 3) &&
+            tw_timestamp_fraction(&fraction, end, &nanosecond) && fraction == end) {
+            return check(value * 1000 + (nanosecond + 500000) / 1000000, out_ms);
         }
         at = text;
     }
@@ -234,7 +240,7 @@ static char *put(char *at, uint32_t value, int width) {
 }
 
 static char *put_seconds(int64_t seconds, char *at) {
-    /* Civil date from days (Hinnant); seconds is within 1970 to 9999. */
+    /* Civil date from days (Hinnant); seconds begins in 1970. */
     uint32_t z = (uint32_t)(seconds / 86400) + 719468;
     uint32_t rest = (uint32_t)(seconds % 86400);
     uint32_t era = z / 146097;
@@ -243,7 +249,8 @@ static char *put_seconds(int64_t seconds, char *at) {
     uint32_t doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
     uint32_t mp = (5 * doy + 2) / 153;
     uint32_t month = mp < 10 ? mp + 3 : mp - 9;
-    at = put(at, yoe + era * 400 + (month <= 2), 4);
+    uint32_t year = yoe + era * 400 + (month <= 2);
+    at = put(at, year, year > 9999 ? 5 : 4);
     *at++ = '-';
     at = put(at, month, 2);
     *at++ = '-';
@@ -258,8 +265,15 @@ static char *put_seconds(int64_t seconds, char *at) {
 
 static int64_t within(int64_t ms) { return ms < 0 ? 0 : ms > TUMBLE_TIMESTAMP_MAX_MS ? TUMBLE_TIMESTAMP_MAX_MS : ms; }
 
+/* The last window ends where the year 10000 begins, or later when it is long. */
+static int64_t within_bounds(int64_t ms) {
+    return ms <= TUMBLE_TIMESTAMP_MAX_MS      ? within(ms)
+           : ms > 2 * TUMBLE_TIMESTAMP_MAX_MS ? 2 * TUMBLE_TIMESTAMP_MAX_MS
+                                              : ms;
+}
+
 void tumble_timestamp_text(int64_t ms, char out[TUMBLE_TIMESTAMP_TEXT]) {
-    char *at = put_seconds(within(ms) / 1000, out);
+    char *at = put_seconds(within_bounds(ms) / 1000, out);
     *at++ = 'Z';
     *at = '\0';
 }

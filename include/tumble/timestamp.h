@@ -40,7 +40,8 @@ TUMBLE_EXPORT enum tumble_code tumble_timestamp_ms(const struct tumble_timestamp
 
 #define TUMBLE_TIMESTAMP_TEXT 25
 
-/* Writes "YYYY-MM-DDTHH:MM:SSZ" and a NUL (21 bytes), the form of window bounds; ms is cut to whole seconds. */
+/* Writes "YYYY-MM-DDTHH:MM:SSZ" and a NUL (21 bytes), the form of window bounds; ms is cut to whole seconds. The end of
+ * the last windows lies past 9999: the year then has five digits. */
 TUMBLE_EXPORT void tumble_timestamp_text(int64_t ms, char out[TUMBLE_TIMESTAMP_TEXT]);
 
 /* Writes "YYYY-MM-DDTHH:MM:SS.mmmZ" and a NUL (25 bytes). */

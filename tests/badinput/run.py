@@ -361,7 +361,7 @@ def fifo_is_read(work):
 @case
 def last_second_of_9999(work):
     written = of_input(work, b'{"t":253402300799999,"k":"a","v":1}', 0, rows=1)
-    check(b'"window_start":"9999-12-31T23:59:00Z"' in written, f"{written}")
+    check(b'"window_start":"9999-12-31T23:59:00Z","window_end":"10000-01-01T00:00:00Z"' in written, f"{written}")
 
 
 # ---- files ----
