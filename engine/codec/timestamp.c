@@ -60,18 +60,19 @@ enum tw_timestamp_fault tw_timestamp_number(const char *text, size_t length, int
     /* Nearly all there are: whole numbers of 10 to 15 digits, and seconds with a fraction. */
     if (length >= 10 && length <= 20) {
         int64_t value = 0;
-        while (at < end && is_digit(*at)) {
+        while (at < end && at - text < 16 && is_digit(*at)) {
             value = value * 10 + (*at++ - '0');
         }
-        int32_t nanosecond = 0;
-        const char *fraction = at + 1;
         if (at == end && length <= 15 && value >= 1000000000) {
             int power = !auto_scale ? scale : value < INT64_C(100000000000) ? 3 : 0;
             return check(power ? value * 1000 : value, out_ms);
         }
-        if (at - text == 10 && *at == '.' && (auto_scale || scale == 3) &&
-            tw_timestamp_fraction(&fraction, end, &nanosecond) && fraction == end) {
-            return check(value * 1000 + (nanosecond + 500000) / 1000000, out_ms);
+        if (at - text == 10 && at < end && *at == '.' && (auto_scale || scale == 3)) {
+            int32_t nanosecond;
+            at++;
+            if (tw_timestamp_fraction(&at, end, &nanosecond) && at == end) {
+                return check(value * 1000 + (nanosecond + 500000) / 1000000, out_ms);
+            }
         }
         at = text;
     }
