@@ -156,8 +156,9 @@ def text_of(value):
 ISO = re.compile(r"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d):(\d\d)(\.\d+)?(Z|[+-]\d\d:?\d\d)?$")
 
 
-def instant(value):
-    """Milliseconds of a timestamp in format "auto"; fractions of a millisecond round half up."""
+def instant(value, recorded=False):
+    """Milliseconds of a timestamp in format "auto"; fractions of a millisecond round half up. Recorded numbers (the
+    arrival time of an event) are seconds whatever their size."""
     ms = None
     if isinstance(value, str):
         parts = ISO.match(value)
@@ -175,7 +176,7 @@ def instant(value):
         elif re.match(r"-?\d+(\.\d+)?([eE][+-]?\d+)?$", value):
             value = Decimal(value)
     if isinstance(value, Decimal):
-        ms = Fraction(value) * (1000 if abs(value) < 100000000000 else 1)
+        ms = Fraction(value) * (1000 if recorded or abs(value) < 100000000000 else 1)
     if ms is None:
         raise Bad("no timestamp")
     ms = (ms + Fraction(1, 2)).__floor__()
@@ -331,11 +332,12 @@ def read(paths, input_format):
                         kinesis = one["kinesis"]
                         records.append(Record(decode(kinesis["data"]), len(records) + 1, kinesis["partitionKey"],
                                               kinesis["sequenceNumber"], one["eventID"].split(":")[0],
-                                              instant(kinesis["approximateArrivalTimestamp"])))
+                                              instant(kinesis["approximateArrivalTimestamp"], True)))
                 else:
                     for one in value["Records"]:
                         records.append(Record(decode(one["Data"]), len(records) + 1, one["PartitionKey"],
-                                              one["SequenceNumber"], None, instant(one["ApproximateArrivalTimestamp"])))
+                                              one["SequenceNumber"], None,
+                                              instant(one["ApproximateArrivalTimestamp"], True)))
     return records
 
 
