@@ -99,6 +99,19 @@ def main():
         done = run(piped, input=data)
         check(done.code == 0 and read(cut_out) == rows, f"the output put right again: exit {done.code}\n{done.text()}")
 
+        # Killed before the first record came: nothing is lost, nothing is damaged.
+        piped[3], piped[-2] = work.file("state-0"), "file:" + work.file("begun")
+        process = subprocess.Popen(piped, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        for _ in range(500):
+            if os.path.exists(work.file("begun")):
+                break
+            time.sleep(0.02)
+        time.sleep(0.3)
+        process.kill()
+        process.communicate()
+        done = run(piped, input=data)
+        check(done.code == 0 and read(work.file("begun")) == rows, f"killed before the first record: exit {done.code}\n{done.text()}")
+
         # A polite signal stops after a commit; the same command goes on.
         state_4, out_4 = work.file("state-4"), work.file("stopped")
         piped[3], piped[-2] = state_4, "file:" + out_4
