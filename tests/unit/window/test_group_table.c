@@ -1,0 +1,116 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "counting_alloc.h"
+#include "engine/codec/hash.h"
+#include "engine/window/group_table.h"
+
+/* A window's groups: found again, walked, ordered, and whole after memory ran out. */
+
+static struct tw_layout count_layout(struct tw_layout_item item[1]) {
+    item[0].function = tw_aggregate_find(tumble_bytes_of("count"), tumble_bytes_of(NULL));
+    item[0].offset = 0;
+    struct tw_layout layout = {.items = item, .count = 1, .bytes = item[0].function->state_size};
+    return layout;
+}
+
+/* Key number n: lengths from 0 bytes to 15,000. */
+static size_t make_key(char *out, uint32_t n) {
+    size_t length = n % 97 == 0 ? n % 15000 : n % 40;
+    for (size_t i = 0; i < length; i++) {
+        out[i] = (char)(n * 31 + i * 7);
+    }
+    int digits = snprintf(out + length, 12, "%u", n);
+    return length + (size_t)digits;
+}
+
+static void groups_are_found_again_however_many_there_are(void **state) {
+    (void)state;
+    struct tw_layout_item item[1];
+    struct tw_layout layout = count_layout(item);
+    struct counting_alloc count = {0};
+    struct tw_group_table table;
+    static char key[20000];
+    const uint32_t groups = 20000;
+    tw_group_table_init(&table, counting_alloc_of(&count), &layout);
+    for (int round = 0; round < 2; round++) {
+        for (uint32_t n = 0; n < groups; n++) {
+            struct tumble_bytes view = {key, make_key(key, n)};
+            uint32_t reference;
+            assert_int_equal(tw_group_touch(&table, view, n % 1000 * 7, &reference), TUMBLE_OK); /* many equal hashes */
+            assert_true(tumble_bytes_equal(tw_group_key(&table, tw_group_at(&table, reference)), view));
+            tw_group_at(&table, reference)->records++;
+        }
+        assert_int_equal(table.count, groups);
+    }
+    struct tw_group_walk walk = {0};
+    uint32_t reference, walked = 0;
+    while (tw_group_next(&table, &walk, &reference)) {
+        assert_int_equal(tw_group_at(&table, reference)->records, 2);
+        walked++;
+    }
+    assert_int_equal(walked, groups);
+    assert_int_equal(table.touched_count, groups);
+    tw_group_untouch_all(&table);
+    assert_int_equal(tw_group_at(&table, 0)->touched, 0);
+    struct tw_group_rank *order = calloc(groups, sizeof *order);
+    tw_group_order(&table, order);
+    for (uint32_t i = 1; i < groups; i++) {
+        struct tumble_bytes a = tw_group_key(&table, tw_group_at(&table, order[i - 1].reference));
+        struct tumble_bytes b = tw_group_key(&table, tw_group_at(&table, order[i].reference));
+        size_t common = a.length < b.length ? a.length : b.length;
+        int difference = common ? memcmp(a.data, b.data, common) : 0;
+        assert_true(difference < 0 || (difference == 0 && a.length < b.length));
+    }
+    free(order);
+    tw_group_table_clean_up(&table);
+    assert_int_equal(count.live, 0);
+}
+
+static void a_table_that_ran_out_of_memory_is_as_before(void **state) {
+    (void)state;
+    struct tw_layout_item item[1];
+    struct tw_layout layout = count_layout(item);
+    static char key[20000];
+    for (size_t fail_at = 1; fail_at < 60; fail_at++) {
+        struct counting_alloc count = {.fail_at = fail_at};
+        struct tw_group_table table;
+        tw_group_table_init(&table, counting_alloc_of(&count), &layout);
+        for (uint32_t n = 0; n < 500; n++) {
+            struct tumble_bytes view = {key, make_key(key, n)};
+            uint32_t reference, before = table.count;
+            enum tumble_code code = tw_group_touch(&table, view, n, &reference);
+            if (code != TUMBLE_OK) {
+                assert_int_equal(code, TUMBLE_ENOMEM);
+                assert_int_equal(table.count, before);
+                assert_int_equal(tw_group_touch(&table, view, n, &reference), TUMBLE_OK);
+            }
+            tw_group_at(&table, reference)->records = n;
+        }
+        struct tw_group_walk walk = {0};
+        uint32_t reference;
+        uint64_t sum = 0, walked = 0;
+        while (tw_group_next(&table, &walk, &reference)) {
+            sum += tw_group_at(&table, reference)->records;
+            walked++;
+        }
+        assert_int_equal(walked, 500);
+        assert_int_equal(sum, 500 * 499 / 2);
+        tw_group_table_clean_up(&table);
+        assert_int_equal(count.live, 0);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(groups_are_found_again_however_many_there_are),
+        cmocka_unit_test(a_table_that_ran_out_of_memory_is_as_before),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
