@@ -135,8 +135,7 @@ static void watch_signals(void) {
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
-    signal(SIGPIPE, SIG_IGN); /* a closed pipe is an output error with its text, not a silent death */
-    signal(SIGXFSZ, SIG_IGN); /* so is a file that reached its limit */
+    signal(SIGXFSZ, SIG_IGN); /* a file that reached its limit is an output error with its text, not a silent death */
 }
 
 struct screen {
@@ -317,6 +316,9 @@ static int run(const struct settings *settings, const struct tumble_spec *spec, 
     if (read_outputs(settings, spec, &outputs, &err) != TUMBLE_OK) {
         return tw_exit_with(&err);
     }
+    /* So is a closed pipe, except where rows only go to standard output: `tumble replay … | head` ends as any filter. */
+    bool only_stdout = outputs.count == 1 && outputs.uris[0].is_stdout && !outputs.has_failures && !settings->state;
+    signal(SIGPIPE, only_stdout ? SIG_DFL : SIG_IGN);
     struct tumble_replay_options options_of_run = {
         .spec = spec,
         .paths = (const char *const *)inputs,
