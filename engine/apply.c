@@ -166,7 +166,7 @@ static enum tumble_code gather(struct tumble_shard *shard, const struct tumble_r
         return tw_fail(err, TUMBLE_ETYPE, "%s", record->bad);
     }
     if (!projected) {
-        TW_TRY(tumble_project(engine->projection, record->data, 1, shard->projected, NULL, err));
+        TW_TRY(tumble_project_like(engine->projection, &shard->layout, record->data, 1, shard->projected, NULL, err));
         projected = shard->projected;
     }
     if (spec->where && !tw_filter_pattern_match(spec->where, projected + engine->first_where_field)) {

@@ -43,6 +43,7 @@ struct tumble_shard {
     struct tw_buf failures; /* documents since the last commit, each varint length + bytes */
     /* scratch of apply */
     struct tw_pending pending[TW_CHUNK_RECORDS];
+    struct tumble_layout layout;    /* of the payloads */
     struct tumble_value *projected; /* one record's */
     struct tw_value *values;        /* TW_CHUNK_RECORDS × field_count */
     struct tw_buf keys;

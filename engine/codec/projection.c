@@ -1,7 +1,9 @@
 #include <tumble/projection.h>
 
+#include "engine/base/fail.h"
 #include "engine/codec/json_lex.h"
 #include "engine/codec/json_scan.h"
+#include "engine/codec/layout.h"
 #include "engine/codec/projection_trie.h"
 
 /* An open container that lies on a path. */
@@ -50,7 +52,8 @@ static __attribute__((cold, noinline)) uint32_t find_escaped(const struct tumble
     struct tumble_value text = {key, length, TUMBLE_TYPE_STRING, TUMBLE_VALUE_ESCAPED, 0};
     uint32_t child = p->nodes[node].first_child;
     while (child) {
-        struct tumble_bytes name = {p->names + p->nodes[child].name, p->nodes[child].name_length};
+        uint32_t name_length = p->nodes[child].name_length; /* names is NULL when the only key is the empty one */
+        struct tumble_bytes name = {name_length ? p->names + p->nodes[child].name : NULL, name_length};
         if (tw_json_string_equal(&text, name)) {
             break;
         }
@@ -229,4 +232,24 @@ enum tumble_code tumble_project(const struct tumble_projection *projection, stru
         memset(values, 0, projection->count * sizeof *values);
     }
     return tw_lex_finish(&lex, walk(&lex, projection, values), consumed, err);
+}
+
+enum tumble_code tumble_project_like(const struct tumble_projection *projection, struct tumble_layout *layout,
+                                     struct tumble_bytes json, int end_of_input, struct tumble_value *values,
+                                     size_t *consumed, struct tumble_error *err) {
+    struct tw_lex lex;
+    tw_lex_init(&lex, json, end_of_input);
+    if (projection->count) {
+        memset(values, 0, projection->count * sizeof *values);
+    }
+    const char *at = tw_layout_match(layout, &lex, tw_lex_space(lex.begin, lex.end), values);
+    if (TW_OFTEN(at != NULL)) {
+        return tw_lex_finish(&lex, at, consumed, err);
+    }
+    size_t used;
+    TW_TRY(tumble_project(projection, json, end_of_input, values, &used, err));
+    const char *behind = json.data + used;
+    tw_layout_learn(layout, tw_lex_space(json.data, behind), behind, values, projection->count, true);
+    tw_lex_init(&lex, json, end_of_input);
+    return tw_lex_finish(&lex, behind, consumed, err);
 }

@@ -3,6 +3,7 @@
 #include "engine/base/fail.h"
 #include "engine/codec/json_lex.h"
 #include "engine/codec/json_scan.h"
+#include "engine/codec/layout.h"
 
 /* Two shapes of one record (lambda-semantics 1.1 and the answer of GetRecords), read in one pass, keys in any order.
  * Members are told apart by the length of their key, then by its bytes; what nobody asks for is validated and dropped.
@@ -256,6 +257,41 @@ enum tumble_code tumble_kinesis_record_parse(struct tumble_bytes json, int end_o
     size_t used = 0;
     TW_TRY(begin(&parse, json, end_of_input, out, &at, err));
     at = object(&parse, at, 1, EVENT);
+    TW_TRY(tw_lex_finish(&parse.lex, at, consumed ? &used : NULL, err));
+    TW_TRY(check_event(&parse, err));
+    if (consumed) {
+        *consumed = used;
+    }
+    return TUMBLE_OK;
+}
+
+/* A record as the array of values that a layout fills. */
+enum { MEMBERS = sizeof(struct tumble_kinesis_record) / sizeof(struct tumble_value) };
+_Static_assert(MEMBERS * sizeof(struct tumble_value) == sizeof(struct tumble_kinesis_record),
+               "a record is values only");
+
+enum tumble_code tumble_kinesis_record_parse_like(struct tumble_layout *layout, struct tumble_bytes json,
+                                                  int end_of_input, struct tumble_kinesis_record *out, size_t *consumed,
+                                                  struct tumble_error *err) {
+    struct tumble_value values[MEMBERS] = {{0}};
+    struct parse parse;
+    tw_lex_init(&parse.lex, json, end_of_input);
+    const char *at = tw_layout_match(layout, &parse.lex, tw_lex_space(parse.lex.begin, parse.lex.end), values);
+    size_t used = 0;
+    if (TW_OFTEN(at != NULL)) { /* members of the right names and nesting; their types are still to be looked at */
+        memcpy(out, values, sizeof *out);
+        parse.out = out;
+        parse.kinesis.type = TUMBLE_TYPE_OBJECT; /* as it was in the record that was learned */
+    } else {
+        TW_TRY(begin(&parse, json, end_of_input, out, &at, err));
+        const char *from = at;
+        at = object(&parse, at, 1, EVENT);
+        memcpy(values, out, sizeof values); /* the check makes null absent, which is right for this record only */
+        TW_TRY(tw_lex_finish(&parse.lex, at, &used, err));
+        if (parse.kinesis.type == TUMBLE_TYPE_OBJECT) {
+            tw_layout_learn(layout, from, at, values, MEMBERS, false);
+        }
+    }
     TW_TRY(tw_lex_finish(&parse.lex, at, consumed ? &used : NULL, err));
     TW_TRY(check_event(&parse, err));
     if (consumed) {

@@ -32,6 +32,12 @@ TUMBLE_EXPORT enum tumble_code tumble_kinesis_record_parse(struct tumble_bytes j
                                                            struct tumble_kinesis_record *out, size_t *consumed,
                                                            struct tumble_error *err);
 
+/* The same as tumble_kinesis_record_parse, result for result and error for error, and quicker when json is laid out
+ * like earlier records that were given with this layout (see tumble_project_like). */
+TUMBLE_EXPORT enum tumble_code tumble_kinesis_record_parse_like(struct tumble_layout *layout, struct tumble_bytes json,
+                                                                int end_of_input, struct tumble_kinesis_record *out,
+                                                                size_t *consumed, struct tumble_error *err);
+
 /* The same for one element of Records of a GetRecords answer (SequenceNumber, ApproximateArrivalTimestamp, Data,
  * PartitionKey, EncryptionType). */
 TUMBLE_EXPORT enum tumble_code tumble_get_records_record_parse(struct tumble_bytes json, int end_of_input,

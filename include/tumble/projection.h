@@ -55,6 +55,53 @@ TUMBLE_EXPORT enum tumble_code tumble_project(const struct tumble_projection *pr
                                               int end_of_input, struct tumble_value *values, size_t *consumed,
                                               struct tumble_error *err);
 
+/* What was learned from earlier texts about the layout of the next one. The caller owns it and looks at nothing in it;
+ * all zeros: nothing learned. It holds no pointers, may be copied, and belongs to one thread at a time. */
+#define TUMBLE_LAYOUT_PARTS 48
+#define TUMBLE_LAYOUT_SPANS 32
+#define TUMBLE_LAYOUT_BYTES 2048
+
+/* Bytes that every text has, and the value behind them. */
+struct tumble_layout_part {
+    uint16_t offset; /* in the layout's bytes */
+    uint16_t length;
+    uint16_t target; /* which of the values it is, or 65535 */
+};
+
+/* A value that begins and ends among such bytes, or (type MISSING) is the same as value begin_offset. */
+struct tumble_layout_span {
+    uint16_t value;
+    uint8_t type;
+    uint8_t flags;
+    uint16_t begin_part;
+    uint16_t begin_offset;
+    uint16_t end_part;
+    uint16_t end_offset;
+};
+
+struct tumble_layout {
+    uint32_t part_count; /* 0: nothing learned */
+    uint32_t span_count;
+    uint32_t newlines; /* in the literals */
+    uint32_t fits;     /* texts that fitted since this was learned */
+    uint32_t rest;     /* texts to let pass before learning again */
+    uint8_t pauses;    /* how often learning did not pay, in a row */
+    uint8_t missed;    /* the last text did not fit */
+    uint8_t fitted;    /* the last text did */
+    uint8_t vary;      /* scalars that nobody asked for vary too */
+    struct tumble_layout_part parts[TUMBLE_LAYOUT_PARTS];
+    struct tumble_layout_span spans[TUMBLE_LAYOUT_SPANS];
+    char bytes[TUMBLE_LAYOUT_BYTES + 16];
+};
+
+/* The same as tumble_project, result for result and error for error, and quicker when json is laid out like earlier
+ * texts that were given with this layout: same keys in the same order, same nesting, same white space; values may
+ * change, their types too. A layout is for one projection. */
+TUMBLE_EXPORT enum tumble_code tumble_project_like(const struct tumble_projection *projection,
+                                                   struct tumble_layout *layout, struct tumble_bytes json,
+                                                   int end_of_input, struct tumble_value *values, size_t *consumed,
+                                                   struct tumble_error *err);
+
 /* Writes the characters of a projected STRING as UTF-8, escapes undone, and returns their length: at most
  * value->length bytes, so a buffer of that size always holds them (capacity below it: 0 is returned, nothing written).
  * Thread-safe. */

@@ -53,8 +53,10 @@ struct tw_capture_reader {
     size_t marked_elements_length;
     char marked_elements[TW_ELEMENTS_STATE];
 
-    struct tumble_kinesis_record found; /* the record found last, encoded formats */
-    struct tw_buf shard_text;           /* its shard id and sequence number, when they were written with escapes */
+    struct tumble_layout record_layout;  /* of the records, encoded formats */
+    struct tumble_layout payload_layout; /* of what the projection reads */
+    struct tumble_kinesis_record found;  /* the record found last, encoded formats */
+    struct tw_buf shard_text;            /* its shard id and sequence number, when they were written with escapes */
     struct tw_buf sequence_text;
 };
 

@@ -61,7 +61,8 @@ static enum tumble_code parse_payload(struct tw_capture_reader *reader, struct t
                                       struct tumble_error *err) {
     int end = reader->at_end;
     if (reader->options->projection) {
-        TW_TRY(tumble_project(reader->options->projection, json, end, values, consumed, err));
+        TW_TRY(tumble_project_like(reader->options->projection, &reader->payload_layout, json, end, values, consumed,
+                                   err));
     } else {
         struct tumble_value value;
         TW_TRY(tw_json_value(json, end, &value, consumed, err));
@@ -82,12 +83,13 @@ static enum tumble_code wrong_at(struct tumble_bytes json, const struct tumble_v
 
 static enum tumble_code parse_encoded(struct tw_capture_reader *reader, struct tumble_bytes json,
                                       struct tumble_captured *record, size_t *consumed, struct tumble_error *err) {
-    /* A number is seconds whatever its size (semantics 1.3); newer command lines print get-records with ISO 8601 text. */
+    /* A number is seconds whatever its size (semantics 1.3); newer command lines print get-records with ISO 8601 text.
+     */
     static const struct tumble_timestamp_format seconds = {.kind = TUMBLE_TIMESTAMP_EPOCH_S};
     static const struct tumble_timestamp_format any = {.kind = TUMBLE_TIMESTAMP_AUTO};
     struct tumble_kinesis_record *found = &reader->found;
     if (reader->format == TUMBLE_CAPTURE_LAMBDA) {
-        TW_TRY(tumble_kinesis_record_parse(json, reader->at_end, found, consumed, err));
+        TW_TRY(tumble_kinesis_record_parse_like(&reader->record_layout, json, reader->at_end, found, consumed, err));
     } else {
         TW_TRY(tumble_get_records_record_parse(json, reader->at_end, found, consumed, err));
     }
@@ -218,7 +220,8 @@ static enum tumble_code decode(struct tw_capture_reader *reader, struct tumble_c
     if (!values) {
         return tw_no_memory(err);
     }
-    enum tumble_code code = tumble_project(reader->options->projection, record->data, 1, values, NULL, &reason);
+    enum tumble_code code = tumble_project_like(reader->options->projection, &reader->payload_layout, record->data, 1,
+                                                values, NULL, &reason);
     if (code == TUMBLE_OK) {
         record->values = values;
     } else {

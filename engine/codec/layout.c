@@ -1,0 +1,282 @@
+#include "engine/codec/layout.h"
+
+enum {
+    PAD = 16,            /* bytes behind the literals that a vector compare may read */
+    NOBODY = UINT16_MAX, /* target of a slot that no value wants */
+    WORTH_IT = 8,        /* fits after which a layout has paid for being learned */
+    MAX_REST = 9         /* log2 of the longest pause */
+};
+
+_Static_assert(TUMBLE_LAYOUT_BYTES + PAD <= sizeof((struct tumble_layout *)0)->bytes, "room for vector compares");
+_Static_assert(sizeof(struct tumble_layout) <= 4096, "a layout is a fixed, small thing");
+
+/* ---- matching ---- */
+
+static inline bool same_words(const char *a, const char *b, size_t length) {
+    if (length >= 8) {
+        uint64_t other = 0;
+        for (size_t i = 0; i + 8 < length; i += 8) {
+            other |= tw_load8(a + i) ^ tw_load8(b + i);
+        }
+        return (other | (tw_load8(a + length - 8) ^ tw_load8(b + length - 8))) == 0;
+    }
+    while (length > 0 && *a == *b) {
+        a++;
+        b++;
+        length--;
+    }
+    return length == 0;
+}
+
+/* Are the length bytes at at, of left that may be read, those of a literal, which is followed by PAD bytes? */
+static inline bool same(const char *at, size_t left, const char *literal, size_t length) {
+    if (TW_RARELY(left < length)) {
+        return false;
+    }
+#if defined(TW_SCAN_SSE2)
+    for (; TW_OFTEN(left >= 16); at += 16, left -= 16, literal += 16, length -= 16) {
+        __m128i text = _mm_loadu_si128((const __m128i *)(const void *)at);
+        __m128i wanted = _mm_loadu_si128((const __m128i *)(const void *)literal);
+        unsigned differ = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(text, wanted)) ^ 0xffffu;
+        if (length <= 16) {
+            return (differ & ((1u << length) - 1)) == 0;
+        }
+        if (differ) {
+            return false;
+        }
+    }
+#endif
+    return same_words(at, literal, length);
+}
+
+/* The values that are no slots of their own: constants, containers, and second values of one path. */
+static void fill_spans(const struct tumble_layout *layout, const char *const *starts, struct tumble_value *values) {
+    for (uint32_t i = 0; i < layout->span_count; i++) {
+        const struct tumble_layout_span *span = &layout->spans[i];
+        if (span->type == TUMBLE_TYPE_MISSING) {
+            values[span->value] = values[span->begin_offset];
+        } else {
+            tw_lex_describe(&values[span->value], starts[span->begin_part] + span->begin_offset,
+                            starts[span->end_part] + span->end_offset, (enum tumble_type)span->type, span->flags);
+        }
+    }
+}
+
+const char *tw_layout_match(struct tumble_layout *layout, struct tw_lex *lex, const char *at,
+                            struct tumble_value *values) {
+    const char *starts[TUMBLE_LAYOUT_PARTS];
+    const char *const end = lex->end;
+    const uint32_t last = layout->part_count - 1;
+    struct tumble_value ignored;
+    layout->fitted = 0;
+    if (TW_RARELY(layout->part_count == 0)) {
+        return NULL;
+    }
+    for (uint32_t i = 0;; i++) {
+        const struct tumble_layout_part *part = &layout->parts[i];
+        if (TW_RARELY(!same(at, (size_t)(end - at), layout->bytes + part->offset, part->length))) {
+            return NULL;
+        }
+        starts[i] = at;
+        at += part->length;
+        if (i == last) {
+            break;
+        }
+        if (TW_RARELY(at == end)) {
+            return NULL;
+        }
+        at = tw_lex_scalar(lex, at, part->target == NOBODY ? &ignored : &values[part->target]);
+        if (TW_RARELY(!at)) {
+            return NULL;
+        }
+    }
+    if (layout->span_count) {
+        fill_spans(layout, starts, values);
+    }
+    layout->fitted = 1;
+    layout->missed = 0;
+    layout->fits += layout->fits < UINT32_MAX;
+    return at;
+}
+
+/* ---- learning ---- */
+
+/* Where a value begins, its opening quote included. */
+static const char *begin_of(const struct tumble_value *value) {
+    return value->text - (value->type == TUMBLE_TYPE_STRING);
+}
+
+static const char *end_of(const struct tumble_value *value) {
+    return value->text + value->length + (value->type == TUMBLE_TYPE_STRING);
+}
+
+static uint16_t value_at(const char *at, const struct tumble_value *values, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        if (values[i].type != TUMBLE_TYPE_MISSING && begin_of(&values[i]) == at) {
+            return (uint16_t)i;
+        }
+    }
+    return NOBODY;
+}
+
+struct lesson {
+    struct tumble_layout *layout;
+    const char *starts[TUMBLE_LAYOUT_PARTS]; /* of every part's literal */
+    size_t bytes;                            /* of literals so far */
+};
+
+/* Ends the literal that began with the current part at at. False: it is too large. */
+static bool end_literal(struct lesson *lesson, const char *at, uint16_t target) {
+    struct tumble_layout *layout = lesson->layout;
+    struct tumble_layout_part *part = &layout->parts[layout->part_count];
+    const char *start = lesson->starts[layout->part_count];
+    size_t length = (size_t)(at - start);
+    if (length > TUMBLE_LAYOUT_BYTES - lesson->bytes) {
+        return false;
+    }
+    memcpy(layout->bytes + lesson->bytes, start, length);
+    part->offset = (uint16_t)lesson->bytes;
+    part->length = (uint16_t)length;
+    part->target = target;
+    lesson->bytes += length;
+    layout->part_count++;
+    return true;
+}
+
+/* The place behind the scalar at at, or at itself when something else is there. *key: it is a member's name. */
+static const char *scalar_end(struct tw_lex *lex, const char *at, bool *key) {
+    struct tumble_value value;
+    *key = false;
+    if (memchr("{}[],: \t\r\n", *at, 10)) {
+        return at;
+    }
+    const char *stop = tw_lex_scalar(lex, at, &value);
+    if (stop && value.type == TUMBLE_TYPE_STRING) {
+        const char *behind = tw_lex_space(stop, lex->end);
+        *key = behind < lex->end && *behind == ':';
+    }
+    return stop;
+}
+
+/* Cuts the text into literals and slots. */
+static bool cut(struct lesson *lesson, const char *begin, const char *end, const struct tumble_value *values,
+                size_t count, bool all_slots) {
+    struct tumble_layout *layout = lesson->layout;
+    struct tumble_bytes text = {begin, (size_t)(end - begin)};
+    struct tw_lex lex;
+    tw_lex_init(&lex, text, 1);
+    lesson->starts[0] = begin;
+    for (const char *at = begin; at < end;) {
+        bool key;
+        const char *stop = scalar_end(&lex, at, &key);
+        if (!stop) {
+            return false;
+        }
+        uint16_t target = stop == at || key ? NOBODY : value_at(at, values, count);
+        if (stop > at && !key && (all_slots || target != NOBODY)) {
+            if (layout->part_count + 1 >= TUMBLE_LAYOUT_PARTS || !end_literal(lesson, at, target)) {
+                return false;
+            }
+            lesson->starts[layout->part_count] = stop;
+        }
+        layout->newlines += *at == '\n';
+        at = stop > at ? stop : at + 1;
+    }
+    return end_literal(lesson, end, NOBODY);
+}
+
+/* The part whose literal holds at, which is inside the literal or at one of its ends. Where one literal ends a slot
+ * begins, so what lies at an end belongs to that literal. */
+static bool locate(const struct lesson *lesson, const char *at, uint16_t *part, uint16_t *offset) {
+    for (uint32_t i = 0; i < lesson->layout->part_count; i++) {
+        const char *start = lesson->starts[i];
+        if (at >= start && at <= start + lesson->layout->parts[i].length) {
+            *part = (uint16_t)i;
+            *offset = (uint16_t)(at - start);
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool add_span(struct lesson *lesson, const struct tumble_value *values, uint16_t index) {
+    struct tumble_layout *layout = lesson->layout;
+    const struct tumble_value *value = &values[index];
+    if (layout->span_count == TUMBLE_LAYOUT_SPANS) {
+        return false;
+    }
+    struct tumble_layout_span *span = &layout->spans[layout->span_count++];
+    memset(span, 0, sizeof *span);
+    span->value = index;
+    for (uint32_t i = 0; i + 1 < layout->part_count; i++) { /* the same slot as another value's? */
+        uint16_t target = layout->parts[i].target;
+        if (target != NOBODY && begin_of(&values[target]) == begin_of(value) &&
+            end_of(&values[target]) == end_of(value)) {
+            span->begin_offset = target;
+            return true;
+        }
+    }
+    span->type = value->type;
+    span->flags = value->flags;
+    return locate(lesson, value->text, &span->begin_part, &span->begin_offset) &&
+           locate(lesson, value->text + value->length, &span->end_part, &span->end_offset);
+}
+
+static bool is_target(const struct tumble_layout *layout, uint16_t index) {
+    for (uint32_t i = 0; i + 1 < layout->part_count; i++) {
+        if (layout->parts[i].target == index) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool learn(struct tumble_layout *layout, const char *begin, const char *end, const struct tumble_value *values,
+                  size_t count, bool all_slots) {
+    struct lesson lesson = {.layout = layout};
+    layout->part_count = 0;
+    layout->span_count = 0;
+    layout->newlines = 0;
+    layout->fits = 0;
+    layout->missed = 0;
+    if (count >= NOBODY || (*begin != '{' && *begin != '[') || !cut(&lesson, begin, end, values, count, all_slots)) {
+        return false;
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (values[i].type != TUMBLE_TYPE_MISSING && !is_target(layout, (uint16_t)i) &&
+            !add_span(&lesson, values, (uint16_t)i)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void tw_layout_learn(struct tumble_layout *layout, const char *begin, const char *end,
+                     const struct tumble_value *values, size_t count, bool all_slots) {
+    layout->fitted = 0;
+    if (layout->rest > 0) {
+        layout->rest--;
+        return;
+    }
+    if (layout->part_count > 0) {
+        if (layout->fits >= WORTH_IT) {
+            layout->pauses = 0;
+            if (!layout->missed) { /* one odd text among many that fit */
+                layout->missed = 1;
+                return;
+            }
+        } else { /* texts vary: next time with more slots, and after a pause that grows */
+            layout->vary = 1;
+            layout->part_count = 0;
+            layout->pauses = (uint8_t)(layout->pauses < MAX_REST ? layout->pauses + 1 : MAX_REST);
+            layout->rest = (UINT32_C(1) << layout->pauses) - 2;
+            if (layout->rest > 0) {
+                return;
+            }
+        }
+    }
+    if (!learn(layout, begin, end, values, count, all_slots || layout->vary)) {
+        layout->part_count = 0;
+        layout->rest = UINT32_C(1) << MAX_REST;
+    }
+}

@@ -1,0 +1,333 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "codec/exact_copy.h"
+#include "codec/layout_compare.h"
+#include "engine/codec/json_scan.h"
+#include "engine/codec/layout.h"
+
+static const char *const paths[] = {"a", "b.c", "b", "/l/0", "/l/1", "l.0", "d", "a", "/b/c", "missing", "e.f.g"};
+enum { COUNT = sizeof paths / sizeof *paths };
+
+static struct tumble_projection *projection_of_paths(void) {
+    struct tumble_bytes views[COUNT];
+    struct tumble_projection *projection = NULL;
+    for (size_t i = 0; i < COUNT; i++) {
+        views[i] = tumble_bytes_of(paths[i]);
+    }
+    assert_int_equal(tw_projection_new(views, COUNT, tw_alloc_default(), &projection, NULL), TUMBLE_OK);
+    return projection;
+}
+
+/* The same bytes both ways; false when the texts are read differently. */
+static bool agree(const struct tumble_projection *projection, struct tumble_layout *layout, const char *text,
+                  size_t length, int end_of_input, bool consume) {
+    struct outcome general = {.consumed = 77, .err.byte = -1};
+    struct outcome like = {.consumed = 77, .err.byte = -1};
+    char *copy = exact_copy(text, length);
+    struct tumble_bytes json = {copy, length};
+    general.code = tumble_project(projection, json, end_of_input, general.values, consume ? &general.consumed : NULL,
+                                  &general.err);
+    like.code = tumble_project_like(projection, layout, json, end_of_input, like.values,
+                                    consume ? &like.consumed : NULL, &like.err);
+    bool same = same_outcome(&general, &like, COUNT);
+    free(copy);
+    return same;
+}
+
+static void assert_agree(const struct tumble_projection *projection, struct tumble_layout *layout, const char *text) {
+    for (int mode = 0; mode < 4; mode++) {
+        if (!agree(projection, layout, text, strlen(text), mode & 1, mode & 2)) {
+            fail_msg("read differently: %s", text);
+        }
+    }
+}
+
+static struct tumble_layout learned_from(const struct tumble_projection *projection, const char *text) {
+    struct tumble_layout layout = {0};
+    assert_true(agree(projection, &layout, text, strlen(text), 1, true));
+    assert_false(tw_layout_fitted(&layout));
+    assert_true(agree(projection, &layout, text, strlen(text), 1, true));
+    assert_true(tw_layout_fitted(&layout));
+    return layout;
+}
+
+static const char all_kinds[] =
+    " {\"a\":1,\"b\":{\"c\":\"x\\n\",\"y\":[1,2]},\n \"l\" : [ true , {\"z\":null} ],\"other\":{\"q\":-1.5e3},"
+    "\"d\":\"\xc3\xa9\",\"e\":{\"f\":{\"g\":\"0123456789abcdef0123456789\"}}} ";
+
+static void values_may_change_with_their_types(void **state) {
+    (void)state;
+    struct tumble_projection *projection = projection_of_paths();
+    struct tumble_layout layout = learned_from(projection, "{\"a\":1,\"b\":{\"c\":\"x\"},\"d\":null,\"u\":[7,8]}");
+    static const char *const texts[] = {
+        "{\"a\":-2.5e7,\"b\":{\"c\":\"longer text\"},\"d\":true,\"u\":[0,\"\"]}",
+        " \n{\"a\":\"\\u00e9\\\"\",\"b\":{\"c\":false},\"d\":\"\xf0\x9f\x98\x80\",\"u\":[null,1]}",
+        "{\"a\":null,\"b\":{\"c\":null},\"d\":0,\"u\":[-0,0.0]}\t",
+    };
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        assert_agree(projection, &layout, texts[i]);
+        assert_true(tw_layout_fitted(&layout));
+    }
+    tw_projection_destroy(projection);
+}
+
+static void containers_and_repeated_paths_are_found(void **state) {
+    (void)state;
+    struct tumble_projection *projection = projection_of_paths();
+    struct tumble_layout layout = learned_from(projection, all_kinds);
+    assert_int_equal(tw_layout_newlines(&layout), 1);
+    assert_agree(projection, &layout, all_kinds);
+    assert_true(tw_layout_fitted(&layout));
+    tw_projection_destroy(projection);
+}
+
+static void other_shapes_are_read_the_usual_way(void **state) {
+    (void)state;
+    static const char *const texts[] = {
+        "{\"a\":1}",
+        "{\"a\":[1]}",
+        "{\"a\":{\"b\":1}}",
+        "{\"a\":1,\"a\":2}",
+        "{\"a\":1 }",
+        "{\"A\":1}",
+        "{\"a\":01}",
+        "{\"a\":1.}",
+        "{\"a\":\"\x01\"}",
+        "{\"a\":\"\\ud800\"}",
+        "{\"a\":nul}",
+        "{\"a\":}",
+        "{\"a\":1}x",
+        "{\"a\":1",
+        "[1]",
+        "1",
+        "\"a\"",
+        "",
+        " ",
+        "{",
+    };
+    struct tumble_projection *projection = projection_of_paths();
+    enum { TEXTS = sizeof texts / sizeof *texts };
+    for (size_t i = 0; i < TEXTS; i++) {
+        for (size_t j = 0; j < TEXTS; j++) {
+            struct tumble_layout layout = {0};
+            agree(projection, &layout, texts[i], strlen(texts[i]), 1, true);
+            assert_agree(projection, &layout, texts[j]);
+        }
+    }
+    tw_projection_destroy(projection);
+}
+
+static void every_cut_of_a_known_layout_is_seen(void **state) {
+    (void)state;
+    struct tumble_projection *projection = projection_of_paths();
+    const struct tumble_layout learned = learned_from(projection, all_kinds);
+    for (size_t length = 0; length < sizeof all_kinds; length++) {
+        for (int mode = 0; mode < 4; mode++) {
+            struct tumble_layout layout = learned;
+            if (!agree(projection, &layout, all_kinds, length, mode & 1, mode & 2)) {
+                fail_msg("cut to %zu bytes", length);
+            }
+        }
+    }
+    tw_projection_destroy(projection);
+}
+
+static void every_changed_byte_of_a_known_layout_is_seen(void **state) {
+    (void)state;
+    struct tumble_projection *projection = projection_of_paths();
+    const struct tumble_layout learned = learned_from(projection, all_kinds);
+    char text[sizeof all_kinds];
+    memcpy(text, all_kinds, sizeof text);
+    size_t fitted = 0;
+    for (size_t at = 0; at + 1 < sizeof text; at++) {
+        for (int byte = 0; byte < 256; byte++) {
+            struct tumble_layout layout = learned;
+            text[at] = (char)byte;
+            if (!agree(projection, &layout, text, sizeof text - 1, byte & 1, true)) {
+                fail_msg("byte %zu changed to 0x%02x", at, (unsigned)byte);
+            }
+            fitted += tw_layout_fitted(&layout);
+        }
+        text[at] = all_kinds[at];
+    }
+    assert_true(fitted > sizeof text); /* in values, most changes leave the layout as it is */
+    tw_projection_destroy(projection);
+}
+
+/* --- random texts --- */
+
+struct writer {
+    uint64_t *random;
+    char *out;
+};
+
+static void put(struct writer *w, const char *text) { w->out += sprintf(w->out, "%s", text); }
+
+static void put_scalar(struct writer *w) {
+    static const char *const scalars[] = {"1",
+                                          "-0.25",
+                                          "12345678901234567890",
+                                          "\"\"",
+                                          "\"text\"",
+                                          "\"\\\"\\u0041\"",
+                                          "\"\xc3\xa9 and more than sixteen bytes\"",
+                                          "null",
+                                          "true",
+                                          "false",
+                                          "7e-3",
+                                          "\"}\"",
+                                          "\",\""};
+    put(w, scalars[random_below(w->random, sizeof scalars / sizeof *scalars)]);
+}
+
+/* An object whose shape depends on shape only, whose values on the writer. */
+static void put_object(struct writer *w, uint64_t *shape, int depth) {
+    static const char *const keys[] = {"a", "b", "c", "l", "d", "e", "f", "g", "other", "\\u0061"};
+    size_t members = random_below(shape, 6);
+    put(w, "{");
+    for (size_t i = 0; i < members; i++) {
+        w->out += sprintf(w->out, "%s\"%s\":%s", i ? "," : "", keys[random_below(shape, sizeof keys / sizeof *keys)],
+                          random_below(shape, 4) ? "" : " ");
+        size_t kind = random_below(shape, 6);
+        if (kind == 0 && depth < 3) {
+            put_object(w, shape, depth + 1);
+        } else if (kind == 1) {
+            put(w, "[");
+            for (size_t n = random_below(shape, 3); n > 0; n--) {
+                put_scalar(w);
+                put(w, n > 1 ? "," : "");
+            }
+            put(w, "]");
+        } else {
+            put_scalar(w);
+        }
+    }
+    put(w, "}");
+}
+
+static void random_streams_are_read_as_by_the_general_parser(void **state) {
+    (void)state;
+    struct tumble_projection *projection = projection_of_paths();
+    uint64_t random = 7;
+    uint64_t fitted = 0;
+    for (int stream = 0; stream < 300; stream++) {
+        struct tumble_layout layout = {0};
+        uint64_t shapes[2] = {next_random(&random), next_random(&random)};
+        for (int i = 0; i < 60; i++) {
+            static char text[65536];
+            uint64_t shape = shapes[random_below(&random, 20) == 0];
+            struct writer w = {&random, text};
+            put_object(&w, &shape, 0);
+            size_t length = (size_t)(w.out - text);
+            if (random_below(&random, 8) == 0) {
+                text[random_below(&random, length)] = "\"\\,:{}[]01e. \n\x80"[random_below(&random, 15)];
+            }
+            if (!agree(projection, &layout, text, length, random_below(&random, 2) == 0, random_below(&random, 2))) {
+                fail_msg("stream %d, text %d: %.*s", stream, i, (int)length, text);
+            }
+            fitted += tw_layout_fitted(&layout);
+        }
+    }
+    assert_true(fitted > 300 * 60 / 2);
+    tw_projection_destroy(projection);
+}
+
+/* --- when it learns --- */
+
+static void one_odd_text_does_not_cost_the_layout(void **state) {
+    (void)state;
+    struct tumble_projection *projection = projection_of_paths();
+    struct tumble_layout layout = {0};
+    for (int i = 0; i < 20; i++) {
+        assert_agree(projection, &layout, "{\"a\":1}");
+    }
+    assert_true(agree(projection, &layout, "{\"b\":1}", 7, 1, true));
+    assert_false(tw_layout_fitted(&layout));
+    assert_true(agree(projection, &layout, "{\"a\":2}", 7, 1, true));
+    assert_true(tw_layout_fitted(&layout));
+    tw_projection_destroy(projection);
+}
+
+static void a_new_layout_is_learned_at_its_second_text(void **state) {
+    (void)state;
+    struct tumble_projection *projection = projection_of_paths();
+    struct tumble_layout layout = {0};
+    for (int i = 0; i < 20; i++) {
+        assert_agree(projection, &layout, "{\"a\":1}");
+    }
+    for (int i = 0; i < 3; i++) {
+        assert_true(agree(projection, &layout, "{\"b\":1}", 7, 1, true));
+        assert_int_equal(tw_layout_fitted(&layout), i == 2);
+    }
+    tw_projection_destroy(projection);
+}
+
+static void learning_pauses_where_it_does_not_pay(void **state) {
+    (void)state;
+    struct tumble_projection *projection = projection_of_paths();
+    struct tumble_layout layout = {0};
+    uint32_t longest = 0;
+    int learned = 0;
+    for (int i = 0; i < 4000; i++) {
+        char text[32];
+        snprintf(text, sizeof text, "{\"a%d\":%d}", i, i);
+        uint32_t parts = layout.part_count;
+        assert_true(agree(projection, &layout, text, strlen(text), 1, true));
+        assert_false(tw_layout_fitted(&layout));
+        learned += parts == 0 && layout.part_count > 0;
+        longest = layout.rest > longest ? layout.rest : longest;
+    }
+    assert_true(longest >= 256);
+    assert_in_range(learned, 2, 40);
+    for (int i = 0; i < 1200; i++) { /* it comes back */
+        assert_agree(projection, &layout, "{\"a\":1}");
+    }
+    assert_true(tw_layout_fitted(&layout));
+    tw_projection_destroy(projection);
+}
+
+static void what_is_too_large_is_not_learned(void **state) {
+    (void)state;
+    struct tumble_projection *projection = projection_of_paths();
+    static char long_key[4096];
+    static char many[4096] = "{\"l\":[0";
+    snprintf(long_key, sizeof long_key, "{\"%0*d\":1}", TUMBLE_LAYOUT_BYTES, 0);
+    for (int i = 0; i < TUMBLE_LAYOUT_PARTS; i++) {
+        strcat(many, ",1");
+    }
+    strcat(many, "],\"a\":1}");
+    const char *const texts[] = {long_key, many};
+    for (size_t i = 0; i < 2; i++) {
+        struct tumble_layout layout = {0};
+        assert_agree(projection, &layout, texts[i]);
+        assert_int_equal(layout.part_count, 0);
+        assert_true(layout.rest > 0);
+    }
+    /* One byte less, and it is. */
+    snprintf(long_key, sizeof long_key, "{\"%0*d\":1}", TUMBLE_LAYOUT_BYTES - 5, 0);
+    struct tumble_layout layout = learned_from(projection, long_key);
+    assert_agree(projection, &layout, long_key);
+    tw_projection_destroy(projection);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(values_may_change_with_their_types),
+        cmocka_unit_test(containers_and_repeated_paths_are_found),
+        cmocka_unit_test(other_shapes_are_read_the_usual_way),
+        cmocka_unit_test(every_cut_of_a_known_layout_is_seen),
+        cmocka_unit_test(every_changed_byte_of_a_known_layout_is_seen),
+        cmocka_unit_test(random_streams_are_read_as_by_the_general_parser),
+        cmocka_unit_test(one_odd_text_does_not_cost_the_layout),
+        cmocka_unit_test(a_new_layout_is_learned_at_its_second_text),
+        cmocka_unit_test(learning_pauses_where_it_does_not_pay),
+        cmocka_unit_test(what_is_too_large_is_not_learned),
+    };
+    return cmocka_run_group_tests_name("layout", tests, NULL, NULL);
+}
