@@ -26,12 +26,12 @@ if(tumble_objects)
   if(NOT TUMBLE_SANITIZE)
     target_link_options(tumble_shared PRIVATE -Wl,--no-undefined) # a sanitizer's runtime comes with the program
   endif()
-  target_link_libraries(tumble_shared PRIVATE cJSON::cJSON xxHash::xxHash ZLIB::ZLIB zstd::zstd LMDB::LMDB m)
+  target_link_libraries(tumble_shared PRIVATE xxHash::xxHash ZLIB::ZLIB zstd::zstd LMDB::LMDB m)
 
   add_library(tumble_static STATIC ${tumble_objects})
   set_target_properties(tumble_static PROPERTIES OUTPUT_NAME tumble LINKER_LANGUAGE C)
   # Plain names: whoever links statically needs the libraries, not the way we found them.
-  target_link_libraries(tumble_static INTERFACE lmdb zstd xxhash cjson z m)
+  target_link_libraries(tumble_static INTERFACE lmdb zstd xxhash z m)
 
   foreach(target tumble_shared tumble_static)
     target_include_directories(${target} INTERFACE
