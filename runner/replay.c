@@ -698,8 +698,9 @@ static enum tumble_code resume(struct replay *replay, struct tumble_error *err) 
     } else {
         replay->summary->resumed = 1;
         code = tumble_settings_compare(stored, settings, err);
-        if (code == TUMBLE_OK) {
-            code = tumble_progress_read(tumble_engine_note(replay->engine, "progress"), &replay->progress, err);
+        struct tumble_bytes progress = tumble_engine_note(replay->engine, "progress");
+        if (code == TUMBLE_OK && progress.length) { /* none yet: the run ended before its first round */
+            code = tumble_progress_read(progress, &replay->progress, err);
         }
         replay->clock.watermark_ms = replay->progress.watermark_ms;
         replay->sorter.next = replay->progress.records;
