@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "engine/base/fail.h"
+#include "engine/codec/base64_avx2.h"
+#include "engine/codec/cpu.h"
 
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
@@ -92,14 +94,20 @@ static inline void store_big_endian(char *out, uint64_t word) {
     memcpy(out, &word, sizeof word);
 }
 
-/* In place is safe: of every group three bytes are written where four were read, and eight-byte stores end before
- * the first unread character. */
-enum tumble_code tw_base64_decode(struct tumble_bytes text, char *out, size_t *out_length, struct tumble_error *err) {
+/* Characters of groups without padding. */
+static inline size_t plain_length(struct tumble_bytes text) {
     size_t groups = text.length / 4;
     bool padded = groups > 0 && text.length % 4 == 0 && text.data[text.length - 1] == '=';
-    size_t plain = (groups - padded) * 4; /* characters in groups without padding */
-    size_t at = 0;
-    size_t written = 0;
+    return (groups - padded) * 4;
+}
+
+/* Decodes from at on, a multiple of 4 in front of which there are no faults. In place is safe: of every group three
+ * bytes are written where four were read, and eight-byte stores end before the first unread character. */
+static enum tumble_code decode_from(struct tumble_bytes text, size_t at, char *out, size_t *out_length,
+                                    struct tumble_error *err) {
+    size_t plain = plain_length(text);
+    bool padded = text.length % 4 == 0 && plain < text.length;
+    size_t written = at / 4 * 3;
     /* Sixteen characters a turn while a store of eight bytes behind the twelve decoded so far stays in the output. */
     for (; plain - at >= 20; at += 16, written += 12) {
         uint32_t a = group_of(text.data + at);
@@ -140,6 +148,21 @@ enum tumble_code tw_base64_decode(struct tumble_bytes text, char *out, size_t *o
     }
     *out_length = written;
     return TUMBLE_OK;
+}
+
+enum tumble_code tw_base64_decode_portable(struct tumble_bytes text, char *out, size_t *out_length,
+                                           struct tumble_error *err) {
+    return decode_from(text, 0, out, out_length, err);
+}
+
+enum tumble_code tw_base64_decode(struct tumble_bytes text, char *out, size_t *out_length, struct tumble_error *err) {
+    size_t at = 0;
+#ifdef TW_BASE64_AVX2
+    if (tw_cpu_has_avx2()) {
+        at = tw_base64_decode_avx2(text.data, plain_length(text), out);
+    }
+#endif
+    return decode_from(text, at, out, out_length, err);
 }
 
 size_t tw_base64_encoded_length(size_t length) { return length / 3 * 4 + (length % 3 ? 4 : 0); }

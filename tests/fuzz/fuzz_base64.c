@@ -17,6 +17,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     }
     size_t length = 0;
     enum tumble_code code = tw_base64_decode(text, out, &length, &err);
+    struct tumble_error portable = {.byte = -1};
+    size_t portable_length = length;
+    FUZZ_CHECK(tw_base64_decode_portable(text, again, &portable_length, &portable) == code);
+    FUZZ_CHECK(portable.byte == err.byte && portable_length == length);
+    FUZZ_CHECK(code != TUMBLE_OK || length == 0 || memcmp(again, out, length) == 0);
     if (code == TUMBLE_OK) {
         FUZZ_CHECK(length <= size / 4 * 3 && tw_base64_encoded_length(length) == size);
         tw_base64_encode((struct tumble_bytes){out, length}, again);

@@ -125,12 +125,62 @@ static void every_byte_outside_the_alphabet_is_refused_at_every_place(void **sta
     }
 }
 
+/* The first is what this machine chooses. */
+static void all_decoders_give_the_same_result_and_error(void **state) {
+    (void)state;
+    static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    uint64_t random = 11;
+    size_t refused = 0;
+    for (int round = 0; round < 20000; round++) {
+        char text[208];
+        size_t length = random_below(&random, sizeof text + 1);
+        for (size_t i = 0; i < length; i++) {
+            text[i] = alphabet[random_below(&random, 64)];
+        }
+        for (size_t faults = random_below(&random, 4); faults > 1 && length > 0; faults--) {
+            text[random_below(&random, length)] = (char)random_below(&random, 256);
+        }
+        for (size_t padding = random_below(&random, 4); padding > 1 && length >= padding; padding--) {
+            text[length + 1 - padding] = '=';
+        }
+        char *in[2] = {exact_copy(text, length), exact_copy(text, length)};
+        char *out = exact_copy(text, length / 4 * 3);
+        size_t written[3] = {0, 0, 0};
+        struct tumble_error err[3] = {{.byte = -1}, {.byte = -1}, {.byte = -1}};
+        struct tumble_bytes view = {text, length};
+        enum tumble_code code = tw_base64_decode((struct tumble_bytes){in[0], length}, out, &written[0], &err[0]);
+        assert_int_equal(tw_base64_decode((struct tumble_bytes){in[0], length}, in[0], &written[1], &err[1]), code);
+        char portable[sizeof text];
+        assert_int_equal(tw_base64_decode_portable(view, portable, &written[2], &err[2]), code);
+        if (code == TUMBLE_OK) {
+            assert_int_equal(written[0], written[2]);
+            assert_int_equal(written[1], written[2]);
+            assert_memory_equal(out, portable, written[2]);
+            assert_memory_equal(in[0], portable, written[2]);
+            assert_int_equal(tw_base64_decode_portable((struct tumble_bytes){in[1], length}, in[1], &written[1], NULL),
+                             TUMBLE_OK);
+            assert_memory_equal(in[1], portable, written[2]);
+        } else {
+            refused++;
+            for (size_t i = 0; i < 2; i++) {
+                assert_int_equal(err[i].byte, err[2].byte);
+                assert_string_equal(err[i].text, err[2].text);
+            }
+        }
+        free(in[0]);
+        free(in[1]);
+        free(out);
+    }
+    assert_in_range(refused, 2000, 19000);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_vectors_of_rfc_4648_encode_and_decode),
         cmocka_unit_test(random_bytes_come_back_also_in_place),
         cmocka_unit_test(malformed_text_is_refused_with_its_place),
         cmocka_unit_test(every_byte_outside_the_alphabet_is_refused_at_every_place),
+        cmocka_unit_test(all_decoders_give_the_same_result_and_error),
     };
     return cmocka_run_group_tests_name("base64", tests, NULL, NULL);
 }
