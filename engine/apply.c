@@ -8,11 +8,12 @@
 
 /* Records to accumulators, a chunk at a time: gather decides each record's fate and decodes what its group needs,
  * touch finds the groups (all memory is taken here, so this is the last thing that can fail), step changes them. The
- * index slots of a whole chunk are fetched while the chunk is gathered, which hides cache misses at high cardinality. */
+ * index slots of a whole chunk are fetched while the chunk is gathered, which hides cache misses at high cardinality.
+ */
 
 struct chunk {
-    size_t records;   /* taken from the caller's array */
-    size_t pending;   /* of them on their way to a group */
+    size_t records; /* taken from the caller's array */
+    size_t pending; /* of them on their way to a group */
     uint64_t fates[TUMBLE_FATE_COUNT];
     uint64_t skipped;
     struct tumble_bytes last_sequence; /* of the window, as far as gathered */
@@ -40,7 +41,8 @@ static void arrival_value(struct tw_value *out, int64_t arrival_ms) {
 }
 
 static const char *type_name(uint8_t type) {
-    static const char *const names[] = {"nothing", "null", "false", "true", "a number", "a string", "an array", "an object"};
+    static const char *const names[] = {"nothing",  "null",     "false",    "true",
+                                        "a number", "a string", "an array", "an object"};
     return type < sizeof names / sizeof *names ? names[type] : "something unknown";
 }
 
@@ -88,38 +90,58 @@ static enum tumble_code decode_field(struct tumble_shard *shard, const struct tw
     return TUMBLE_OK;
 }
 
-/* Is every value one its aggregate takes? (R15: checked for every aggregate before any steps.) */
-static enum tumble_code check_aggregates(const struct tumble_shard *shard, const struct tumble_record *record,
-                                         const struct tumble_value *projected, const struct tw_value *values,
-                                         uint64_t *skipped, struct tumble_error *err) {
-    const struct tumble_spec *spec = shard->engine->spec;
+/* Refuses a value of a type that its aggregate does not take. */
+static enum tumble_code check_value(const struct tumble_shard *shard, const struct tumble_record *record,
+                                    const struct tumble_value *projected, const struct tw_spec_aggregate *aggregate,
+                                    int32_t field_index, uint32_t takes, const struct tw_value *value,
+                                    struct tumble_error *err) {
+    const struct tw_spec_field *field = &shard->engine->spec->fields[field_index];
+    bool too_long = value->type == TUMBLE_TYPE_STRING && aggregate->function->growth &&
+                    value->text.length > TW_LIMIT_STRING_VALUE_BYTES;
+    if ((takes & 1u << value->type) && !too_long) {
+        return TUMBLE_OK;
+    }
+    int64_t byte = -1;
+    if (field->source == TW_FIELD_PAYLOAD && record->data.data) {
+        const char *text = projected[shard->engine->first_spec_field + field->projected].text;
+        byte = text ? text - record->data.data : -1;
+    }
+    if (too_long) {
+        return tw_fail_at(err, TUMBLE_ELIMIT, byte,
+                          "field %.*s has %zu bytes: aggregate %s keeps strings of at most %d", (int)field->path.length,
+                          field->path.data, value->text.length, aggregate->function->name, TW_LIMIT_STRING_VALUE_BYTES);
+    }
+    return tw_fail_at(err, TUMBLE_ETYPE, byte, "field %.*s is %s: aggregate %s(%.*s) does not take it",
+                      (int)field->path.length, field->path.data, type_name(value->type), aggregate->function->name,
+                      (int)field->path.length, field->path.data);
+}
+
+/* Which aggregates take this record, and is every value one they take? (R15: checked for all before any steps.) */
+static enum tumble_code choose_steps(const struct tumble_shard *shard, const struct tumble_record *record,
+                                     const struct tumble_value *projected, const struct tw_value *values,
+                                     struct tw_pending *pending, uint64_t *skipped, struct tumble_error *err) {
+    const struct tumble_engine *engine = shard->engine;
+    const struct tumble_spec *spec = engine->spec;
+    memset(pending->steps, 0, sizeof pending->steps);
     for (size_t i = 0; i < spec->aggregate_count; i++) {
         const struct tw_spec_aggregate *aggregate = &spec->aggregates[i];
-        if (aggregate->field < 0) {
+        if (aggregate->where && !tw_filter_pattern_match(aggregate->where, projected + engine->aggregate_where[i])) {
             continue;
         }
-        const struct tw_value *value = &values[aggregate->field];
-        if (value->type <= TUMBLE_TYPE_NULL) {
+        if ((aggregate->field >= 0 && values[aggregate->field].type <= TUMBLE_TYPE_NULL) ||
+            (aggregate->second_field >= 0 && values[aggregate->second_field].type <= TUMBLE_TYPE_NULL)) {
             (*skipped)++;
             continue;
         }
-        const struct tw_spec_field *field = &spec->fields[aggregate->field];
-        int64_t byte = -1;
-        if (field->source == TW_FIELD_PAYLOAD && record->data.data) {
-            const char *text = projected[shard->engine->first_spec_field + field->projected].text;
-            byte = text ? text - record->data.data : -1;
+        if (aggregate->field >= 0) {
+            TW_TRY(check_value(shard, record, projected, aggregate, aggregate->field, aggregate->function->takes,
+                               &values[aggregate->field], err));
         }
-        if (!(aggregate->function->takes & 1u << value->type)) {
-            return tw_fail_at(err, TUMBLE_ETYPE, byte, "field %.*s is %s: aggregate %s(%.*s) does not take it",
-                              (int)field->path.length, field->path.data, type_name(value->type), aggregate->function->name,
-                              (int)field->path.length, field->path.data);
+        if (aggregate->second_field >= 0) {
+            TW_TRY(check_value(shard, record, projected, aggregate, aggregate->second_field,
+                               aggregate->function->second_takes, &values[aggregate->second_field], err));
         }
-        if (value->type == TUMBLE_TYPE_STRING && aggregate->function->growth &&
-            value->text.length > TW_LIMIT_STRING_VALUE_BYTES) {
-            return tw_fail_at(err, TUMBLE_ELIMIT, byte, "field %.*s has %zu bytes: aggregate %s keeps strings of at most %d",
-                              (int)field->path.length, field->path.data, value->text.length, aggregate->function->name,
-                              TW_LIMIT_STRING_VALUE_BYTES);
-        }
+        pending->steps[i / 64] |= UINT64_C(1) << i % 64;
     }
     return TUMBLE_OK;
 }
@@ -156,9 +178,9 @@ static enum tumble_code put_key(struct tumble_shard *shard, const struct tw_valu
 
 /* Decides a record's fate and, when it will be applied, fills pending and its values. A code other than OK, ENOMEM and
  * EINTERNAL says why the record is bad. */
-static enum tumble_code gather(struct tumble_shard *shard, const struct tumble_record *record, struct tumble_bytes sequence,
-                               struct tw_pending *pending, struct tw_value *values, bool *filtered, uint64_t *skipped,
-                               struct tumble_error *err) {
+static enum tumble_code gather(struct tumble_shard *shard, const struct tumble_record *record,
+                               struct tumble_bytes sequence, struct tw_pending *pending, struct tw_value *values,
+                               bool *filtered, uint64_t *skipped, struct tumble_error *err) {
     const struct tumble_engine *engine = shard->engine;
     const struct tumble_spec *spec = engine->spec;
     const struct tumble_value *projected = record->values;
@@ -177,7 +199,7 @@ static enum tumble_code gather(struct tumble_shard *shard, const struct tumble_r
         TW_TRY(decode_field(shard, &spec->fields[i], record, sequence, projected, &values[i], err));
     }
     uint64_t skips = 0;
-    TW_TRY(check_aggregates(shard, record, projected, values, &skips, err));
+    TW_TRY(choose_steps(shard, record, projected, values, pending, &skips, err));
     TW_TRY(put_key(shard, values, pending, err));
     *skipped += skips;
     pending->record = record;
@@ -189,10 +211,20 @@ static struct tw_value *values_of(struct tumble_shard *shard, size_t pending) {
     return shard->values + pending * shard->engine->spec->field_count;
 }
 
-static struct tw_position position_of(const struct tw_pending *pending) {
-    struct tw_position position = {pending->record->arrival_ms, pending->sequence,
-                                   pending->record->sub_sequence_number};
-    return position;
+static struct tw_input input_of(const struct tw_pending *pending) {
+    struct tw_input input = {
+        .position = {pending->record->arrival_ms, pending->sequence, pending->record->sub_sequence_number}};
+    return input;
+}
+
+static void set_values(struct tw_input *input, const struct tw_spec_aggregate *aggregate,
+                       const struct tw_value *values) {
+    input->value = aggregate->field >= 0 ? &values[aggregate->field] : NULL;
+    input->second = aggregate->second_field >= 0 ? &values[aggregate->second_field] : NULL;
+}
+
+static bool takes_step(const struct tw_pending *pending, size_t aggregate) {
+    return pending->steps[aggregate / 64] >> aggregate % 64 & 1;
 }
 
 /* Everything a chunk needs from memory. */
@@ -208,14 +240,14 @@ static enum tumble_code touch_groups(struct tumble_shard *shard, struct tw_windo
             return tw_fail(err, code, "%s: %u groups are open in this window", tumble_code_text(code),
                            window->groups.count);
         }
-        struct tw_position position = position_of(pending);
+        struct tw_input input = input_of(pending);
         for (size_t a = 0; a < spec->aggregate_count; a++) {
             const struct tw_spec_aggregate *aggregate = &spec->aggregates[a];
-            if (aggregate->function->growth && aggregate->field >= 0) {
-                const struct tw_value *value = &values_of(shard, i)[aggregate->field];
-                if (value->type > TUMBLE_TYPE_NULL) {
-                    growth += aggregate->function->growth(value, &position);
-                }
+            if (aggregate->function->growth && takes_step(pending, a)) {
+                set_values(&input, aggregate, values_of(shard, i));
+                const struct tw_group *group = tw_group_at(&window->groups, pending->reference);
+                growth += aggregate->function->growth((const char *)group->state + aggregate->state_offset,
+                                                      &aggregate->params, &input);
             }
         }
     }
@@ -230,19 +262,15 @@ static void step_groups(struct tumble_shard *shard, struct tw_window *window, si
     for (size_t i = 0; i < count; i++) {
         struct tw_pending *pending = &shard->pending[i];
         struct tw_group *group = tw_group_at(&window->groups, pending->reference);
-        struct tw_position position = position_of(pending);
-        const struct tw_value *values = values_of(shard, i);
+        struct tw_input input = input_of(pending);
         group->records++;
         for (size_t a = 0; a < spec->aggregate_count; a++) {
             const struct tw_spec_aggregate *aggregate = &spec->aggregates[a];
-            const struct tw_value *value = NULL;
-            if (aggregate->field >= 0) {
-                value = &values[aggregate->field];
-                if (value->type <= TUMBLE_TYPE_NULL) {
-                    continue;
-                }
+            if (takes_step(pending, a)) {
+                set_values(&input, aggregate, values_of(shard, i));
+                aggregate->function->step(tw_group_state(group, aggregate->state_offset), &aggregate->params, &input,
+                                          &window->heap);
             }
-            aggregate->function->step(tw_group_state(group, aggregate->state_offset), value, &position, &window->heap);
         }
     }
 }

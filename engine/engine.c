@@ -17,6 +17,7 @@ static enum tumble_code make_layout(struct tumble_engine *engine, struct tumble_
     }
     for (size_t i = 0; i < spec->aggregate_count; i++) {
         engine->layout_items[i].function = spec->aggregates[i].function;
+        engine->layout_items[i].params = &spec->aggregates[i].params;
         engine->layout_items[i].offset = spec->aggregates[i].state_offset;
     }
     engine->layout.items = engine->layout_items;
@@ -25,7 +26,7 @@ static enum tumble_code make_layout(struct tumble_engine *engine, struct tumble_
     return TUMBLE_OK;
 }
 
-/* Extra fields, then the spec's, then the filter's. */
+/* Extra fields, then the spec's, then the filter's, then those of the filters of aggregates. */
 static enum tumble_code make_projection(struct tumble_engine *engine, const struct tumble_engine_options *options,
                                         struct tumble_error *err) {
     const struct tumble_spec *spec = engine->spec;
@@ -34,9 +35,18 @@ static enum tumble_code make_projection(struct tumble_engine *engine, const stru
         payload_fields += spec->fields[i].source == TW_FIELD_PAYLOAD;
     }
     size_t where_fields = spec->where ? tw_filter_pattern_path_count(spec->where) : 0;
+    size_t aggregate_where_fields = 0;
+    for (size_t i = 0; i < spec->aggregate_count; i++) {
+        aggregate_where_fields +=
+            spec->aggregates[i].where ? tw_filter_pattern_path_count(spec->aggregates[i].where) : 0;
+    }
     engine->first_spec_field = options->extra_field_count;
     engine->first_where_field = engine->first_spec_field + payload_fields;
-    engine->projected_count = engine->first_where_field + where_fields;
+    engine->projected_count = engine->first_where_field + where_fields + aggregate_where_fields;
+    engine->aggregate_where = tw_alloc_array(&engine->alloc, spec->aggregate_count, sizeof *engine->aggregate_where);
+    if (!engine->aggregate_where) {
+        return tw_no_memory(err);
+    }
     struct tumble_bytes *paths = tw_alloc_array(&engine->alloc, engine->projected_count, sizeof *paths);
     if (!paths) {
         return tw_no_memory(err);
@@ -52,8 +62,15 @@ static enum tumble_code make_projection(struct tumble_engine *engine, const stru
     for (size_t i = 0; i < where_fields; i++) {
         paths[engine->first_where_field + i] = tw_filter_pattern_path(spec->where, i);
     }
-    enum tumble_code code =
-        tw_projection_new(paths, engine->projected_count, engine->alloc, &engine->projection, err);
+    size_t next = engine->first_where_field + where_fields;
+    for (size_t i = 0; i < spec->aggregate_count; i++) {
+        const struct tw_filter_pattern *where = spec->aggregates[i].where;
+        engine->aggregate_where[i] = (uint32_t)next;
+        for (size_t path = 0; where && path < tw_filter_pattern_path_count(where); path++) {
+            paths[next++] = tw_filter_pattern_path(where, path);
+        }
+    }
+    enum tumble_code code = tw_projection_new(paths, engine->projected_count, engine->alloc, &engine->projection, err);
     tw_free(&engine->alloc, paths);
     return code;
 }
@@ -61,16 +78,19 @@ static enum tumble_code make_projection(struct tumble_engine *engine, const stru
 /* ,"name": of every group and aggregate column, so that a row is written by copying. */
 static enum tumble_code make_column_prefixes(struct tumble_engine *engine, struct tumble_error *err) {
     const struct tumble_spec *spec = engine->spec;
-    size_t count = spec->group_count + spec->aggregate_count;
+    size_t first = 0;
+    while (spec->columns[first].kind == TUMBLE_COLUMN_WINDOW) {
+        first++;
+    }
+    size_t count = spec->column_count - 1 - first; /* the last one is records */
     struct tw_buf text;
     tw_buf_init(&text, engine->alloc, SIZE_MAX / 4);
     engine->column_prefix_end = tw_alloc_array(&engine->alloc, count, sizeof *engine->column_prefix_end);
     enum tumble_code code = engine->column_prefix_end ? TUMBLE_OK : TUMBLE_ENOMEM;
     for (size_t i = 0; i < count && code == TUMBLE_OK; i++) {
-        const char *name = i < spec->group_count ? spec->groups[i].name : spec->aggregates[i - spec->group_count].name;
         code = tw_buf_append_byte(&text, ',');
         if (code == TUMBLE_OK) {
-            code = tw_buf_append_json_string(&text, tumble_bytes_of(name));
+            code = tw_buf_append_json_string(&text, tumble_bytes_of(spec->columns[first + i].name));
         }
         if (code == TUMBLE_OK) {
             code = tw_buf_append_byte(&text, ':');
@@ -175,6 +195,7 @@ void tumble_engine_destroy(struct tumble_engine *engine) {
     tw_store_close(engine->store);
     tw_projection_destroy(engine->projection);
     tw_free(&alloc, engine->layout_items);
+    tw_free(&alloc, engine->aggregate_where);
     tw_free(&alloc, engine->column_prefix);
     tw_free(&alloc, engine->column_prefix_end);
     tw_free(&alloc, engine->order);
@@ -247,8 +268,7 @@ enum tumble_code tw_shard_add(struct tumble_engine *engine, struct tumble_bytes 
     tw_buf_init(&shard->keys, engine->alloc, SIZE_MAX / 4);
     tw_arena_init(&shard->text, engine->alloc);
     shard->projected = tw_alloc_array(&engine->alloc, engine->projected_count, sizeof *shard->projected);
-    shard->values =
-        tw_alloc_array(&engine->alloc, engine->spec->field_count * TW_CHUNK_RECORDS, sizeof *shard->values);
+    shard->values = tw_alloc_array(&engine->alloc, engine->spec->field_count * TW_CHUNK_RECORDS, sizeof *shard->values);
     if (!shard->projected || !shard->values) {
         destroy_shard(engine, shard);
         return tw_no_memory(err);
@@ -289,12 +309,13 @@ struct tw_window *tw_shard_find_window(const struct tumble_shard *shard, int64_t
     return at < shard->window_count && shard->windows[at]->start_ms == start_ms ? shard->windows[at] : NULL;
 }
 
-enum tumble_code tw_shard_insert_window(struct tumble_shard *shard, struct tw_window *window, struct tumble_error *err) {
+enum tumble_code tw_shard_insert_window(struct tumble_shard *shard, struct tw_window *window,
+                                        struct tumble_error *err) {
     if (shard->window_count == shard->window_capacity) {
         size_t capacity = shard->window_capacity ? shard->window_capacity * 2 : 4;
-        struct tw_window **windows = tw_resize(&shard->engine->alloc, shard->windows,
-                                               shard->window_capacity * sizeof(struct tw_window *),
-                                               capacity * sizeof(struct tw_window *));
+        struct tw_window **windows =
+            tw_resize(&shard->engine->alloc, shard->windows, shard->window_capacity * sizeof(struct tw_window *),
+                      capacity * sizeof(struct tw_window *));
         if (!windows) {
             return tw_no_memory(err);
         }

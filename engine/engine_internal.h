@@ -15,7 +15,7 @@
  * transaction · recover.c: what open and a dropped window read back · row.c: a group as a row · emit.c: outbox → outputs
  * · failure.c: the failures stream. */
 
-enum { TW_CHUNK_RECORDS = 32 }; /* records hashed and prefetched together, see speed notes in apply.c */
+enum { TW_CHUNK_RECORDS = TW_STEPS_AT_ONCE }; /* records hashed and prefetched together, see speed notes in apply.c */
 
 struct tw_pending { /* one record of a chunk on its way to its group */
     const struct tumble_record *record;
@@ -24,6 +24,7 @@ struct tw_pending { /* one record of a chunk on its way to its group */
     uint32_t key_length;
     uint32_t hash;
     uint32_t reference;
+    uint64_t steps[(TW_LIMIT_AGGREGATES + 63) / 64]; /* bit a: aggregate a takes this record */
 };
 
 struct tumble_shard {
@@ -86,6 +87,7 @@ struct tumble_engine {
     size_t projected_count;     /* all of it */
     size_t first_spec_field;    /* where the spec's fields begin among the projected */
     size_t first_where_field;
+    uint32_t *aggregate_where; /* where the filter fields of each aggregate begin among the projected */
     struct tw_layout layout;
     struct tw_layout_item *layout_items;
     uint64_t hash_seed;

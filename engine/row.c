@@ -68,10 +68,14 @@ enum tumble_code tw_row_append(struct tw_row_writer *writer, const struct tumble
         prefix = engine->column_prefix_end[column];
         TW_TRY(tw_group_key_json(&values, out));
     }
-    for (size_t i = 0; i < spec->aggregate_count; i++, column++) {
-        TW_TRY(tw_buf_append(out, engine->column_prefix + prefix, engine->column_prefix_end[column] - prefix));
-        prefix = engine->column_prefix_end[column];
-        TW_TRY(spec->aggregates[i].function->value(tw_group_state(group, spec->aggregates[i].state_offset), out));
+    for (size_t i = 0; i < spec->aggregate_count; i++) {
+        const struct tw_spec_aggregate *aggregate = &spec->aggregates[i];
+        for (uint32_t part = 0; part < aggregate->column_count; part++, column++) {
+            TW_TRY(tw_buf_append(out, engine->column_prefix + prefix, engine->column_prefix_end[column] - prefix));
+            prefix = engine->column_prefix_end[column];
+            TW_TRY(aggregate->function->value(tw_group_state(group, aggregate->state_offset), &aggregate->params, part,
+                                              out));
+        }
     }
     char records[48];
     int length = snprintf(records, sizeof records, ",\"records\":%llu}", (unsigned long long)group->records);
@@ -95,7 +99,8 @@ bool tw_row_split(struct tumble_bytes json, struct tumble_bytes *values, size_t 
         if (n == count) {
             return false;
         }
-        static const char *const words[] = {[TUMBLE_TYPE_NULL] = "null", [TUMBLE_TYPE_FALSE] = "false", [TUMBLE_TYPE_TRUE] = "true"};
+        static const char *const words[] = {
+            [TUMBLE_TYPE_NULL] = "null", [TUMBLE_TYPE_FALSE] = "false", [TUMBLE_TYPE_TRUE] = "true"};
         if (value.type == TUMBLE_TYPE_STRING) { /* with its quotes */
             values[n].data = value.text - 1;
             values[n].length = (size_t)value.length + 2;

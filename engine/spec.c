@@ -228,6 +228,8 @@ static enum tumble_code make_aggregate(struct tw_draft *draft, const struct tw_d
     TW_TRY(find_function(draft, from, &out->function));
     TW_TRY(check_name(draft, from->name, from->place, "name it otherwise", from->byte));
     out->field = -1;
+    out->second_field = -1;
+    out->column_count = 1;
     if (from->field.length) {
         size_t field;
         TW_TRY(resolve_field(draft, from->field, from->place, ".field", from->byte, projected, &field));

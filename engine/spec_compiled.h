@@ -32,7 +32,11 @@ struct tw_spec_aggregate {
     const char *name;
     const struct tw_aggregate *function;
     int32_t field;         /* index into fields, -1: count() of records */
+    int32_t second_field;  /* index into fields, -1: none */
     uint32_t state_offset; /* into a group's accumulators; multiple of 8 */
+    uint32_t column_count; /* columns of a row, one behind the other, the first named name */
+    struct tw_params params;
+    struct tw_filter_pattern *where; /* only records that match are stepped; NULL: every one */
 };
 
 struct tumble_spec {

@@ -35,25 +35,71 @@ enum {
     TW_TAKES_BOOLEAN = (1u << TUMBLE_TYPE_TRUE) | (1u << TUMBLE_TYPE_FALSE)
 };
 
+/* What a step sees of a record. */
+struct tw_input {
+    const struct tw_value *value;  /* of the field; NULL when the aggregate has none */
+    const struct tw_value *second; /* of the second field ("by", "weight"); NULL when the aggregate has none */
+    struct tw_position position;
+};
+
+/* An option of an aggregate in the spec ("q", "relative_error", "k"): what it may be. */
+enum tw_option_kind { TW_OPTION_INTEGER, TW_OPTION_NUMBER, TW_OPTION_NUMBERS /* a list, or one number */ };
+struct tw_option {
+    const char *name;
+    enum tw_option_kind kind;
+    const char *fallback; /* as it would stand in the spec; NULL: the option must be given */
+    const char *lowest;   /* bounds of each number, inclusive unless said otherwise; NULL: none */
+    const char *highest;
+    bool ascending; /* NUMBERS: each above the one before */
+    uint32_t most;  /* NUMBERS: how many at most */
+};
+
+/* The options of one aggregate of one spec, in the order of its table. Immutable; numbers live as long as the spec. */
+enum { TW_OPTIONS_MOST = 4 };
+struct tw_param {
+    const struct tw_decimal *numbers;
+    uint32_t count; /* 1 for INTEGER and NUMBER */
+};
+struct tw_params {
+    struct tw_param options[TW_OPTIONS_MOST];
+    uint64_t derived[8]; /* whatever prepare works out of them */
+};
+
+/* Records between two calls of the engine for memory: see growth. */
+enum { TW_STEPS_AT_ONCE = 32 };
+
 struct tw_aggregate {
     const char *name;        /* as in the spec: "sum" */
     const char *type_name;   /* "type" in the spec this table is for ("string"), NULL for the plain one */
     const char *explanation; /* printf pattern with one %s for the field: "exact sum of %s" */
     uint32_t state_size;     /* multiple of 8 */
     uint32_t takes;          /* TW_TAKES_… ; another type makes the record bad; null and missing are skipped */
-    bool field_optional;     /* count: may stand without a field (every record then counts) */
-    void (*init)(void *state);
-    /* Most heap bytes (as tw_heap_size counts) one step with this value can take; NULL: none. */
-    size_t (*growth)(const struct tw_value *value, const struct tw_position *position);
-    void (*step)(void *state, const struct tw_value *value, const struct tw_position *position, struct tw_heap *heap);
+    bool field_optional;     /* may stand without a field (every record then counts) */
+    const char *second;      /* key of a second field in the spec ("by", "weight"); NULL: there is none */
+    uint32_t second_takes;   /* as takes; a record whose second field is null or missing is skipped too */
+    bool second_optional;
+    const struct tw_option *options; /* ended by a zeroed one; NULL: none */
+    /* Fills params->derived, and may refuse combinations. NULL: nothing to do. Errors: ESPEC. */
+    enum tumble_code (*prepare)(struct tw_params *params, struct tumble_error *err);
+    /* Columns beside the one named as the aggregate is: appends the name of column i (0 …) behind the aggregate's name
+     * and returns true, or returns false when there are no more. NULL: one column. A first suffix that is "" keeps the
+     * plain name. */
+    bool (*column)(const struct tw_params *params, uint32_t column, struct tw_buf *suffix);
+    void (*init)(void *state, const struct tw_params *params);
+    /* Most heap bytes (as tw_heap_size counts) a step with this input can take, even when up to TW_STEPS_AT_ONCE other
+     * steps on the same state come before it. NULL: none. */
+    size_t (*growth)(const void *state, const struct tw_params *params, const struct tw_input *input);
+    void (*step)(void *state, const struct tw_params *params, const struct tw_input *input, struct tw_heap *heap);
     /* other is from the same aggregate; its heap blocks stay its own. Errors: ENOMEM. */
-    enum tumble_code (*merge)(void *state, const void *other, struct tw_heap *heap);
-    /* Appends the value as JSON text; null when nothing was stepped (0 for count). Pure. Errors: ENOMEM, ELIMIT. */
-    enum tumble_code (*value)(const void *state, struct tw_buf *out);
+    enum tumble_code (*merge)(void *state, const struct tw_params *params, const void *other, struct tw_heap *heap);
+    /* Appends the value of a column as JSON text; null when nothing was stepped (0 for count). Pure.
+     * Errors: ENOMEM, ELIMIT. */
+    enum tumble_code (*value)(const void *state, const struct tw_params *params, uint32_t column, struct tw_buf *out);
     /* Canonical bytes, self-delimiting. Errors of encode: ENOMEM, ELIMIT; of decode: ECORRUPT, ENOMEM. decode checks
      * bounds before every write and fills an init'ed state. */
-    enum tumble_code (*encode)(const void *state, struct tw_buf *out);
-    enum tumble_code (*decode)(void *state, struct tw_cursor *in, struct tw_heap *heap, struct tumble_error *err);
+    enum tumble_code (*encode)(const void *state, const struct tw_params *params, struct tw_buf *out);
+    enum tumble_code (*decode)(void *state, const struct tw_params *params, struct tw_cursor *in, struct tw_heap *heap,
+                               struct tumble_error *err);
 };
 
 /* NULL when there is no such function; type_name NULL or "" is the plain one. */

@@ -2,17 +2,21 @@
 
 #include "engine/base/fail.h"
 
-static void init(void *state) { memset(state, 0, sizeof(uint64_t)); }
+static void init(void *state, const struct tw_params *params) {
+    (void)params;
+    memset(state, 0, sizeof(uint64_t));
+}
 
-static void step(void *state, const struct tw_value *value, const struct tw_position *position, struct tw_heap *heap) {
-    (void)value; /* NULL when the count has no field */
-    (void)position;
+static void step(void *state, const struct tw_params *params, const struct tw_input *input, struct tw_heap *heap) {
+    (void)params;
+    (void)input;
     (void)heap;
     uint64_t *count = state;
     ++*count;
 }
 
-static enum tumble_code merge(void *state, const void *other, struct tw_heap *heap) {
+static enum tumble_code merge(void *state, const struct tw_params *params, const void *other, struct tw_heap *heap) {
+    (void)params;
     (void)heap;
     uint64_t *count = state;
     const uint64_t *from = other;
@@ -20,19 +24,25 @@ static enum tumble_code merge(void *state, const void *other, struct tw_heap *he
     return TUMBLE_OK;
 }
 
-static enum tumble_code value_text(const void *state, struct tw_buf *out) {
+static enum tumble_code value_text(const void *state, const struct tw_params *params, uint32_t column,
+                                   struct tw_buf *out) {
+    (void)params;
+    (void)column;
     const uint64_t *count = state;
     struct tw_decimal number = {.low = *count};
     char text[TW_DECIMAL_TEXT];
     return tw_buf_append(out, text, tw_decimal_format(&number, text));
 }
 
-static enum tumble_code encode(const void *state, struct tw_buf *out) {
+static enum tumble_code encode(const void *state, const struct tw_params *params, struct tw_buf *out) {
+    (void)params;
     const uint64_t *count = state;
     return tw_buf_append_varint(out, *count);
 }
 
-static enum tumble_code decode(void *state, struct tw_cursor *in, struct tw_heap *heap, struct tumble_error *err) {
+static enum tumble_code decode(void *state, const struct tw_params *params, struct tw_cursor *in, struct tw_heap *heap,
+                               struct tumble_error *err) {
+    (void)params;
     (void)heap;
     if (!tw_take_varint(in, state)) {
         return tw_fail(err, TUMBLE_ECORRUPT, "a stored count is damaged: it cannot be read");

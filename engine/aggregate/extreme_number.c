@@ -5,7 +5,10 @@
 /* min and max of numbers: one idea, two directions. The state is the number itself, equal numbers having equal bytes;
  * its reserved field, 0 in every decimal, is 1 once there is a value. */
 
-static void init(void *state) { memset(state, 0, sizeof(struct tw_decimal)); }
+static void init(void *state, const struct tw_params *params) {
+    (void)params;
+    memset(state, 0, sizeof(struct tw_decimal));
+}
 
 static inline void keep(struct tw_decimal *kept, const struct tw_decimal *number, int direction) {
     if (!kept->reserved || tw_decimal_compare(number, kept) * direction > 0) {
@@ -14,21 +17,21 @@ static inline void keep(struct tw_decimal *kept, const struct tw_decimal *number
     }
 }
 
-static void step_min(void *state, const struct tw_value *value, const struct tw_position *position,
-                     struct tw_heap *heap) {
-    (void)position;
+static void step_min(void *state, const struct tw_params *params, const struct tw_input *input, struct tw_heap *heap) {
+    (void)params;
     (void)heap;
-    keep(state, &value->number, -1);
+    keep(state, &input->value->number, -1);
 }
 
-static void step_max(void *state, const struct tw_value *value, const struct tw_position *position,
-                     struct tw_heap *heap) {
-    (void)position;
+static void step_max(void *state, const struct tw_params *params, const struct tw_input *input, struct tw_heap *heap) {
+    (void)params;
     (void)heap;
-    keep(state, &value->number, 1);
+    keep(state, &input->value->number, 1);
 }
 
-static enum tumble_code merge_min(void *state, const void *other, struct tw_heap *heap) {
+static enum tumble_code merge_min(void *state, const struct tw_params *params, const void *other,
+                                  struct tw_heap *heap) {
+    (void)params;
     (void)heap;
     const struct tw_decimal *from = other;
     if (from->reserved) {
@@ -37,7 +40,9 @@ static enum tumble_code merge_min(void *state, const void *other, struct tw_heap
     return TUMBLE_OK;
 }
 
-static enum tumble_code merge_max(void *state, const void *other, struct tw_heap *heap) {
+static enum tumble_code merge_max(void *state, const struct tw_params *params, const void *other,
+                                  struct tw_heap *heap) {
+    (void)params;
     (void)heap;
     const struct tw_decimal *from = other;
     if (from->reserved) {
@@ -46,21 +51,27 @@ static enum tumble_code merge_max(void *state, const void *other, struct tw_heap
     return TUMBLE_OK;
 }
 
-static enum tumble_code value_text(const void *state, struct tw_buf *out) {
+static enum tumble_code value_text(const void *state, const struct tw_params *params, uint32_t column,
+                                   struct tw_buf *out) {
+    (void)params;
+    (void)column;
     const struct tw_decimal *kept = state;
     char text[TW_DECIMAL_TEXT];
     return kept->reserved ? tw_buf_append(out, text, tw_decimal_format(kept, text)) : tw_buf_append_text(out, "null");
 }
 
 /* A 0 byte when there is none; else the ordered form, whose first byte is never 0. */
-static enum tumble_code encode(const void *state, struct tw_buf *out) {
+static enum tumble_code encode(const void *state, const struct tw_params *params, struct tw_buf *out) {
+    (void)params;
     const struct tw_decimal *kept = state;
     char bytes[TW_DECIMAL_ORDERED];
     return kept->reserved ? tw_buf_append(out, bytes, tw_decimal_encode_ordered(kept, bytes))
                           : tw_buf_append_byte(out, 0);
 }
 
-static enum tumble_code decode(void *state, struct tw_cursor *in, struct tw_heap *heap, struct tumble_error *err) {
+static enum tumble_code decode(void *state, const struct tw_params *params, struct tw_cursor *in, struct tw_heap *heap,
+                               struct tumble_error *err) {
+    (void)params;
     (void)heap;
     struct tw_decimal *kept = state;
     struct tw_decimal number;

@@ -10,11 +10,15 @@ struct kept_string {
     uint32_t capacity; /* size the block was taken with */
 };
 
-static void init(void *state) { memset(state, 0, sizeof(struct kept_string)); }
+static void init(void *state, const struct tw_params *params) {
+    (void)params;
+    memset(state, 0, sizeof(struct kept_string));
+}
 
-static size_t growth(const struct tw_value *value, const struct tw_position *position) {
-    (void)position;
-    return tw_heap_size(value->text.length);
+static size_t growth(const void *state, const struct tw_params *params, const struct tw_input *input) {
+    (void)state;
+    (void)params;
+    return tw_heap_size(input->value->text.length);
 }
 
 /* Byte order, a prefix before what it begins. */
@@ -48,16 +52,14 @@ static bool keep(struct kept_string *kept, struct tumble_bytes text, int directi
     return (direction < 0 ? order >= 0 : order <= 0) || store(kept, text, heap);
 }
 
-static void step_min(void *state, const struct tw_value *value, const struct tw_position *position,
-                     struct tw_heap *heap) {
-    (void)position;
-    keep(state, value->text, -1, heap);
+static void step_min(void *state, const struct tw_params *params, const struct tw_input *input, struct tw_heap *heap) {
+    (void)params;
+    keep(state, input->value->text, -1, heap);
 }
 
-static void step_max(void *state, const struct tw_value *value, const struct tw_position *position,
-                     struct tw_heap *heap) {
-    (void)position;
-    keep(state, value->text, 1, heap);
+static void step_max(void *state, const struct tw_params *params, const struct tw_input *input, struct tw_heap *heap) {
+    (void)params;
+    keep(state, input->value->text, 1, heap);
 }
 
 static enum tumble_code merge_towards(void *state, const void *other, int direction, struct tw_heap *heap) {
@@ -66,22 +68,30 @@ static enum tumble_code merge_towards(void *state, const void *other, int direct
     return !from->data || keep(state, text, direction, heap) ? TUMBLE_OK : TUMBLE_ENOMEM;
 }
 
-static enum tumble_code merge_min(void *state, const void *other, struct tw_heap *heap) {
+static enum tumble_code merge_min(void *state, const struct tw_params *params, const void *other,
+                                  struct tw_heap *heap) {
+    (void)params;
     return merge_towards(state, other, -1, heap);
 }
 
-static enum tumble_code merge_max(void *state, const void *other, struct tw_heap *heap) {
+static enum tumble_code merge_max(void *state, const struct tw_params *params, const void *other,
+                                  struct tw_heap *heap) {
+    (void)params;
     return merge_towards(state, other, 1, heap);
 }
 
-static enum tumble_code value_text(const void *state, struct tw_buf *out) {
+static enum tumble_code value_text(const void *state, const struct tw_params *params, uint32_t column,
+                                   struct tw_buf *out) {
+    (void)params;
+    (void)column;
     const struct kept_string *kept = state;
     struct tumble_bytes text = {kept->data, kept->length};
     return kept->data ? tw_buf_append_json_string(out, text) : tw_buf_append_text(out, "null");
 }
 
 /* Varint 0 when there is none, else length + 1, then the bytes. */
-static enum tumble_code encode(const void *state, struct tw_buf *out) {
+static enum tumble_code encode(const void *state, const struct tw_params *params, struct tw_buf *out) {
+    (void)params;
     const struct kept_string *kept = state;
     if (!kept->data) {
         return tw_buf_append_varint(out, 0);
@@ -90,7 +100,9 @@ static enum tumble_code encode(const void *state, struct tw_buf *out) {
     return tw_buf_append(out, kept->data, kept->length);
 }
 
-static enum tumble_code decode(void *state, struct tw_cursor *in, struct tw_heap *heap, struct tumble_error *err) {
+static enum tumble_code decode(void *state, const struct tw_params *params, struct tw_cursor *in, struct tw_heap *heap,
+                               struct tumble_error *err) {
+    (void)params;
     uint64_t length;
     struct tumble_bytes text;
     if (!tw_take_varint(in, &length) || length > (uint64_t)TW_LIMIT_STRING_VALUE_BYTES + 1) {

@@ -9,22 +9,27 @@ struct mean {
     uint64_t count;
 };
 
-static void init(void *state) { memset(state, 0, sizeof(struct mean)); }
+static void init(void *state, const struct tw_params *params) {
+    (void)params;
+    memset(state, 0, sizeof(struct mean));
+}
 
-static size_t growth(const struct tw_value *value, const struct tw_position *position) {
-    (void)value;
-    (void)position;
+static size_t growth(const void *state, const struct tw_params *params, const struct tw_input *input) {
+    (void)state;
+    (void)params;
+    (void)input;
     return tw_total_growth();
 }
 
-static void step(void *state, const struct tw_value *value, const struct tw_position *position, struct tw_heap *heap) {
-    (void)position;
+static void step(void *state, const struct tw_params *params, const struct tw_input *input, struct tw_heap *heap) {
+    (void)params;
     struct mean *mean = state;
-    tw_total_add(&mean->total, &value->number, heap);
+    tw_total_add(&mean->total, &input->value->number, heap);
     mean->count++;
 }
 
-static enum tumble_code merge(void *state, const void *other, struct tw_heap *heap) {
+static enum tumble_code merge(void *state, const struct tw_params *params, const void *other, struct tw_heap *heap) {
+    (void)params;
     struct mean *mean = state;
     const struct mean *from = other;
     TW_TRY(tw_total_merge(&mean->total, &from->total, heap));
@@ -32,18 +37,24 @@ static enum tumble_code merge(void *state, const void *other, struct tw_heap *he
     return TUMBLE_OK;
 }
 
-static enum tumble_code value_text(const void *state, struct tw_buf *out) {
+static enum tumble_code value_text(const void *state, const struct tw_params *params, uint32_t column,
+                                   struct tw_buf *out) {
+    (void)params;
+    (void)column;
     const struct mean *mean = state;
     return tw_total_value(&mean->total, mean->count, out);
 }
 
-static enum tumble_code encode(const void *state, struct tw_buf *out) {
+static enum tumble_code encode(const void *state, const struct tw_params *params, struct tw_buf *out) {
+    (void)params;
     const struct mean *mean = state;
     TW_TRY(tw_buf_append_varint(out, mean->count));
     return mean->count ? tw_total_encode(&mean->total, out) : TUMBLE_OK;
 }
 
-static enum tumble_code decode(void *state, struct tw_cursor *in, struct tw_heap *heap, struct tumble_error *err) {
+static enum tumble_code decode(void *state, const struct tw_params *params, struct tw_cursor *in, struct tw_heap *heap,
+                               struct tumble_error *err) {
+    (void)params;
     struct mean *mean = state;
     uint64_t count;
     if (!tw_take_varint(in, &count) || count > INT64_MAX) {

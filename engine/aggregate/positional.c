@@ -18,7 +18,10 @@ struct positional {
 };
 _Static_assert(sizeof(struct positional) == 32, "first and last cost 32 bytes a group in place");
 
-static void init(void *state) { memset(state, 0, sizeof(struct positional)); }
+static void init(void *state, const struct tw_params *params) {
+    (void)params;
+    memset(state, 0, sizeof(struct positional));
+}
 
 static size_t payload_length(const struct tw_value *value) {
     return value->type == TUMBLE_TYPE_NUMBER   ? sizeof(struct tw_decimal)
@@ -26,8 +29,10 @@ static size_t payload_length(const struct tw_value *value) {
                                                : 0;
 }
 
-static size_t growth(const struct tw_value *value, const struct tw_position *position) {
-    return tw_heap_size(position->sequence.length + payload_length(value));
+static size_t growth(const void *state, const struct tw_params *params, const struct tw_input *input) {
+    (void)state;
+    (void)params;
+    return tw_heap_size(input->position.sequence.length + payload_length(input->value));
 }
 
 /* Views of what a state holds, valid until its block changes. */
@@ -127,14 +132,15 @@ static inline bool keep(struct positional *kept, const struct tw_value *value, c
     return store(kept, value, position, heap);
 }
 
-static void step_first(void *state, const struct tw_value *value, const struct tw_position *position,
+static void step_first(void *state, const struct tw_params *params, const struct tw_input *input,
                        struct tw_heap *heap) {
-    keep(state, value, position, -1, heap);
+    (void)params;
+    keep(state, input->value, &input->position, -1, heap);
 }
 
-static void step_last(void *state, const struct tw_value *value, const struct tw_position *position,
-                      struct tw_heap *heap) {
-    keep(state, value, position, 1, heap);
+static void step_last(void *state, const struct tw_params *params, const struct tw_input *input, struct tw_heap *heap) {
+    (void)params;
+    keep(state, input->value, &input->position, 1, heap);
 }
 
 static enum tumble_code merge_towards(void *state, const void *other, int direction, struct tw_heap *heap) {
@@ -149,15 +155,22 @@ static enum tumble_code merge_towards(void *state, const void *other, int direct
     return keep(state, &value, &position, direction, heap) ? TUMBLE_OK : TUMBLE_ENOMEM;
 }
 
-static enum tumble_code merge_first(void *state, const void *other, struct tw_heap *heap) {
+static enum tumble_code merge_first(void *state, const struct tw_params *params, const void *other,
+                                    struct tw_heap *heap) {
+    (void)params;
     return merge_towards(state, other, -1, heap);
 }
 
-static enum tumble_code merge_last(void *state, const void *other, struct tw_heap *heap) {
+static enum tumble_code merge_last(void *state, const struct tw_params *params, const void *other,
+                                   struct tw_heap *heap) {
+    (void)params;
     return merge_towards(state, other, 1, heap);
 }
 
-static enum tumble_code value_text(const void *state, struct tw_buf *out) {
+static enum tumble_code value_text(const void *state, const struct tw_params *params, uint32_t column,
+                                   struct tw_buf *out) {
+    (void)params;
+    (void)column;
     const struct positional *kept = state;
     if (!kept->block) {
         return tw_buf_append_text(out, "null");
@@ -176,7 +189,8 @@ static enum tumble_code value_text(const void *state, struct tw_buf *out) {
 
 /* Byte 0 when there is none, else the type; zigzag varint arrival, packed sequence, varint sub-sequence; then a number
  * in its ordered form, or a string as varint length and bytes. */
-static enum tumble_code encode(const void *state, struct tw_buf *out) {
+static enum tumble_code encode(const void *state, const struct tw_params *params, struct tw_buf *out) {
+    (void)params;
     const struct positional *kept = state;
     if (!kept->block) {
         return tw_buf_append_byte(out, 0);
@@ -214,7 +228,9 @@ static bool take_value(struct tw_cursor *in, struct tw_value *value) {
     }
 }
 
-static enum tumble_code decode(void *state, struct tw_cursor *in, struct tw_heap *heap, struct tumble_error *err) {
+static enum tumble_code decode(void *state, const struct tw_params *params, struct tw_cursor *in, struct tw_heap *heap,
+                               struct tumble_error *err) {
+    (void)params;
     char digits[TW_LIMIT_SEQUENCE_DIGITS];
     struct tw_value value = {0};
     struct tw_position position = {.sequence = {digits, 0}};

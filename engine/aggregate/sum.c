@@ -2,28 +2,43 @@
 
 #include "engine/aggregate/total.h"
 
-static void init(void *state) { memset(state, 0, sizeof(struct tw_total)); }
+static void init(void *state, const struct tw_params *params) {
+    (void)params;
+    memset(state, 0, sizeof(struct tw_total));
+}
 
-static size_t growth(const struct tw_value *value, const struct tw_position *position) {
-    (void)value;
-    (void)position;
+static size_t growth(const void *state, const struct tw_params *params, const struct tw_input *input) {
+    (void)state;
+    (void)params;
+    (void)input;
     return tw_total_growth();
 }
 
-static void step(void *state, const struct tw_value *value, const struct tw_position *position, struct tw_heap *heap) {
-    (void)position;
-    tw_total_add(state, &value->number, heap);
+static void step(void *state, const struct tw_params *params, const struct tw_input *input, struct tw_heap *heap) {
+    (void)params;
+    tw_total_add(state, &input->value->number, heap);
 }
 
-static enum tumble_code merge(void *state, const void *other, struct tw_heap *heap) {
+static enum tumble_code merge(void *state, const struct tw_params *params, const void *other, struct tw_heap *heap) {
+    (void)params;
     return tw_total_merge(state, other, heap);
 }
 
-static enum tumble_code value_text(const void *state, struct tw_buf *out) { return tw_total_value(state, 1, out); }
+static enum tumble_code value_text(const void *state, const struct tw_params *params, uint32_t column,
+                                   struct tw_buf *out) {
+    (void)params;
+    (void)column;
+    return tw_total_value(state, 1, out);
+}
 
-static enum tumble_code encode(const void *state, struct tw_buf *out) { return tw_total_encode(state, out); }
+static enum tumble_code encode(const void *state, const struct tw_params *params, struct tw_buf *out) {
+    (void)params;
+    return tw_total_encode(state, out);
+}
 
-static enum tumble_code decode(void *state, struct tw_cursor *in, struct tw_heap *heap, struct tumble_error *err) {
+static enum tumble_code decode(void *state, const struct tw_params *params, struct tw_cursor *in, struct tw_heap *heap,
+                               struct tumble_error *err) {
+    (void)params;
     return tw_total_decode(state, in, heap, err);
 }
 

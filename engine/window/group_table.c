@@ -147,7 +147,8 @@ static enum tumble_code add(struct tw_group_table *table, struct tumble_bytes ke
     memset(group, 0, sizeof *group);
     group->key_length = (uint32_t)key.length;
     for (size_t i = 0; i < table->layout->count; i++) {
-        table->layout->items[i].function->init(tw_group_state(group, table->layout->items[i].offset));
+        const struct tw_layout_item *item = &table->layout->items[i];
+        item->function->init(tw_group_state(group, item->offset), item->params);
     }
     if (key.length) {
         memcpy((char *)group->state + table->layout->bytes, key.data, key.length);

@@ -15,6 +15,7 @@
 /* What lies in a group's accumulators; shared by every window of an engine. */
 struct tw_layout_item {
     const struct tw_aggregate *function;
+    const struct tw_params *params;
     uint32_t offset;
 };
 struct tw_layout {

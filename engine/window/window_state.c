@@ -16,7 +16,7 @@ enum tumble_code tw_window_encode_groups(const struct tw_window *window, const s
         TW_TRY(tw_buf_append_varint(out, group->records));
         for (size_t a = 0; a < table->layout->count; a++) {
             const struct tw_layout_item *item = &table->layout->items[a];
-            TW_TRY(item->function->encode(tw_group_state(group, item->offset), out));
+            TW_TRY(item->function->encode(tw_group_state(group, item->offset), item->params, out));
         }
     }
     return TUMBLE_OK;
@@ -48,8 +48,8 @@ enum tumble_code tw_window_decode_groups(struct tw_window *window, struct tumble
         for (size_t a = 0; a < table->layout->count; a++) {
             const struct tw_layout_item *item = &table->layout->items[a];
             void *state = tw_group_state(group, item->offset);
-            item->function->init(state);
-            TW_TRY(item->function->decode(state, &in, &window->heap, err));
+            item->function->init(state, item->params);
+            TW_TRY(item->function->decode(state, item->params, &in, &window->heap, err));
         }
     }
     tw_group_untouch_all(table);

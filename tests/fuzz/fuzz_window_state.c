@@ -12,10 +12,13 @@ static uint32_t key_hash(const void *ctx, struct tumble_bytes key) {
     return (uint32_t)tw_hash64(key.data, key.length);
 }
 
+static const struct tw_params params;
+
 static struct tw_layout layout_of_all(struct tw_layout_item items[64]) {
     struct tw_layout layout = {.items = items};
     for (const struct tw_aggregate *const *all = tw_aggregate_all(); *all && layout.count < 64; all++) {
         items[layout.count].function = *all;
+        items[layout.count].params = &params;
         items[layout.count++].offset = layout.bytes;
         layout.bytes += (*all)->state_size;
     }
@@ -38,7 +41,7 @@ static void encode(struct tw_window *window, struct tw_buf *out) {
         tw_buf_init(&text, tw_alloc_default(), 1 << 22);
         for (size_t a = 0; a < window->groups.layout->count; a++) {
             const struct tw_layout_item *item = &window->groups.layout->items[a];
-            enum tumble_code code = item->function->value(tw_group_state(group, item->offset), &text);
+            enum tumble_code code = item->function->value(tw_group_state(group, item->offset), item->params, 0, &text);
             FUZZ_CHECK(code == TUMBLE_OK || code == TUMBLE_ELIMIT);
         }
         tw_buf_clean_up(&text);

@@ -10,6 +10,7 @@
 
 struct stepping {
     const struct tw_aggregate *aggregate;
+    struct tw_params params;
     struct tw_heap heap;
     struct tw_buf out;
     uint64_t state[8];
@@ -22,7 +23,8 @@ static inline void stepping_init(struct stepping *s, const char *name, const cha
     assert_true(s->aggregate->state_size <= sizeof s->state);
     tw_heap_init(&s->heap, tw_alloc_default());
     tw_buf_init(&s->out, tw_alloc_default(), 1 << 20);
-    s->aggregate->init(s->state);
+    memset(&s->params, 0, sizeof s->params);
+    s->aggregate->init(s->state, &s->params);
 }
 
 static inline void stepping_clean_up(struct stepping *s) {
@@ -48,24 +50,25 @@ static inline struct tw_value value_of(const char *json) {
 }
 
 /* As the engine does it: reserve what the step may take, then step. */
-static inline void step_value(const struct tw_aggregate *aggregate, void *state, const struct tw_value *value,
-                              const struct tw_position *position, struct tw_heap *heap) {
-    assert_true(tw_heap_reserve(heap, aggregate->growth ? aggregate->growth(value, position) : 0));
-    aggregate->step(state, value, position, heap);
+static inline void step_value(const struct tw_aggregate *aggregate, const struct tw_params *params, void *state,
+                              const struct tw_value *value, const struct tw_position *position, struct tw_heap *heap) {
+    struct tw_input input = {.value = value, .position = *position};
+    assert_true(tw_heap_reserve(heap, aggregate->growth ? aggregate->growth(state, params, &input) : 0));
+    aggregate->step(state, params, &input, heap);
 }
 
 static inline void feed_at(struct stepping *s, const char *json, int64_t arrival_ms, const char *sequence,
                            uint64_t sub_sequence) {
     struct tw_value value = value_of(json);
     struct tw_position position = {arrival_ms, tumble_bytes_of(sequence), sub_sequence};
-    step_value(s->aggregate, s->state, &value, &position, &s->heap);
+    step_value(s->aggregate, &s->params, s->state, &value, &position, &s->heap);
 }
 
 static inline void feed(struct stepping *s, const char *json) { feed_at(s, json, 0, "1", 0); }
 
 static inline const char *result_of(struct stepping *s) {
     tw_buf_clear(&s->out);
-    assert_int_equal(s->aggregate->value(s->state, &s->out), TUMBLE_OK);
+    assert_int_equal(s->aggregate->value(s->state, &s->params, 0, &s->out), TUMBLE_OK);
     assert_true(s->out.length < sizeof s->text);
     memcpy(s->text, s->out.data, s->out.length);
     s->text[s->out.length] = '\0';

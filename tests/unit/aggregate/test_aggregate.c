@@ -7,6 +7,8 @@
 
 #include "aggregate/stepping.h"
 
+static const struct tw_params no_params;
+
 static uint64_t seed = 0x853c49e6748fea9b;
 static uint64_t draw(uint64_t below) {
     seed ^= seed << 13;
@@ -106,8 +108,8 @@ static void shuffle(int *order, int count) {
 /* Encoding and text of a state, one behind the other. */
 static void snapshot(const struct tw_aggregate *aggregate, const void *state, struct tw_buf *out) {
     tw_buf_clear(out);
-    assert_int_equal(aggregate->encode(state, out), TUMBLE_OK);
-    assert_int_equal(aggregate->value(state, out), TUMBLE_OK);
+    assert_int_equal(aggregate->encode(state, &no_params, out), TUMBLE_OK);
+    assert_int_equal(aggregate->value(state, &no_params, 0, out), TUMBLE_OK);
 }
 
 /* The records in random order, dealt to random parts, each part in a heap of its own, sometimes stored and read back on
@@ -119,7 +121,7 @@ static void run_shuffled(const struct tw_aggregate *aggregate, int count, struct
     int parts[PARTS];
     for (int i = 0; i <= PARTS; i++) {
         tw_heap_init(&heaps[i], tw_alloc_default());
-        aggregate->init(states[i]);
+        aggregate->init(states[i], &no_params);
     }
     for (int i = 0; i < count; i++) {
         order[i] = i;
@@ -128,14 +130,14 @@ static void run_shuffled(const struct tw_aggregate *aggregate, int count, struct
     int used = 1 + (int)draw(PARTS);
     for (int i = 0; i < count; i++) {
         int part = (int)draw((uint64_t)used);
-        step_value(aggregate, states[part], &values[order[i]], &positions[order[i]], &heaps[part]);
+        step_value(aggregate, &no_params, states[part], &values[order[i]], &positions[order[i]], &heaps[part]);
         if (draw(8) == 0) {
             tw_buf_clear(out);
-            assert_int_equal(aggregate->encode(states[part], out), TUMBLE_OK);
+            assert_int_equal(aggregate->encode(states[part], &no_params, out), TUMBLE_OK);
             struct tw_cursor cursor = tw_cursor_of(tw_buf_view(out));
             tw_heap_reset(&heaps[part]);
-            aggregate->init(states[part]);
-            assert_int_equal(aggregate->decode(states[part], &cursor, &heaps[part], NULL), TUMBLE_OK);
+            aggregate->init(states[part], &no_params);
+            assert_int_equal(aggregate->decode(states[part], &no_params, &cursor, &heaps[part], NULL), TUMBLE_OK);
             assert_int_equal(tw_cursor_left(&cursor), 0);
         }
     }
@@ -144,7 +146,7 @@ static void run_shuffled(const struct tw_aggregate *aggregate, int count, struct
     }
     shuffle(parts, PARTS);
     for (int i = 0; i < PARTS; i++) {
-        assert_int_equal(aggregate->merge(states[PARTS], states[parts[i]], &heaps[PARTS]), TUMBLE_OK);
+        assert_int_equal(aggregate->merge(states[PARTS], &no_params, states[parts[i]], &heaps[PARTS]), TUMBLE_OK);
     }
     for (int i = 0; i < PARTS; i++) { /* merging left nothing of the parts in use */
         tw_heap_clean_up(&heaps[i]);
@@ -191,13 +193,13 @@ static void mutated_bytes_are_refused_or_canonical(void **state) {
             uint64_t fed[8];
             uint64_t read[8];
             tw_heap_reset(&heap);
-            (*at)->init(fed);
+            (*at)->init(fed, &no_params);
             draw_records(*at);
             for (int i = (int)draw(4); i > 0; i--) {
-                step_value(*at, fed, &values[i], &positions[i], &heap);
+                step_value(*at, &no_params, fed, &values[i], &positions[i], &heap);
             }
             tw_buf_clear(&encoded);
-            assert_int_equal((*at)->encode(fed, &encoded), TUMBLE_OK);
+            assert_int_equal((*at)->encode(fed, &no_params, &encoded), TUMBLE_OK);
             /* An exact copy, so that reading past the end is seen. */
             size_t length = draw(4) ? encoded.length : draw(encoded.length + 1);
             char *bytes = tw_alloc(&encoded.alloc, length);
@@ -209,17 +211,17 @@ static void mutated_bytes_are_refused_or_canonical(void **state) {
             struct tumble_bytes view = {bytes, length};
             struct tw_cursor cursor = tw_cursor_of(view);
             struct tumble_error err;
-            (*at)->init(read);
-            enum tumble_code code = (*at)->decode(read, &cursor, &heap, &err);
+            (*at)->init(read, &no_params);
+            enum tumble_code code = (*at)->decode(read, &no_params, &cursor, &heap, &err);
             if (code == TUMBLE_OK) {
                 accepted++;
                 tw_buf_clear(&again);
-                assert_int_equal((*at)->encode(read, &again), TUMBLE_OK);
+                assert_int_equal((*at)->encode(read, &no_params, &again), TUMBLE_OK);
                 assert_int_equal(again.length, cursor.at - bytes);
                 assert_memory_equal(again.data, bytes, again.length);
-                assert_int_equal((*at)->merge(fed, read, &heap), TUMBLE_OK);
-                assert_int_equal((*at)->merge(fed, read, &heap), TUMBLE_OK);
-                assert_int_equal((*at)->value(fed, &again), TUMBLE_OK);
+                assert_int_equal((*at)->merge(fed, &no_params, read, &heap), TUMBLE_OK);
+                assert_int_equal((*at)->merge(fed, &no_params, read, &heap), TUMBLE_OK);
+                assert_int_equal((*at)->value(fed, &no_params, 0, &again), TUMBLE_OK);
             } else {
                 refused++;
                 assert_int_equal(code, TUMBLE_ECORRUPT);
@@ -246,10 +248,10 @@ static void value_is_pure(void **state) {
         uint64_t copy[8];
         tw_heap_init(&heap, tw_alloc_default());
         memset(fed, 0, sizeof fed);
-        (*at)->init(fed);
+        (*at)->init(fed, &no_params);
         draw_records(*at);
         for (int i = 0; i < RECORDS; i++) {
-            step_value(*at, fed, &values[i], &positions[i], &heap);
+            step_value(*at, &no_params, fed, &values[i], &positions[i], &heap);
         }
         memcpy(copy, fed, sizeof fed);
         snapshot(*at, fed, &before);
@@ -268,11 +270,11 @@ static void an_empty_state_is_null_or_zero_and_changes_nothing_in_a_merge(void *
         struct stepping s;
         stepping_init(&s, (*at)->name, (*at)->type_name);
         uint64_t other[8];
-        (*at)->init(other);
-        assert_int_equal((*at)->merge(s.state, other, &s.heap), TUMBLE_OK);
+        (*at)->init(other, &no_params);
+        assert_int_equal((*at)->merge(s.state, &no_params, other, &s.heap), TUMBLE_OK);
         assert_string_equal(result_of(&s), strcmp((*at)->name, "count") == 0 ? "0" : "null");
         tw_buf_clear(&s.out);
-        assert_int_equal((*at)->encode(s.state, &s.out), TUMBLE_OK);
+        assert_int_equal((*at)->encode(s.state, &no_params, &s.out), TUMBLE_OK);
         assert_int_equal(s.out.length, 1);
         assert_int_equal(s.out.data[0], 0);
         stepping_clean_up(&s);
@@ -290,22 +292,22 @@ static void running_out_of_memory_is_an_error_everywhere_but_in_step(void **stat
         stepping_init(&s, (*at)->name, (*at)->type_name);
         draw_records(*at);
         for (int i = 0; i < RECORDS; i++) {
-            step_value(*at, s.state, &values[i], &positions[i], &s.heap);
+            step_value(*at, &no_params, s.state, &values[i], &positions[i], &s.heap);
         }
         struct tw_buf full;
         tw_buf_init(&full, nothing, 1 << 20);
-        assert_int_equal((*at)->value(s.state, &full), TUMBLE_ENOMEM);
-        assert_int_equal((*at)->encode(s.state, &full), TUMBLE_ENOMEM);
+        assert_int_equal((*at)->value(s.state, &no_params, 0, &full), TUMBLE_ENOMEM);
+        assert_int_equal((*at)->encode(s.state, &no_params, &full), TUMBLE_ENOMEM);
         tw_buf_init(&full, tw_alloc_default(), 0);
-        assert_int_equal((*at)->value(s.state, &full), TUMBLE_ELIMIT);
-        assert_int_equal((*at)->encode(s.state, &full), TUMBLE_ELIMIT);
-        assert_int_equal((*at)->encode(s.state, &s.out), TUMBLE_OK);
+        assert_int_equal((*at)->value(s.state, &no_params, 0, &full), TUMBLE_ELIMIT);
+        assert_int_equal((*at)->encode(s.state, &no_params, &full), TUMBLE_ELIMIT);
+        assert_int_equal((*at)->encode(s.state, &no_params, &s.out), TUMBLE_OK);
         struct tw_cursor cursor = tw_cursor_of(tw_buf_view(&s.out));
         struct tw_heap none = {.alloc = nothing};
         uint64_t read[8];
-        (*at)->init(read);
+        (*at)->init(read, &no_params);
         struct tumble_error err;
-        enum tumble_code code = (*at)->decode(read, &cursor, &none, &err);
+        enum tumble_code code = (*at)->decode(read, &no_params, &cursor, &none, &err);
         assert_true(code == TUMBLE_OK || code == TUMBLE_ENOMEM);
         refused += code == TUMBLE_ENOMEM;
         stepping_clean_up(&s);

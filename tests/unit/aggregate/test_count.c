@@ -23,7 +23,7 @@ static void count_steps_without_a_value_when_it_has_no_field(void **state) {
     stepping_init(&s, "count", "");
     struct tw_position position = {0};
     for (int i = 0; i < 1000; i++) {
-        s.aggregate->step(s.state, NULL, &position, &s.heap);
+        s.aggregate->step(s.state, &s.params, &(struct tw_input){.position = position}, &s.heap);
     }
     assert_string_equal(result_of(&s), "1000");
     assert_int_equal(s.heap.bytes, 0);
@@ -36,7 +36,7 @@ static void count_text_covers_every_64_bit_value(void **state) {
     stepping_init(&s, "count", "");
     struct tumble_bytes bytes = {"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 10};
     struct tw_cursor cursor = tw_cursor_of(bytes);
-    assert_int_equal(s.aggregate->decode(s.state, &cursor, &s.heap, NULL), TUMBLE_OK);
+    assert_int_equal(s.aggregate->decode(s.state, &s.params, &cursor, &s.heap, NULL), TUMBLE_OK);
     assert_string_equal(result_of(&s), "18446744073709551615");
     stepping_clean_up(&s);
 }

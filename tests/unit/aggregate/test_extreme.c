@@ -51,15 +51,15 @@ static void strings_of_the_greatest_length_are_kept_and_read_back(void **state) 
     stepping_init(&s, "max", "string");
     struct tw_value value = {.type = TUMBLE_TYPE_STRING, .text = {text, 3}};
     struct tw_position position = {0};
-    step_value(s.aggregate, s.state, &value, &position, &s.heap);
+    step_value(s.aggregate, &s.params, s.state, &value, &position, &s.heap);
     value.text.length = sizeof text;
-    step_value(s.aggregate, s.state, &value, &position, &s.heap);
-    assert_int_equal(s.aggregate->encode(s.state, &s.out), TUMBLE_OK);
+    step_value(s.aggregate, &s.params, s.state, &value, &position, &s.heap);
+    assert_int_equal(s.aggregate->encode(s.state, &s.params, &s.out), TUMBLE_OK);
     struct tw_cursor cursor = tw_cursor_of(tw_buf_view(&s.out));
-    s.aggregate->init(s.state);
-    assert_int_equal(s.aggregate->decode(s.state, &cursor, &s.heap, NULL), TUMBLE_OK);
+    s.aggregate->init(s.state, &s.params);
+    assert_int_equal(s.aggregate->decode(s.state, &s.params, &cursor, &s.heap, NULL), TUMBLE_OK);
     tw_buf_clear(&s.out);
-    assert_int_equal(s.aggregate->value(s.state, &s.out), TUMBLE_OK);
+    assert_int_equal(s.aggregate->value(s.state, &s.params, 0, &s.out), TUMBLE_OK);
     assert_int_equal(s.out.length, sizeof text + 2);
     stepping_clean_up(&s);
 }
@@ -74,7 +74,7 @@ static void decode_refuses_strings_too_long_cut_or_not_utf8(void **state) {
         struct tumble_bytes bytes = {bad[i], lengths[i]};
         struct tw_cursor cursor = tw_cursor_of(bytes);
         struct tumble_error err;
-        assert_int_equal(s.aggregate->decode(s.state, &cursor, &s.heap, &err), TUMBLE_ECORRUPT);
+        assert_int_equal(s.aggregate->decode(s.state, &s.params, &cursor, &s.heap, &err), TUMBLE_ECORRUPT);
         assert_int_equal(s.heap.bytes, 0);
         stepping_clean_up(&s);
     }
@@ -86,10 +86,10 @@ static void merge_of_strings_without_memory_says_so(void **state) {
     stepping_init(&s, "min", "string");
     feed(&s, "\"a\"");
     uint64_t other[2];
-    s.aggregate->init(other);
+    s.aggregate->init(other, &s.params);
     struct tw_heap none = {.alloc = tw_alloc_default()};
     none.alloc.alloc = refuse_memory;
-    assert_int_equal(s.aggregate->merge(other, s.state, &none), TUMBLE_ENOMEM);
+    assert_int_equal(s.aggregate->merge(other, &s.params, s.state, &none), TUMBLE_ENOMEM);
     stepping_clean_up(&s);
 }
 

@@ -51,7 +51,7 @@ static void mean_decode_refuses_a_count_without_a_total(void **state) {
         stepping_init(&s, "mean", "");
         struct tumble_bytes bytes = {bad[i], lengths[i]};
         struct tw_cursor cursor = tw_cursor_of(bytes);
-        assert_int_equal(s.aggregate->decode(s.state, &cursor, &s.heap, NULL), TUMBLE_ECORRUPT);
+        assert_int_equal(s.aggregate->decode(s.state, &s.params, &cursor, &s.heap, NULL), TUMBLE_ECORRUPT);
         stepping_clean_up(&s);
     }
 }

@@ -80,13 +80,13 @@ static void a_long_sequence_and_value_survive_encoding(void **state) {
     feed_at(&s, "\"a value that needs a greater block than the one before it\"", INT64_MAX, sequence, UINT64_MAX);
     struct tw_buf encoded;
     tw_buf_init(&encoded, tw_alloc_default(), 4096);
-    assert_int_equal(s.aggregate->encode(s.state, &encoded), TUMBLE_OK);
+    assert_int_equal(s.aggregate->encode(s.state, &s.params, &encoded), TUMBLE_OK);
     struct tw_cursor cursor = tw_cursor_of(tw_buf_view(&encoded));
-    s.aggregate->init(s.state);
-    assert_int_equal(s.aggregate->decode(s.state, &cursor, &s.heap, NULL), TUMBLE_OK);
+    s.aggregate->init(s.state, &s.params);
+    assert_int_equal(s.aggregate->decode(s.state, &s.params, &cursor, &s.heap, NULL), TUMBLE_OK);
     assert_string_equal(result_of(&s), "\"a value that needs a greater block than the one before it\"");
     tw_buf_clear(&s.out);
-    assert_int_equal(s.aggregate->encode(s.state, &s.out), TUMBLE_OK);
+    assert_int_equal(s.aggregate->encode(s.state, &s.params, &s.out), TUMBLE_OK);
     assert_true(tumble_bytes_equal(tw_buf_view(&s.out), tw_buf_view(&encoded)));
     tw_buf_clean_up(&encoded);
     stepping_clean_up(&s);
@@ -111,10 +111,10 @@ static void merge_without_memory_says_so(void **state) {
     stepping_init(&s, "first", "");
     feed(&s, "true");
     uint64_t other[4];
-    s.aggregate->init(other);
+    s.aggregate->init(other, &s.params);
     struct tw_heap none = {.alloc = tw_alloc_default()};
     none.alloc.alloc = refuse_memory;
-    assert_int_equal(s.aggregate->merge(other, s.state, &none), TUMBLE_ENOMEM);
+    assert_int_equal(s.aggregate->merge(other, &s.params, s.state, &none), TUMBLE_ENOMEM);
     stepping_clean_up(&s);
 }
 

@@ -61,8 +61,8 @@ static void sum_widens_where_128_bits_end_and_hides_it(void **state) {
     feed(&narrow, "0.25");
     struct tw_buf encoded;
     tw_buf_init(&encoded, tw_alloc_default(), 1024);
-    assert_int_equal(wide.aggregate->encode(wide.state, &encoded), TUMBLE_OK);
-    assert_int_equal(narrow.aggregate->encode(narrow.state, &narrow.out), TUMBLE_OK);
+    assert_int_equal(wide.aggregate->encode(wide.state, &wide.params, &encoded), TUMBLE_OK);
+    assert_int_equal(narrow.aggregate->encode(narrow.state, &narrow.params, &narrow.out), TUMBLE_OK);
     assert_true(tumble_bytes_equal(tw_buf_view(&encoded), tw_buf_view(&narrow.out)));
     assert_int_equal(encoded.length, 3);
     tw_buf_clean_up(&encoded);
@@ -199,14 +199,14 @@ static void sum_merge_without_memory_says_so(void **state) {
     stepping_init(&s, "sum", "");
     feed(&s, "1e300");
     uint64_t narrow[4];
-    s.aggregate->init(narrow);
+    s.aggregate->init(narrow, &s.params);
     struct tw_value one = value_of("1");
     struct tw_position position = {0};
     struct tw_heap none = {.alloc = tw_alloc_default()};
-    s.aggregate->step(narrow, &one, &position, &none);
+    s.aggregate->step(narrow, &s.params, &(struct tw_input){.value = &one, .position = position}, &none);
     assert_int_equal(none.bytes, 0);
     none.alloc.alloc = refuse_memory;
-    assert_int_equal(s.aggregate->merge(narrow, s.state, &none), TUMBLE_ENOMEM);
+    assert_int_equal(s.aggregate->merge(narrow, &s.params, s.state, &none), TUMBLE_ENOMEM);
     stepping_clean_up(&s);
 }
 
@@ -234,7 +234,7 @@ static void sum_decode_refuses_forms_with_a_shorter_one(void **state) {
         stepping_init(&s, "sum", "");
         struct tumble_bytes bytes = {bad[i].bytes, bad[i].length};
         struct tw_cursor cursor = tw_cursor_of(bytes);
-        assert_int_equal(s.aggregate->decode(s.state, &cursor, &s.heap, NULL), TUMBLE_ECORRUPT);
+        assert_int_equal(s.aggregate->decode(s.state, &s.params, &cursor, &s.heap, NULL), TUMBLE_ECORRUPT);
         stepping_clean_up(&s);
     }
 }

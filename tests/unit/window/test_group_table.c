@@ -16,6 +16,7 @@
 static struct tw_layout count_layout(struct tw_layout_item item[1]) {
     item[0].function = tw_aggregate_find(tumble_bytes_of("count"), tumble_bytes_of(NULL));
     item[0].offset = 0;
+    item[0].params = NULL;
     struct tw_layout layout = {.items = item, .count = 1, .bytes = item[0].function->state_size};
     return layout;
 }
