@@ -1,8 +1,16 @@
 #include "engine/codec/layout.h"
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+#include "engine/codec/cpu.h"
+
 enum {
-    PAD = 16,            /* bytes behind the literals that a vector compare may read */
+    PAD = 32,            /* bytes behind the literals that a vector compare may read */
     NOBODY = UINT16_MAX, /* target of a slot that no value wants */
+    TRUST = 16,          /* lengths of a value that may differ from the usual one */
+    TRUST_AGAIN = 4096,  /* texts after which all are trusted again */
     WORTH_IT = 8,        /* fits after which a layout has paid for being learned */
     MAX_REST = 9         /* log2 of the longest pause */
 };
@@ -30,9 +38,6 @@ static inline bool same_words(const char *a, const char *b, size_t length) {
 
 /* Are the length bytes at at, of left that may be read, those of a literal, which is followed by PAD bytes? */
 static inline bool same(const char *at, size_t left, const char *literal, size_t length) {
-    if (TW_RARELY(left < length)) {
-        return false;
-    }
 #if defined(TW_SCAN_SSE2)
     for (; TW_OFTEN(left >= 16); at += 16, left -= 16, literal += 16, length -= 16) {
         __m128i text = _mm_loadu_si128((const __m128i *)(const void *)at);
@@ -45,9 +50,54 @@ static inline bool same(const char *at, size_t left, const char *literal, size_t
             return false;
         }
     }
+#else
+    (void)left;
 #endif
     return same_words(at, literal, length);
 }
+
+#if defined(__x86_64__)
+
+#define AVX2 __attribute__((target("avx2,bmi,bmi2")))
+
+static inline AVX2 bool same_avx2(const char *at, size_t left, const char *literal, size_t length) {
+    for (; TW_OFTEN(left >= 32); at += 32, left -= 32, literal += 32, length -= 32) {
+        __m256i text = _mm256_loadu_si256((const __m256i *)(const void *)at);
+        __m256i wanted = _mm256_loadu_si256((const __m256i *)(const void *)literal);
+        unsigned differ = ~(unsigned)_mm256_movemask_epi8(_mm256_cmpeq_epi8(text, wanted));
+        if (length <= 32) {
+            return _bzhi_u32(differ, (unsigned)length) == 0;
+        }
+        if (differ) {
+            return false;
+        }
+    }
+    return same_words(at, literal, length);
+}
+
+static inline AVX2 unsigned special_avx2(const char *at) {
+    __m256i bytes = _mm256_loadu_si256((const __m256i *)(const void *)at);
+    __m256i quote = _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8('"'));
+    __m256i backslash = _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8('\\'));
+    __m256i low = _mm256_cmpgt_epi8(_mm256_set1_epi8(0x20), bytes); /* signed: from 0x80 on too */
+    return (unsigned)_mm256_movemask_epi8(_mm256_or_si256(_mm256_or_si256(quote, backslash), low));
+}
+
+/* tw_scan_string_in, 32 bytes at a time. */
+static inline AVX2 const char *scan_string_avx2(const char *begin, const char *at, const char *end) {
+    for (; TW_OFTEN(end - at >= 32); at += 32) {
+        unsigned mask = special_avx2(at);
+        if (mask) {
+            return at + __builtin_ctz(mask);
+        }
+    }
+    if (TW_RARELY(end - begin < 32)) {
+        return tw_scan_string_in(begin, at, end);
+    }
+    uint64_t mask = (uint64_t)special_avx2(end - 32) >> (32 - (end - at));
+    return mask ? at + __builtin_ctzll(mask) : end;
+}
+#endif
 
 /* The values that are no slots of their own: constants, containers, and second values of one path. */
 static void fill_spans(const struct tumble_layout *layout, const char *const *starts, struct tumble_value *values) {
@@ -62,30 +112,85 @@ static void fill_spans(const struct tumble_layout *layout, const char *const *st
     }
 }
 
-const char *tw_layout_match(struct tumble_layout *layout, struct tw_lex *lex, const char *at,
-                            struct tumble_value *values) {
-    const char *starts[TUMBLE_LAYOUT_PARTS];
-    const char *const end = lex->end;
-    const uint32_t last = layout->part_count - 1;
-    struct tumble_value ignored;
-    layout->fitted = 0;
-    if (TW_RARELY(layout->part_count == 0)) {
-        return NULL;
+static __attribute__((noinline)) const char *unusual_slot(struct tw_lex *lex, const char *at,
+                                                          struct tumble_value *out) {
+    return tw_lex_scalar(lex, at, out);
+}
+
+/* The bytes of slots, read in vectors of some width. */
+typedef bool same_fn(const char *at, size_t left, const char *literal, size_t length);
+typedef const char *scan_string_fn(const char *begin, const char *at, const char *end);
+
+/* Lengths that varied may have settled: each gets as much trust as it had, and is corrected at its first surprise. */
+static __attribute__((cold, noinline)) void trust_again(struct tumble_layout *layout) {
+    for (uint32_t i = 0; i + 1 < layout->part_count; i++) {
+        struct tumble_layout_part *part = &layout->parts[i];
+        part->trust = TRUST;
+        part->usual = part->usual ? part->usual : 1;
     }
-    for (uint32_t i = 0;; i++) {
-        const struct tumble_layout_part *part = &layout->parts[i];
-        if (TW_RARELY(!same(at, (size_t)(end - at), layout->bytes + part->offset, part->length))) {
+}
+
+static __attribute__((noinline)) void surprise(struct tumble_layout_part *part, size_t length) {
+    part->trust--;
+    part->usual = part->trust && length <= UINT16_MAX ? (uint16_t)length : 0;
+}
+
+/* Where a slot ends decides where everything behind it is looked for, so that a processor cannot begin with the next
+ * before it is done with this one, unless it can guess: a branch is guessed, a sum is not. The barrier keeps the
+ * compiler from seeing that what is returned is stop again. */
+static inline const char *stop_of(struct tumble_layout_part *part, const char *begin, const char *stop) {
+    if (part->usual) {
+        const char *guess = begin + part->usual;
+        const char *next = guess;
+        __asm__("" : "+r"(next));
+        if (TW_OFTEN(stop == guess)) {
+            return next;
+        }
+        surprise(part, (size_t)(stop - begin));
+    }
+    return stop;
+}
+
+static inline __attribute__((always_inline)) const char *match(struct tumble_layout *layout, struct tw_lex *lex,
+                                                               const char *at, struct tumble_value *values,
+                                                               same_fn *same_bytes, scan_string_fn *scan_string) {
+    const char *starts[TUMBLE_LAYOUT_PARTS];
+    const char *const begin = lex->begin;
+    const char *const end = lex->end;
+    struct tumble_layout_part *part = layout->parts;
+    struct tumble_layout_part *const last = part + layout->part_count - 1;
+    struct tumble_value ignored;
+    for (const char **start = starts;; start++, part++) {
+        size_t left = (size_t)(end - at);
+        if (TW_RARELY(left < part->length || !same_bytes(at, left, layout->bytes + part->offset, part->length))) {
             return NULL;
         }
-        starts[i] = at;
+        *start = at;
         at += part->length;
-        if (i == last) {
+        if (part == last) {
             break;
         }
         if (TW_RARELY(at == end)) {
             return NULL;
         }
-        at = tw_lex_scalar(lex, at, part->target == NOBODY ? &ignored : &values[part->target]);
+        struct tumble_value *out = part->target == NOBODY ? &ignored : &values[part->target];
+        const char *stop;
+        if (*at == '"') {
+            stop = scan_string(begin, at + 1, end);
+            if (TW_OFTEN(stop < end && *stop == '"')) {
+                tw_lex_describe(out, at + 1, stop, TUMBLE_TYPE_STRING, 0);
+                at = stop_of(part, at, stop) + 1;
+                continue;
+            }
+        } else if (*at <= '9' && *at != ' ') {
+            stop = tw_scan_number_in(begin, at, end);
+            if (TW_OFTEN(stop != NULL)) {
+                tw_lex_describe(out, at, stop, TUMBLE_TYPE_NUMBER, 0);
+                at = stop_of(part, at, stop);
+                continue;
+            }
+        }
+        at = unusual_slot(lex, at, out);
         if (TW_RARELY(!at)) {
             return NULL;
         }
@@ -93,9 +198,40 @@ const char *tw_layout_match(struct tumble_layout *layout, struct tw_lex *lex, co
     if (layout->span_count) {
         fill_spans(layout, starts, values);
     }
-    layout->fitted = 1;
-    layout->missed = 0;
-    layout->fits += layout->fits < UINT32_MAX;
+    return at;
+}
+
+#if defined(__x86_64__)
+static AVX2 __attribute__((noinline)) const char *match_avx2(struct tumble_layout *layout, struct tw_lex *lex,
+                                                             const char *at, struct tumble_value *values) {
+    return match(layout, lex, at, values, same_avx2, scan_string_avx2);
+}
+#endif
+
+static __attribute__((noinline)) const char *match_portable(struct tumble_layout *layout, struct tw_lex *lex,
+                                                            const char *at, struct tumble_value *values) {
+    return match(layout, lex, at, values, same, tw_scan_string_in);
+}
+
+const char *tw_layout_match(struct tumble_layout *layout, struct tw_lex *lex, const char *at,
+                            struct tumble_value *values) {
+    layout->fitted = 0;
+    if (TW_RARELY(layout->part_count == 0)) {
+        return NULL;
+    }
+#if defined(__x86_64__)
+    at = TW_OFTEN(tw_cpu_has_avx2()) ? match_avx2(layout, lex, at, values) : match_portable(layout, lex, at, values);
+#else
+    at = match_portable(layout, lex, at, values);
+#endif
+    if (at) {
+        layout->fitted = 1;
+        layout->missed = 0;
+        if (TW_RARELY(++layout->fits % TRUST_AGAIN == 0)) {
+            layout->fits = TRUST_AGAIN;
+            trust_again(layout);
+        }
+    }
     return at;
 }
 
@@ -138,6 +274,8 @@ static bool end_literal(struct lesson *lesson, const char *at, uint16_t target) 
     part->offset = (uint16_t)lesson->bytes;
     part->length = (uint16_t)length;
     part->target = target;
+    part->usual = 0;
+    part->trust = 0;
     lesson->bytes += length;
     layout->part_count++;
     return true;
@@ -177,6 +315,9 @@ static bool cut(struct lesson *lesson, const char *begin, const char *end, const
             if (layout->part_count + 1 >= TUMBLE_LAYOUT_PARTS || !end_literal(lesson, at, target)) {
                 return false;
             }
+            struct tumble_layout_part *part = &layout->parts[layout->part_count - 1];
+            part->trust = TRUST;
+            part->usual = (uint16_t)(stop - at <= UINT16_MAX ? stop - at - (*at == '"') : 0);
             lesson->starts[layout->part_count] = stop;
         }
         layout->newlines += *at == '\n';

@@ -66,23 +66,87 @@ static inline const char *tw_scan_digits(const char *at, const char *end) {
 
 #if defined(TW_SCAN_SSE2)
 
-static inline const char *tw_scan_string_simd(const char *at, const char *end) {
-    const __m128i quote = _mm_set1_epi8('"');
-    const __m128i backslash = _mm_set1_epi8('\\');
-    const __m128i space = _mm_set1_epi8(0x20);
-    while (end - at >= 16) {
-        __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)at);
-        /* The comparison is signed: bytes from 0x80 on are negative, so below 0x20 too. */
-        __m128i special = _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(bytes, quote), _mm_cmpeq_epi8(bytes, backslash)),
-                                       _mm_cmplt_epi8(bytes, space));
-        int mask = _mm_movemask_epi8(special);
+/* The comparison is signed: bytes from 0x80 on are negative, so below 0x20 too. */
+static inline __m128i tw_special_bytes(const char *at) {
+    __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)at);
+    return _mm_or_si128(
+        _mm_or_si128(_mm_cmpeq_epi8(bytes, _mm_set1_epi8('"')), _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\'))),
+        _mm_cmplt_epi8(bytes, _mm_set1_epi8(0x20)));
+}
+
+static inline uint64_t tw_special_mask(const char *at) { return (unsigned)_mm_movemask_epi8(tw_special_bytes(at)); }
+
+/* The rest of a long string, 64 bytes a turn while there are so many. */
+static inline const char *tw_scan_string_long(const char *at, const char *end) {
+    while (end - at >= 64) {
+        __m128i a = tw_special_bytes(at);
+        __m128i b = tw_special_bytes(at + 16);
+        __m128i c = tw_special_bytes(at + 32);
+        __m128i d = tw_special_bytes(at + 48);
+        if (_mm_movemask_epi8(_mm_or_si128(_mm_or_si128(a, b), _mm_or_si128(c, d)))) {
+            uint64_t mask = (uint64_t)(unsigned)_mm_movemask_epi8(a) | (uint64_t)(unsigned)_mm_movemask_epi8(b) << 16 |
+                            (uint64_t)(unsigned)_mm_movemask_epi8(c) << 32 |
+                            (uint64_t)(unsigned)_mm_movemask_epi8(d) << 48;
+            return at + __builtin_ctzll(mask);
+        }
+        at += 64;
+    }
+    return at;
+}
+
+/* The same, where [begin, end) may be read: the last 16 bytes are loaded once more where fewer are left. */
+static inline const char *tw_scan_string_in(const char *begin, const char *at, const char *end) {
+    for (int turn = 0;; turn++) {
+        if (TW_RARELY(end - at < 16)) {
+            if (end - begin < 16) {
+                return tw_scan_string_portable(at, end);
+            }
+            uint64_t mask = tw_special_mask(end - 16) >> (16 - (end - at));
+            return mask ? at + __builtin_ctzll(mask) : end;
+        }
+        uint64_t mask = tw_special_mask(at);
         if (mask) {
-            return at + __builtin_ctz((unsigned)mask);
+            return at + __builtin_ctzll(mask);
         }
         at += 16;
+        if (turn == 1) {
+            at = tw_scan_string_long(at, end);
+        }
     }
-    return tw_scan_string_portable(at, end);
 }
+
+static inline const char *tw_scan_string_simd(const char *at, const char *end) {
+    return tw_scan_string_in(at, at, end);
+}
+
+/* The end of the number that begins at at, which holds a digit or a minus sign, where [begin, end) may be read; NULL
+ * when it is not an ordinary one: wrong, longer than 15 characters, with an exponent, or at the end of the view. */
+static inline const char *tw_scan_number_in(const char *begin, const char *at, const char *end) {
+    at += *at == '-';
+    int shift = end - at < 16 ? (int)(16 - (end - at)) : 0;
+    if (end - begin < 16) {
+        return NULL;
+    }
+    __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)(at - shift));
+    __m128i values = _mm_sub_epi8(bytes, _mm_set1_epi8('0'));
+    __m128i digits = _mm_cmpeq_epi8(_mm_min_epu8(values, _mm_set1_epi8(9)), values);
+    unsigned others =
+        (((unsigned)_mm_movemask_epi8(digits) ^ 0x1ffffu) >> shift) & 0x1ffffu; /* bit 16 - shift: the end */
+    unsigned length = (unsigned)__builtin_ctz(others);
+    if (TW_RARELY(length == 0 || (*at == '0' && length > 1) || at + length >= end || length >= 16)) {
+        return NULL;
+    }
+    if (at[length] == '.') {
+        unsigned whole = length;
+        others &= others - 1;
+        length = others ? (unsigned)__builtin_ctz(others) : 16;
+        if (TW_RARELY(length == whole + 1 || at + length >= end || length >= 16)) {
+            return NULL;
+        }
+    }
+    return TW_RARELY((at[length] | 0x20) == 'e') ? NULL : at + length;
+}
+#define TW_SCAN_IN 1
 
 #elif defined(TW_SCAN_NEON)
 
@@ -113,5 +177,19 @@ static inline const char *tw_scan_string_simd(const char *at, const char *end) {
 #endif
 
 static inline const char *tw_scan_string(const char *at, const char *end) { return tw_scan_string_simd(at, end); }
+
+#ifndef TW_SCAN_IN
+static inline const char *tw_scan_string_in(const char *begin, const char *at, const char *end) {
+    (void)begin;
+    return tw_scan_string(at, end);
+}
+
+static inline const char *tw_scan_number_in(const char *begin, const char *at, const char *end) {
+    (void)begin;
+    (void)at;
+    (void)end;
+    return NULL;
+}
+#endif
 
 #endif

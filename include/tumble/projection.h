@@ -66,6 +66,8 @@ struct tumble_layout_part {
     uint16_t offset; /* in the layout's bytes */
     uint16_t length;
     uint16_t target; /* which of the values it is, or 65535 */
+    uint16_t usual;  /* length that the value's text had before, 0: it varies */
+    uint16_t trust;  /* how often that may still prove wrong */
 };
 
 /* A value that begins and ends among such bytes, or (type MISSING) is the same as value begin_offset. */
@@ -91,7 +93,7 @@ struct tumble_layout {
     uint8_t vary;      /* scalars that nobody asked for vary too */
     struct tumble_layout_part parts[TUMBLE_LAYOUT_PARTS];
     struct tumble_layout_span spans[TUMBLE_LAYOUT_SPANS];
-    char bytes[TUMBLE_LAYOUT_BYTES + 16];
+    char bytes[TUMBLE_LAYOUT_BYTES + 32];
 };
 
 /* The same as tumble_project, result for result and error for error, and quicker when json is laid out like earlier

@@ -7,6 +7,7 @@
 
 #include "codec/exact_copy.h"
 #include "engine/base/limits.h"
+#include "engine/codec/json_lex.h"
 #include "engine/codec/json_scan.h"
 #include "engine/codec/string_scan.h"
 
@@ -351,6 +352,8 @@ static void the_wide_string_scan_stops_where_the_portable_one_does(void **state)
         }
         assert_ptr_equal(tw_scan_string_portable(copy, copy + length), slow);
         assert_ptr_equal(tw_scan_string_simd(copy, copy + length), slow);
+        size_t from = random_below(&random, (size_t)(slow - copy) + 1);
+        assert_ptr_equal(tw_scan_string_in(copy, copy + from, copy + length), slow);
         free(copy);
     }
 }
@@ -370,6 +373,42 @@ static void every_byte_value_is_special_or_not_in_every_lane(void **state) {
     }
 }
 
+/* It may refuse to say, but not where numbers are ordinary; and it never says anything else than the lexer. */
+static void the_wide_number_scan_stops_where_the_lexer_does(void **state) {
+    (void)state;
+    uint64_t random = 43;
+    size_t said = 0;
+    for (int round = 0; round < 200000; round++) {
+        static const char any[] = "00123456789..-+eE ,}\"x\x80\n";
+        char bytes[48];
+        size_t length = random_below(&random, sizeof bytes) + 1;
+        for (size_t i = 0; i < length; i++) {
+            bytes[i] = any[random_below(&random, random_below(&random, 4) ? 13 : sizeof any - 1)];
+        }
+        size_t from = random_below(&random, length);
+        if (!memchr("-0123456789", bytes[from], 11)) {
+            continue;
+        }
+        char *copy = exact_copy(bytes, length);
+        struct tw_lex lex;
+        tw_lex_init(&lex, (struct tumble_bytes){copy, length}, round & 1);
+        const char *stop = tw_scan_number_in(copy, copy + from, copy + length);
+        if (stop) {
+            assert_ptr_equal(tw_lex_number(&lex, copy + from), stop);
+            said++;
+        }
+        free(copy);
+    }
+#ifdef TW_SCAN_IN
+    assert_true(said > 10000);
+    static const char ordinary[] = "{\"a\":-12.50,\"b\":0,\"c\":1762732800000}";
+    const char *end = ordinary + sizeof ordinary - 1;
+    assert_ptr_equal(tw_scan_number_in(ordinary, ordinary + 5, end), ordinary + 11);
+    assert_ptr_equal(tw_scan_number_in(ordinary, ordinary + 16, end), ordinary + 17);
+    assert_ptr_equal(tw_scan_number_in(ordinary, end - 14, end), end - 1);
+#endif
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(valid_documents_are_accepted),
@@ -383,6 +422,7 @@ int main(void) {
         cmocka_unit_test(escapes_are_undone_to_utf8),
         cmocka_unit_test(a_nul_in_an_escape_is_a_character_like_others),
         cmocka_unit_test(the_wide_string_scan_stops_where_the_portable_one_does),
+        cmocka_unit_test(the_wide_number_scan_stops_where_the_lexer_does),
         cmocka_unit_test(every_byte_value_is_special_or_not_in_every_lane),
     };
     return cmocka_run_group_tests_name("json_scan", tests, NULL, NULL);
