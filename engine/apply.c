@@ -197,6 +197,7 @@ static enum tumble_code gather(struct tumble_shard *shard, const struct tumble_r
     }
     for (size_t i = 0; i < spec->field_count; i++) {
         TW_TRY(decode_field(shard, &spec->fields[i], record, sequence, projected, &values[i], err));
+        shard->found[i] += values[i].type != TUMBLE_TYPE_MISSING;
     }
     uint64_t skips = 0;
     TW_TRY(choose_steps(shard, record, projected, values, pending, &skips, err));

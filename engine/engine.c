@@ -169,6 +169,7 @@ static void destroy_shard(struct tumble_engine *engine, struct tumble_shard *sha
     tw_free(&engine->alloc, shard->windows);
     tw_free(&engine->alloc, shard->projected);
     tw_free(&engine->alloc, shard->values);
+    tw_free(&engine->alloc, shard->found);
     tw_buf_clean_up(&shard->failures);
     tw_buf_clean_up(&shard->keys);
     tw_arena_clean_up(&shard->text);
@@ -269,7 +270,8 @@ enum tumble_code tw_shard_add(struct tumble_engine *engine, struct tumble_bytes 
     tw_arena_init(&shard->text, engine->alloc);
     shard->projected = tw_alloc_array(&engine->alloc, engine->projected_count, sizeof *shard->projected);
     shard->values = tw_alloc_array(&engine->alloc, engine->spec->field_count * TW_CHUNK_RECORDS, sizeof *shard->values);
-    if (!shard->projected || !shard->values) {
+    shard->found = tw_alloc_zero(&engine->alloc, engine->spec->field_count * sizeof *shard->found);
+    if (!shard->projected || !shard->values || !shard->found) {
         destroy_shard(engine, shard);
         return tw_no_memory(err);
     }
@@ -519,6 +521,18 @@ void tw_engine_total(const struct tumble_engine *engine, struct tumble_counters 
         out->skipped += shard->skipped;
         out->windows_opened += shard->windows_opened;
     }
+}
+
+int tumble_engine_field(const struct tumble_engine *engine, size_t index, struct tumble_bytes *path, uint64_t *found) {
+    if (index >= engine->spec->field_count) {
+        return 0;
+    }
+    *path = engine->spec->fields[index].path;
+    *found = 0;
+    for (size_t i = 0; i < engine->shard_count; i++) {
+        *found += engine->shards[i]->found[index];
+    }
+    return 1;
 }
 
 void tumble_engine_counters(const struct tumble_engine *engine, struct tumble_counters *out) {

@@ -175,10 +175,16 @@ static enum tumble_code find_lane(struct replay *replay, const struct tumble_cap
 
 static void locate(const struct replay *replay, const struct tumble_captured *captured, struct tumble_error *err,
                    enum tumble_code code) {
-    char where[512];
+    char where[512], inside[48] = "";
     struct tumble_error inner = *err;
-    tumble_capture_where(replay->capture, captured, where, sizeof where);
-    tumble_runner_fail(err, code, "%s%s: %s", where, "", inner.text);
+    struct tumble_captured place = *captured;
+    if (inner.byte >= 0 && replay->carries_sequences == 0) {
+        place.offset += (uint64_t)inner.byte; /* the payload stands in the input as it is */
+    } else if (inner.byte >= 0) {
+        snprintf(inside, sizeof inside, ", byte %lld of its data", (long long)inner.byte);
+    }
+    tumble_capture_where(replay->capture, &place, where, sizeof where);
+    tumble_runner_fail(err, code, "%s%s: %s", where, inside, inner.text);
     err->byte = inner.byte;
 }
 
@@ -241,6 +247,7 @@ static int64_t arrival_of(const struct replay *replay, const struct tumble_captu
         char text[TUMBLE_ERROR_TEXT];
         snprintf(text, sizeof text, "timestamp field %s: %.200s", replay->options->timestamp_field, why->text);
         tumble_runner_fail(why, TUMBLE_ETIMESTAMP, "%s", text);
+        why->byte = value->text && captured->data.data ? value->text - captured->data.data : -1;
         return -1;
     }
     return arrival_ms;
@@ -733,6 +740,25 @@ static void tell_late(const struct replay *replay) {
     say(replay, line);
 }
 
+/* What is most likely a misspelling gives no error: a missing field is null. */
+static void tell_unfound(const struct replay *replay) {
+    struct tumble_counters counters;
+    struct tumble_bytes path;
+    uint64_t found;
+    tumble_engine_counters(replay->engine, &counters);
+    if (counters.fates[TUMBLE_FATE_APPLIED] == 0 || replay->summary->resumed) {
+        return;
+    }
+    for (size_t i = 0; tumble_engine_field(replay->engine, i, &path, &found); i++) {
+        char line[320];
+        if (found == 0) {
+            snprintf(line, sizeof line, "note: no record has the field %.*s: is that its name?",
+                     (int)(path.length < 200 ? path.length : 200), path.data);
+            say(replay, line);
+        }
+    }
+}
+
 static void fill_summary(struct replay *replay, const struct timespec *start) {
     struct tumble_replay_summary *summary = replay->summary;
     struct timespec end;
@@ -829,6 +855,7 @@ static enum tumble_code run(struct replay *replay, struct tumble_error *err) {
     code = replay->options->sort ? run_sorted(replay, err) : run_streaming(replay, err);
     if (code == TUMBLE_OK) {
         tell_late(replay);
+        tell_unfound(replay);
     }
     return code;
 }

@@ -54,7 +54,27 @@ static void input_lines(struct text *text, const struct tumble_replay_options *o
         line(text, "input", options->paths[i]);
         struct stat status;
         if (strcmp(options->paths[i], "-") != 0 && stat(options->paths[i], &status) == 0 && S_ISREG(status.st_mode)) {
-            number_line(text, "input_bytes", (int64_t)status.st_size);
+            number_line(text, "bytes of that input", (int64_t)status.st_size);
+        }
+    }
+}
+
+static const char *timestamp_format_name(const struct tumble_timestamp_format *format) {
+    static const char *const names[] = {"auto", "epoch_s", "epoch_ms", "iso8601"};
+    return format->kind == TUMBLE_TIMESTAMP_STRPTIME ? format->pattern : names[format->kind];
+}
+
+static const char *input_format_name(enum tumble_capture_format format) {
+    static const char *const names[] = {"auto", "ndjson", "array", "lambda", "get-records"};
+    return names[format];
+}
+
+/* A file goes on in the format it began in; what was printed is gone, so there the format may change. */
+static void output_lines(struct text *text, const char *name, const struct tumble_replay_output *output) {
+    line(text, name, output->uri);
+    for (size_t i = 0; i < output->option_count && strcmp(output->target, "-") != 0; i++) {
+        if (strcmp(output->options[i].name, "format") == 0) {
+            line(text, "its format", output->options[i].value);
         }
     }
 }
@@ -62,21 +82,21 @@ static void input_lines(struct text *text, const struct tumble_replay_options *o
 char *tumble_settings_text(const struct tumble_replay_options *options) {
     struct text text = {0};
     line(&text, "command", "replay");
-    number_line(&text, "shards", options->shards ? options->shards : 1);
-    line(&text, "partition_key", options->partition_key_field);
-    line(&text, "timestamp", options->timestamp_field);
-    number_line(&text, "timestamp_format", (int64_t)options->timestamp_format.kind);
-    line(&text, "timestamp_pattern", options->timestamp_format.pattern);
-    number_line(&text, "timestamp_overrides", options->timestamp_overrides != 0);
-    number_line(&text, "allowed_lateness", options->allowed_lateness_seconds);
-    number_line(&text, "sort", options->sort != 0);
-    number_line(&text, "input_format", (int64_t)options->format);
-    line(&text, "records_at", options->records_at);
-    number_line(&text, "divert_bad_records", tumble_spec_diverts_bad_records(options->spec));
+    number_line(&text, "--shards", options->shards ? options->shards : 1);
+    line(&text, "--partition-key", options->partition_key_field);
+    line(&text, "--timestamp", options->timestamp_field);
+    line(&text, "--timestamp-format", timestamp_format_name(&options->timestamp_format));
+    line(&text, "arrival times", options->timestamp_overrides ? "of the field, always" : "of the capture, if it has them");
+    number_line(&text, "--allowed-lateness", options->allowed_lateness_seconds);
+    line(&text, "--sort", options->sort ? "true" : "false");
+    line(&text, "--input-format", input_format_name(options->format));
+    line(&text, "--records-at", options->records_at);
     for (size_t i = 0; i < options->output_count; i++) {
-        line(&text, "output", options->outputs[i].uri);
+        output_lines(&text, "--output", &options->outputs[i]);
     }
-    line(&text, "failures", options->failures ? options->failures->uri : NULL);
+    if (options->failures) {
+        output_lines(&text, "--failures", options->failures);
+    }
     input_lines(&text, options);
     if (text.failed) {
         tumble_runner_free(text.data);

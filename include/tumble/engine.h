@@ -177,6 +177,11 @@ struct tumble_counters {
 };
 TUMBLE_EXPORT void tumble_engine_counters(const struct tumble_engine *engine, struct tumble_counters *out);
 
+/* Fields of group_by and aggregates, and in how many records each was found since open: a field that no record has is
+ * most likely misspelled. index from 0; false: no more. The path lives as long as the spec. */
+TUMBLE_EXPORT int tumble_engine_field(const struct tumble_engine *engine, size_t index, struct tumble_bytes *path,
+                                      uint64_t *found);
+
 struct tumble_window_info {
     struct tumble_bytes shard_id;
     int64_t start_ms;
