@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum answer { NOT_ASKED, NO, YES };
+enum { NOT_ASKED, NO, YES };
 
-static enum answer ask(void) {
+static int ask(void) {
     const char *pinned = getenv("TUMBLE_CPU");
     if (pinned && strcmp(pinned, "portable") == 0) {
         return NO;

@@ -352,6 +352,13 @@ static enum tumble_code in_the_array(struct step *s) {
 
 enum tumble_code tw_elements_next(struct tw_elements *elements, struct tumble_bytes bytes, int end_of_input,
                                   int *at_element, size_t *skipped, struct tumble_error *err) {
+    if (TW_OFTEN(elements->position.phase == BEHIND_TAKE && bytes.length >= 2 && bytes.data[0] == ',' &&
+                 (unsigned char)bytes.data[1] > ' ' && bytes.data[1] != ',' && bytes.data[1] != ']')) {
+        elements->position.phase = ELEMENT; /* by way of NEXT_TAKE */
+        *at_element = 1;
+        *skipped = 1;
+        return TUMBLE_OK;
+    }
     struct step s = {.e = elements, .err = err};
     enum tumble_code code = TUMBLE_OK;
     bool stop = false;

@@ -273,22 +273,21 @@ _Static_assert(MEMBERS * sizeof(struct tumble_value) == sizeof(struct tumble_kin
 enum tumble_code tumble_kinesis_record_parse_like(struct tumble_layout *layout, struct tumble_bytes json,
                                                   int end_of_input, struct tumble_kinesis_record *out, size_t *consumed,
                                                   struct tumble_error *err) {
-    struct tumble_value values[MEMBERS] = {{0}};
+    struct tumble_value *values = &out->data; /* the first of MEMBERS */
     struct parse parse;
+    memset(out, 0, sizeof *out);
     tw_lex_init(&parse.lex, json, end_of_input);
     const char *at = tw_layout_match(layout, &parse.lex, tw_lex_space(parse.lex.begin, parse.lex.end), values);
     size_t used = 0;
     if (TW_OFTEN(at != NULL)) { /* members of the right names and nesting; their types are still to be looked at */
-        memcpy(out, values, sizeof *out);
         parse.out = out;
         parse.kinesis.type = TUMBLE_TYPE_OBJECT; /* as it was in the record that was learned */
     } else {
         TW_TRY(begin(&parse, json, end_of_input, out, &at, err));
         const char *from = at;
         at = object(&parse, at, 1, EVENT);
-        memcpy(values, out, sizeof values); /* the check makes null absent, which is right for this record only */
         TW_TRY(tw_lex_finish(&parse.lex, at, &used, err));
-        if (parse.kinesis.type == TUMBLE_TYPE_OBJECT) {
+        if (parse.kinesis.type == TUMBLE_TYPE_OBJECT) { /* before the check, which takes null out */
             tw_layout_learn(layout, from, at, values, MEMBERS, false);
         }
     }

@@ -34,11 +34,6 @@ void tw_capture_reader_clean_up(struct tw_capture_reader *reader) {
     tw_buf_clean_up(&reader->sequence_text);
 }
 
-struct tumble_bytes tw_capture_reader_unread(const struct tw_capture_reader *reader) {
-    struct tumble_bytes unread = {reader->block->data + reader->begin, reader->filled - reader->begin};
-    return unread;
-}
-
 /* ---- lines and digests ---- */
 
 static const char *byte_at(const struct tw_capture_reader *reader, uint64_t offset) {
@@ -51,6 +46,11 @@ static void count_to(struct tw_capture_reader *reader, uint64_t offset) {
     }
     const char *at = byte_at(reader, reader->counted);
     const char *end = byte_at(reader, offset);
+    if (end - at == 1) { /* the comma between two records */
+        reader->newlines += *at == '\n';
+        reader->counted = offset;
+        return;
+    }
     while ((at = memchr(at, '\n', (size_t)(end - at)))) {
         reader->newlines++;
         if (++at == end) {
@@ -244,6 +244,14 @@ void tw_capture_reader_finish(struct tw_capture_reader *reader) {
 uint64_t tw_capture_reader_line(struct tw_capture_reader *reader) {
     count_to(reader, reader->block_offset + reader->begin);
     return reader->newlines + 1;
+}
+
+void tw_capture_reader_count(struct tw_capture_reader *reader, size_t length, uint64_t newlines) {
+    uint64_t end = reader->block_offset + reader->begin;
+    if (reader->counted == end - length) {
+        reader->newlines += newlines;
+        reader->counted = end;
+    }
 }
 
 void tw_capture_reader_mark(struct tw_capture_reader *reader) {

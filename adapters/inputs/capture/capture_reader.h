@@ -91,6 +91,8 @@ enum tumble_code tw_capture_reader_give(struct tw_capture_reader *reader, struct
 
 /* Line of the first unread byte. */
 uint64_t tw_capture_reader_line(struct tw_capture_reader *reader);
+/* The length bytes in front of the unread ones, behind whatever is counted, hold so many newlines. */
+void tw_capture_reader_count(struct tw_capture_reader *reader, size_t length, uint64_t newlines);
 /* Everything before the unread bytes was given out. */
 void tw_capture_reader_commit(struct tw_capture_reader *reader);
 
@@ -101,7 +103,10 @@ enum tumble_code tw_capture_reader_seek(struct tw_capture_reader *reader, const 
 
 /* Makes at least want unread bytes available, or all there are. ELIMIT when TW_LIMIT_RECORD_BYTES were not enough. */
 enum tumble_code tw_capture_reader_fill(struct tw_capture_reader *reader, size_t want, struct tumble_error *err);
-struct tumble_bytes tw_capture_reader_unread(const struct tw_capture_reader *reader);
+static inline struct tumble_bytes tw_capture_reader_unread(const struct tw_capture_reader *reader) {
+    struct tumble_bytes unread = {reader->block->data + reader->begin, reader->filled - reader->begin};
+    return unread;
+}
 /* How many bytes to ask for after these were not enough: more and more, so that a large record is not parsed anew for
  * every piece that a pipe delivers. */
 size_t tw_capture_reader_want(size_t available);

@@ -9,6 +9,7 @@
 #include "engine/base/sequence.h"
 #include "engine/codec/base64.h"
 #include "engine/codec/json_scan.h"
+#include "engine/codec/layout.h"
 
 static bool is_payload(const struct tw_capture_reader *reader) {
     return reader->format == TUMBLE_CAPTURE_NDJSON || reader->format == TUMBLE_CAPTURE_ARRAY;
@@ -81,6 +82,47 @@ static enum tumble_code wrong_at(struct tumble_bytes json, const struct tumble_v
     return code;
 }
 
+/* The value of eight decimal digits, all at once: pairs, then fours, then the eight. False: something else is there. */
+static bool eight_digits(const char *at, uint64_t *value) {
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    const uint64_t high = UINT64_C(0xf0f0f0f0f0f0f0f0);
+    const uint64_t zeros = UINT64_C(0x3030303030303030);
+    const uint64_t pairs = UINT64_C(0x000000ff000000ff);
+    uint64_t word;
+    memcpy(&word, at, sizeof word);
+    bool digits = (((word & high) ^ zeros) | (((word + UINT64_C(0x0606060606060606)) & high) ^ zeros)) == 0;
+    word -= zeros;
+    word = word * 10 + (word >> 8);
+    *value =
+        ((word & pairs) * (100 + (UINT64_C(1000000) << 32)) + (word >> 16 & pairs) * (1 + (UINT64_C(10000) << 32))) >>
+        32;
+    return digits;
+#else
+    (void)at;
+    (void)value;
+    return false;
+#endif
+}
+
+/* "1762732800.042": ten digits of seconds and three of milliseconds, as Lambda writes nearly every arrival time. */
+static bool seconds_and_ms(const struct tumble_value *arrival, int64_t *out_ms) {
+    const char *at = arrival->text;
+    uint64_t seconds;
+    if (arrival->type != TUMBLE_TYPE_NUMBER || arrival->length != 14 || at[10] != '.' || !eight_digits(at, &seconds)) {
+        return false;
+    }
+    unsigned rest[5]; /* a number's bytes below '0' become large ones */
+    for (int i = 0; i < 5; i++) {
+        rest[i] = (unsigned)(unsigned char)at[i < 2 ? 8 + i : 9 + i] - '0';
+    }
+    if (rest[0] > 9 || rest[1] > 9 || rest[2] > 9 || rest[3] > 9 || rest[4] > 9) {
+        return false;
+    }
+    seconds = seconds * 100 + rest[0] * 10 + rest[1];
+    *out_ms = (int64_t)(seconds * 1000 + rest[2] * 100 + rest[3] * 10 + rest[4]);
+    return true;
+}
+
 static enum tumble_code parse_encoded(struct tw_capture_reader *reader, struct tumble_bytes json,
                                       struct tumble_captured *record, size_t *consumed, struct tumble_error *err) {
     /* A number is seconds whatever its size (semantics 1.3); newer command lines print get-records with ISO 8601 text.
@@ -100,7 +142,9 @@ static enum tumble_code parse_encoded(struct tw_capture_reader *reader, struct t
         return wrong_at(json, &found->sequence_number, code, err);
     }
     const struct tumble_timestamp_format *arrival = found->arrival.type == TUMBLE_TYPE_STRING ? &any : &seconds;
-    code = tumble_timestamp_ms(arrival, &found->arrival, &record->arrival_ms, err);
+    if (!seconds_and_ms(&found->arrival, &record->arrival_ms)) {
+        code = tumble_timestamp_ms(arrival, &found->arrival, &record->arrival_ms, err);
+    }
     if (code != TUMBLE_OK) {
         tw_error_prefix(err, "the arrival time");
         return wrong_at(json, &found->arrival, code, err);
@@ -187,6 +231,10 @@ enum tumble_code tw_capture_reader_find(struct tw_capture_reader *reader, struct
     record->number = ++reader->records;
     record->offset = reader->block_offset + reader->begin;
     reader->begin += consumed;
+    const struct tumble_layout *layout = is_payload(reader) ? &reader->payload_layout : &reader->record_layout;
+    if (tw_layout_fitted(layout)) {
+        tw_capture_reader_count(reader, consumed, tw_layout_newlines(layout));
+    }
     tw_elements_taken(reader->elements);
     return TUMBLE_OK;
 }

@@ -175,6 +175,62 @@ static void expect_encoded(const char *text, size_t length, enum tumble_capture_
     tw_projection_destroy(projection);
 }
 
+/* Records printed over several lines, an odd one among those that are laid out alike. */
+static void lines_are_counted_inside_records_too(void **state) {
+    (void)state;
+    struct text text = {NULL, 0, 0};
+    add(&text, "{\n\"Records\": [\n");
+    for (int i = 0; i < 60; i++) {
+        struct text record = {NULL, 0, 0};
+        add_lambda_record(&record, "shardId-000000000006", i, ARRIVAL + i);
+        add(&text, i == 0 ? "" : i % 5 ? "," : " ,\n\n");
+        for (size_t b = 0; b < record.length; b++) {
+            bool between = record.data[b] == '{' || (b > 0 && record.data[b] == ',' && record.data[b - 1] == '"');
+            add(&text, between && (i % 11 || b) ? "%c\n  " : "%c", record.data[b]);
+        }
+        free(record.data);
+    }
+    add(&text, "\n]\n}\n");
+    expect_encoded(text.data, text.length, TUMBLE_CAPTURE_LAMBDA, 60, "shardId-000000000006");
+    free(text.data);
+}
+
+static void arrival_times_are_read_in_every_form(void **state) {
+    (void)state;
+    static const struct {
+        const char *written;
+        int64_t ms;
+    } forms[] = {
+        {"1545084650.987", INT64_C(1545084650987)},  {"9999999999.999", INT64_C(9999999999999)},
+        {"1000000000.000", INT64_C(1000000000000)},  {"1545084650.98", INT64_C(1545084650980)},
+        {"1545084650.9874", INT64_C(1545084650987)}, {"1545084650", INT64_C(1545084650000)},
+        {"154508465.9871", INT64_C(154508465987)},   {"15450846509.87", INT64_C(15450846509870)},
+        {"1.545084650E+9", INT64_C(1545084650000)},  {"154508465.1E+1", INT64_C(1545084651000)},
+        {"1545084650.9e0", INT64_C(1545084650900)},  {"1545084650.1E1", INT64_C(15450846501000)},
+    };
+    enum { FORMS = sizeof forms / sizeof *forms };
+    struct text text = {NULL, 0, 0};
+    add(&text, "{\"Records\":[");
+    for (int i = 0; i < FORMS; i++) {
+        add(&text, "%s{\"kinesis\":{\"sequenceNumber\":\"%d\",\"data\":\"\",\"approximateArrivalTimestamp\":%s}}",
+            i ? "," : "", i + 1, forms[i].written);
+    }
+    add(&text, "]}");
+    char *path = fixture_bytes(PLAIN, text.data, text.length);
+    struct tumble_capture_options options = options_of(&path, 1);
+    struct tumble_capture *capture = open_capture(&options, block_sizes[0]);
+    for (int i = 0; i < FORMS; i++) {
+        struct tumble_captured record;
+        assert_int_equal(next_of(capture, &record), 1);
+        if (record.arrival_ms != forms[i].ms) {
+            fail_msg("%s: %lld", forms[i].written, (long long)record.arrival_ms);
+        }
+    }
+    tumble_capture_close(capture);
+    free(path);
+    free(text.data);
+}
+
 /* lambda-semantics point 6: finals carry no records; a capture is full of them. */
 static void lambda_events_give_their_records_with_or_without_windows(void **state) {
     (void)state;
@@ -568,6 +624,8 @@ int main(void) {
         cmocka_unit_test(an_array_gives_its_elements),
         cmocka_unit_test(records_at_finds_a_nested_array),
         cmocka_unit_test(a_record_may_be_longer_than_a_block),
+        cmocka_unit_test(lines_are_counted_inside_records_too),
+        cmocka_unit_test(arrival_times_are_read_in_every_form),
         cmocka_unit_test(lambda_events_give_their_records_with_or_without_windows),
         cmocka_unit_test(get_records_answers_give_their_records),
         cmocka_unit_test(escapes_in_members_are_undone),
