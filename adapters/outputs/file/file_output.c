@@ -277,9 +277,43 @@ static enum tumble_code sync_directory(struct file_output *self, struct tumble_e
     return status == 0 || error == EINVAL ? TUMBLE_OK : fail_errno(self, err, "sync its directory", error);
 }
 
-static enum tumble_code open_named(struct file_output *self, struct tumble_error *err) {
+/* Checkpoint: 'F' '1', the committed length and the guard, little-endian. */
+enum { CHECKPOINT_BYTES = 18 };
+
+static enum tumble_code parse_checkpoint(struct file_output *self, struct tumble_bytes checkpoint, uint64_t *committed,
+                                         uint64_t *guard, struct tumble_error *err) {
+    struct tw_cursor cursor = tw_cursor_of(checkpoint);
+    struct tumble_bytes magic;
+    if (!tw_take_bytes(&cursor, 2, &magic) || memcmp(magic.data, "F1", 2) != 0 || !tw_take_u64(&cursor, committed) ||
+        !tw_take_u64(&cursor, guard) || *committed > INT64_MAX) {
+        return tw_fail(err, TUMBLE_EVERSION,
+                       "%s: the state's checkpoint of this output is not one this version writes: "
+                       "run the version that wrote the state, or begin with a new --state directory",
+                       self->path);
+    }
+    return TUMBLE_OK;
+}
+
+/* Before the file is opened: a resume that cannot go on must not leave an empty file where rows have been. */
+static enum tumble_code check_still_there(struct file_output *self, struct tumble_bytes checkpoint,
+                                          struct tumble_error *err) {
+    uint64_t committed = 0, guard = 0;
+    if (checkpoint.length > 0) {
+        TW_TRY(parse_checkpoint(self, checkpoint, &committed, &guard, err));
+    }
+    return committed == 0 ? TUMBLE_OK
+                          : tw_fail(err, TUMBLE_EMISMATCH,
+                                    "%s: the file is gone, with the %" PRIu64 " bytes committed to it: "
+                                    "put it back as it was, or begin anew with a new --state directory",
+                                    self->path, committed);
+}
+
+static enum tumble_code open_named(struct file_output *self, struct tumble_bytes checkpoint, struct tumble_error *err) {
     struct stat info;
     bool exists = stat(self->path, &info) == 0;
+    if (!exists && errno == ENOENT) {
+        TW_TRY(check_still_there(self, checkpoint, err));
+    }
     if (exists && S_ISDIR(info.st_mode)) {
         return tw_fail(err, TUMBLE_EOUTPUT, "%s: is a directory: give the name of a file in it", self->path);
     }
@@ -334,27 +368,43 @@ static enum tumble_code check_last_line(struct file_output *self, struct tumble_
                          "%s: its last line has no end: finish or remove that line, or name another file", self->path);
 }
 
-/* Checkpoint: 'F' '1', the committed length and the guard, little-endian. */
-enum { CHECKPOINT_BYTES = 18 };
+/* Rows of other columns, or lines that are no CSV, must not go under one header. */
+static enum tumble_code check_header(struct file_output *self, struct tumble_error *err) {
+    char there[4096];
+    ssize_t got = pread(self->fd, there, sizeof there, 0);
+    if (got < 0) {
+        return fail_errno(self, err, "read", errno);
+    }
+    enum tumble_code code = tw_format_csv_header(&self->buffer, self->spec);
+    if (code != TUMBLE_OK) {
+        return no_room(self, code, err);
+    }
+    size_t length = (size_t)got, line = 0;
+    size_t compared = self->buffer.length < sizeof there ? self->buffer.length : sizeof there;
+    bool same = length >= compared && memcmp(there, self->buffer.data, compared) == 0;
+    tw_buf_clear(&self->buffer);
+    while (line < length && line < 100 && there[line] != '\n' && there[line] != '\r') {
+        line++;
+    }
+    return same ? TUMBLE_OK
+                : tw_fail(err, TUMBLE_EOUTPUT,
+                          "%s: is not a CSV file of these columns: its first line is \"%.*s\"; name another file",
+                          self->path, (int)line, there);
+}
 
 static enum tumble_code read_checkpoint(struct file_output *self, struct tumble_bytes checkpoint,
                                         struct tumble_error *err) {
     int64_t size = self->tail_end;
     if (checkpoint.length == 0) { /* the first time: what is there stays, and rows go behind it */
         self->flushed = self->position = size;
+        if (size > 0 && self->format == FORMAT_CSV) {
+            TW_TRY(check_header(self, err));
+        }
         TW_TRY(check_last_line(self, err));
         return guard_of(self, size, &self->guard, err);
     }
-    struct tw_cursor cursor = tw_cursor_of(checkpoint);
-    struct tumble_bytes magic;
     uint64_t committed, guard;
-    if (!tw_take_bytes(&cursor, 2, &magic) || memcmp(magic.data, "F1", 2) != 0 || !tw_take_u64(&cursor, &committed) ||
-        !tw_take_u64(&cursor, &guard) || committed > INT64_MAX) {
-        return tw_fail(err, TUMBLE_EVERSION,
-                       "%s: the state's checkpoint of this output is not one this version writes: "
-                       "run the version that wrote the state, or begin with a new --state directory",
-                       self->path);
-    }
+    TW_TRY(parse_checkpoint(self, checkpoint, &committed, &guard, err));
     if ((uint64_t)size < committed) {
         return tw_fail(err, TUMBLE_EMISMATCH,
                        "%s: the file is shorter than the %" PRIu64 " bytes committed: it has %" PRId64
@@ -431,7 +481,7 @@ static enum tumble_code file_open(const struct tumble_output_open *how, void **o
     if (code == TUMBLE_OK && to_stdout) {
         open_stdout(self);
     } else if (code == TUMBLE_OK) {
-        code = open_named(self, err);
+        code = open_named(self, how->checkpoint, err);
     }
     if (code == TUMBLE_OK && self->keeps_place) {
         code = read_checkpoint(self, how->checkpoint, err);
@@ -440,7 +490,8 @@ static enum tumble_code file_open(const struct tumble_output_open *how, void **o
         file_close(self);
         return code;
     }
-    self->header_due = self->position == 0;
+    /* Standard output has no checkpoint: what this run writes there is an output of its own, whatever stands before. */
+    self->header_due = to_stdout || self->position == 0;
     *out = self;
     return TUMBLE_OK;
 }

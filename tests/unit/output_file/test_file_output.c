@@ -271,6 +271,70 @@ static void csv_header_is_written_once_across_runs(void **state) {
                 "2024-01-01T00:00:00Z,49,a,1,1\r\n2024-01-01T00:00:00Z,49,a,1,1\r\n");
 }
 
+static void csv_goes_only_under_its_own_header(void **state) {
+    (void)state;
+    put_file("window_start,fragment,\"city, \"\"x\"\"\",n,records\r\nold\r\n");
+    void *self = open_ok(path, "csv", NULL);
+    assert_int_equal(write_json(self, "{}"), TUMBLE_OK);
+    flush_ok(self, 1);
+    tumble_file_output.close(self);
+    expect_file("window_start,fragment,\"city, \"\"x\"\"\",n,records\r\nold\r\n2024-01-01T00:00:00Z,49,a,1,1\r\n");
+    static const char *const others[] = {"window_start,n\r\n", "{\"n\":1}\n", "\n",
+                                         "window_start,fragment,\"city, \"\"x\"\"\",n,records2\r\n"};
+    for (size_t i = 0; i < 4; i++) {
+        put_file(others[i]);
+        assert_int_equal(open_as(path, "csv", NULL, &self), TUMBLE_EOUTPUT);
+        expect_text("its first line is \"");
+        expect_file(others[i]);
+    }
+}
+
+static void a_file_that_is_gone_is_refused_and_not_made(void **state) {
+    (void)state;
+    struct checkpoint first, second;
+    write_two(&first, &second);
+    assert_int_equal(unlink(path), 0);
+    void *self;
+    assert_int_equal(open_as(path, NULL, &second, &self), TUMBLE_EMISMATCH);
+    expect_text("the file is gone, with the 16 bytes committed");
+    assert_int_equal(access(path, F_OK), -1);
+}
+
+static void a_file_that_is_gone_before_its_first_row_is_made_again(void **state) {
+    (void)state;
+    void *self = open_ok(path, NULL, NULL);
+    struct checkpoint empty = checkpoint_of(self);
+    tumble_file_output.close(self);
+    assert_int_equal(unlink(path), 0);
+    self = open_ok(path, NULL, &empty);
+    tumble_file_output.close(self);
+    expect_file("");
+}
+
+static void standard_output_begins_with_a_header_whatever_stands_before(void **state) {
+    (void)state;
+    put_file("notes\n");
+    int old = dup(STDOUT_FILENO);
+    int file = open(path, O_WRONLY | O_APPEND);
+    assert_true(old >= 0 && file >= 0);
+    fflush(stdout);
+    assert_int_equal(dup2(file, STDOUT_FILENO), STDOUT_FILENO);
+    void *self = NULL;
+    enum tumble_code code = open_as("-", "csv", NULL, &self);
+    if (code == TUMBLE_OK) {
+        code = write_json(self, "{}");
+    }
+    if (code == TUMBLE_OK) {
+        code = tumble_file_output.flush(self, 1, &err);
+    }
+    tumble_file_output.close(self);
+    assert_int_equal(dup2(old, STDOUT_FILENO), STDOUT_FILENO);
+    close(old);
+    close(file);
+    assert_int_equal(code, TUMBLE_OK);
+    expect_file("notes\nwindow_start,fragment,\"city, \"\"x\"\"\",n,records\r\n2024-01-01T00:00:00Z,49,a,1,1\r\n");
+}
+
 static void table_takes_its_widths_from_the_first_thousand_rows(void **state) {
     (void)state;
     void *self = open_ok(path, "table", NULL);
@@ -381,6 +445,10 @@ int main(void) {
         TEST(a_checkpoint_of_another_version_is_refused),
         TEST(a_second_writer_is_refused),
         TEST(csv_header_is_written_once_across_runs),
+        TEST(csv_goes_only_under_its_own_header),
+        TEST(a_file_that_is_gone_is_refused_and_not_made),
+        TEST(a_file_that_is_gone_before_its_first_row_is_made_again),
+        TEST(standard_output_begins_with_a_header_whatever_stands_before),
         TEST(table_takes_its_widths_from_the_first_thousand_rows),
         TEST(a_full_disk_is_an_error_with_its_name),
         TEST(no_partial_line_stays_when_the_disk_is_full),
