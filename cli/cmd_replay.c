@@ -1,10 +1,13 @@
 #include <inttypes.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli/command.h"
 #include "cli/exit_code.h"
+#include "cli/file_conflict.h"
 #include "cli/option_table.h"
 #include "cli/output_uri.h"
 #include "cli/progress_bar.h"
@@ -265,6 +268,52 @@ static enum tumble_code read_outputs(const struct settings *settings, const stru
     return out->has_failures ? tw_output_uri_parse(&out->failures, failures, "ndjson", err) : TUMBLE_OK;
 }
 
+/* ---- files ---- */
+
+/* Before anything is opened or made: no file is written that is read, or that is written under another name too. */
+static enum tumble_code check_files(const struct settings *settings, const struct outputs *outputs, char **inputs,
+                                    int input_count, struct tumble_error *err) {
+    static const char *const state_files[] = {"data.mdb", "lock.mdb", "tumble.lock"};
+    static char state_paths[3][4096];
+    static struct tw_file_uses written;
+    for (size_t i = 0; i < outputs->count; i++) {
+        const struct tw_output_uri *uri = &outputs->uris[i];
+        tw_file_uses_add(&written, "output", uri->uri, uri->output.target, uri->is_stdout);
+    }
+    if (outputs->has_failures) {
+        const struct tw_output_uri *uri = &outputs->failures;
+        tw_file_uses_add(&written, "failures", uri->uri, uri->output.target, uri->is_stdout);
+    }
+    if (settings->summary && strcmp(settings->summary, "-") != 0) {
+        tw_file_uses_add(&written, "summary", settings->summary, settings->summary, false);
+    }
+    for (size_t i = 0; i < 3 && settings->state; i++) {
+        snprintf(state_paths[i], sizeof state_paths[i], "%s/%s", settings->state, state_files[i]);
+        tw_file_uses_add(&written, "state file", state_paths[i], state_paths[i], false);
+    }
+    enum tumble_code code = tw_file_uses_check(&written, err);
+    for (int i = 0; i < input_count && code == TUMBLE_OK; i++) {
+        code = tw_file_uses_check_read(&written, "input", inputs[i], err);
+    }
+    if (code == TUMBLE_OK && settings->spec) {
+        code = tw_file_uses_check_read(&written, "spec", settings->spec, err);
+    }
+    return code;
+}
+
+/* Without a state nothing remembers what an earlier run wrote: rows may well be there already. */
+static void tell_appended(const struct outputs *outputs) {
+    for (size_t i = 0; i < outputs->count; i++) {
+        struct stat info;
+        char bytes[TW_NUMBER_TEXT];
+        const struct tw_output_uri *uri = &outputs->uris[i];
+        if (!uri->is_stdout && stat(uri->output.target, &info) == 0 && S_ISREG(info.st_mode) && info.st_size > 0) {
+            tw_say("note: %s already holds %s: rows are appended", uri->output.target,
+                   tw_bytes_text((uint64_t)info.st_size, bytes));
+        }
+    }
+}
+
 /* ---- the run ---- */
 
 static int report(const struct settings *settings, const struct tumble_replay_summary *summary, enum tumble_code code,
@@ -316,7 +365,14 @@ static int run(const struct settings *settings, const struct tumble_spec *spec, 
     if (read_outputs(settings, spec, &outputs, &err) != TUMBLE_OK) {
         return tw_exit_with(&err);
     }
-    /* So is a closed pipe, except where rows only go to standard output: `tumble replay … | head` ends as any filter. */
+    if (check_files(settings, &outputs, inputs, input_count, &err) != TUMBLE_OK) {
+        return tw_exit_with(&err);
+    }
+    if (settings->summary && tw_run_summary_probe(settings->summary, settings->state, &err) != TUMBLE_OK) {
+        return tw_exit_with(&err);
+    }
+    /* So is a closed pipe, except where rows only go to standard output: `tumble replay … | head` ends as any filter.
+     */
     bool only_stdout = outputs.count == 1 && outputs.uris[0].is_stdout && !outputs.has_failures && !settings->state;
     signal(SIGPIPE, only_stdout ? SIG_DFL : SIG_IGN);
     struct tumble_replay_options options_of_run = {
@@ -348,6 +404,9 @@ static int run(const struct settings *settings, const struct tumble_spec *spec, 
     };
     if (!read_durability(settings, &options_of_run)) {
         return usage_error("--durability is none, commit or every=N with N of at least 1");
+    }
+    if (!settings->quiet && !settings->state) {
+        tell_appended(&outputs);
     }
     tw_progress_bar_init(&screen.bar, !settings->quiet && !outputs.shares_line);
     tw_screen_table_announce(on_rows, &screen);

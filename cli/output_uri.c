@@ -30,9 +30,18 @@ static enum tumble_code refuse(struct tumble_error *err, const char *format, ...
     return TUMBLE_EUSAGE;
 }
 
+/* "NAME:…": what stands before the colon names an output. */
+static bool names_scheme(const char *text) {
+    size_t length = strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-_");
+    return length > 0 && text[length] == ':';
+}
+
+/* A path without a scheme is a file when nobody can take it for a word that was meant otherwise. */
+static bool is_path(const char *text) { return !names_scheme(text) && strpbrk(text, "/.") != NULL; }
+
 static enum tumble_code unknown_scheme(const char *text, struct tumble_error *err) {
     const char *colon = strchr(text, ':');
-    if (!colon || strchr(text, '/') == text || strncmp(text, "./", 2) == 0 || strncmp(text, "../", 3) == 0) {
+    if (!names_scheme(text)) {
         return refuse(err, "output \"%.100s\" names no kind of output: write file:%.100s", text, text);
     }
     char scheme[32], shown[256] = "";
@@ -73,6 +82,33 @@ static void add_option(struct tw_output_uri *out, const char *name, const char *
     out->output.option_count++;
 }
 
+/* The format that a file's name asks for, or NULL. */
+static const char *format_of_name(const char *path) {
+    static const struct {
+        const char *ending;
+        const char *format;
+    } endings[] = {{".csv", "csv"}, {".ndjson", "ndjson"}, {".jsonl", "ndjson"}};
+    size_t length = strlen(path);
+    for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++) {
+        size_t n = strlen(endings[i].ending);
+        if (length > n && strcmp(path + length - n, endings[i].ending) == 0) {
+            return endings[i].format;
+        }
+    }
+    return NULL;
+}
+
+/* Standard output under another name: it is written through the descriptor there is, and only one such exists. */
+static bool names_stdout(const char *path) {
+    static const char *const names[] = {"/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (strcmp(path, names[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Columns of the terminal on stdout, 0 when that is not known. */
 static unsigned terminal_columns(void) {
     struct winsize size;
@@ -85,8 +121,18 @@ enum tumble_code tw_output_uri_parse(struct tw_output_uri *out, struct tumble_by
     if (uri.length >= sizeof out->uri || memchr(uri.data, '\0', uri.length)) {
         return refuse(err, "an output of %zu bytes is longer than %d or holds a NUL", uri.length, TW_URI_BYTES - 1);
     }
-    memcpy(out->uri, uri.data, uri.length);
-    memcpy(out->text, uri.data, uri.length);
+    if (uri.length > 0) {
+        memcpy(out->uri, uri.data, uri.length);
+    }
+    if (strcmp(out->uri, "-") != 0 && is_path(out->uri)) { /* the state knows it by one name, however it is written */
+        static const char scheme[] = "file:";
+        if (uri.length + strlen(scheme) >= sizeof out->uri) {
+            return refuse(err, "an output of %zu bytes is longer than %d", uri.length, TW_URI_BYTES - 1);
+        }
+        memmove(out->uri + strlen(scheme), out->uri, uri.length + 1);
+        memcpy(out->uri, scheme, strlen(scheme));
+    }
+    memcpy(out->text, out->uri, sizeof out->text);
     out->output.uri = out->uri;
     out->output.options = out->options;
     char *query = strrchr(out->text, '?');
@@ -107,6 +153,13 @@ enum tumble_code tw_output_uri_parse(struct tw_output_uri *out, struct tumble_by
     }
     if (!out->output.api) {
         return unknown_scheme(out->text, err);
+    }
+    if (!out->is_stdout && names_stdout(out->output.target)) {
+        out->is_stdout = true;
+        out->output.target = "-";
+    }
+    if (!format && !out->is_stdout) {
+        format = format_of_name(out->output.target);
     }
     bool on_terminal = out->is_stdout && isatty(STDOUT_FILENO);
     add_option(out, "format", format ? format : on_terminal ? "table" : "ndjson");

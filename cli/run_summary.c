@@ -11,6 +11,8 @@
 
 #include "cli/terminal_text.h"
 
+enum { TEMPORARY_BYTES = 4096 };
+
 static const char *format_name(enum tumble_capture_format format) {
     switch (format) {
     case TUMBLE_CAPTURE_NDJSON: return "ndjson";
@@ -90,22 +92,57 @@ static enum tumble_code refuse(const char *path, int error, struct tumble_error 
     return TUMBLE_EOUTPUT;
 }
 
+static bool is_device(const char *path) { /* /dev/null must not be renamed over */
+    struct stat info;
+    return stat(path, &info) == 0 && !S_ISREG(info.st_mode);
+}
+
+/* Opens what the summary is written to: a file beside it, that takes its place when it is whole, or the device. */
+static FILE *open_to_write(const char *path, bool device, char temporary[TEMPORARY_BYTES], struct tumble_error *err) {
+    int length = snprintf(temporary, TEMPORARY_BYTES, "%s.%ld.tmp", path, (long)getpid());
+    if (length < 0 || length >= TEMPORARY_BYTES) {
+        refuse(path, ENAMETOOLONG, err);
+        return NULL;
+    }
+    FILE *file = fopen(device ? path : temporary, "wb");
+    if (!file) {
+        refuse(path, errno, err);
+    }
+    return file;
+}
+
+enum tumble_code tw_run_summary_probe(const char *path, const char *state, struct tumble_error *err) {
+    char temporary[TEMPORARY_BYTES];
+    size_t length = state ? strlen(state) : 0;
+    bool in_state = length > 0 && strncmp(path, state, length) == 0 && path[length] == '/' && access(state, F_OK) != 0;
+    if (strcmp(path, "-") == 0 || in_state) {
+        return TUMBLE_OK;
+    }
+    if (is_device(path)) { /* opening one may wait for who reads it */
+        struct stat info;
+        bool directory = stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+        return directory ? refuse(path, EISDIR, err) : access(path, W_OK) != 0 ? refuse(path, errno, err) : TUMBLE_OK;
+    }
+    FILE *file = open_to_write(path, false, temporary, err);
+    if (!file) {
+        return TUMBLE_EOUTPUT;
+    }
+    fclose(file);
+    unlink(temporary);
+    return TUMBLE_OK;
+}
+
 enum tumble_code tw_run_summary_write(const char *path, const struct tumble_replay_summary *summary,
                                       enum tumble_code code, struct tumble_error *err) {
     if (strcmp(path, "-") == 0) {
         print(stderr, summary, code);
         return TUMBLE_OK;
     }
-    struct stat info;
-    bool device = stat(path, &info) == 0 && !S_ISREG(info.st_mode); /* /dev/null must not be renamed over */
-    char temporary[4096];
-    int length = snprintf(temporary, sizeof temporary, "%s.%ld.tmp", path, (long)getpid());
-    if (length < 0 || (size_t)length >= sizeof temporary) {
-        return refuse(path, ENAMETOOLONG, err);
-    }
-    FILE *file = fopen(device ? path : temporary, "wb");
+    char temporary[TEMPORARY_BYTES];
+    bool device = is_device(path);
+    FILE *file = open_to_write(path, device, temporary, err);
     if (!file) {
-        return refuse(path, errno, err);
+        return TUMBLE_EOUTPUT;
     }
     print(file, summary, code);
     int error = fflush(file) != 0 || ferror(file) ? errno : 0;

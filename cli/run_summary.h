@@ -8,6 +8,10 @@
 enum tumble_code tw_run_summary_write(const char *path, const struct tumble_replay_summary *summary,
                                       enum tumble_code code, struct tumble_error *err);
 
+/* Tells at the start of a run whether its summary can be written at its end. state is the run's state directory, or
+ * NULL: a file in it may be named before the directory exists. Errors: EOUTPUT. */
+enum tumble_code tw_run_summary_probe(const char *path, const char *state, struct tumble_error *err);
+
 /* "1,707 records → 84 rows in 28 windows, 0 late, 0.01 s" on stderr. */
 void tw_run_summary_say(const struct tumble_replay_summary *summary);
 
