@@ -9,9 +9,9 @@
 #include "engine/codec/hash.h"
 #include "engine/codec/json.h"
 
-/* From draft to spec: names, fields and functions are checked and resolved, then the canonical text is written. */
+/* From draft to spec: names and fields are checked and resolved, then the canonical text is written. */
 
-enum { NAME_BYTES = 255, CANONICAL_BYTES = 4 * TW_LIMIT_SPEC_BYTES, FUNCTIONS_MAX = 64 };
+enum { NAME_BYTES = 255, CANONICAL_BYTES = 4 * TW_LIMIT_SPEC_BYTES };
 
 void *tw_draft_take(struct tw_draft *draft, size_t count, size_t size) {
     size_t total;
@@ -35,8 +35,6 @@ const char *tw_draft_print(struct tw_draft *draft, const char *format, ...) {
     }
     return text;
 }
-
-static int shown(struct tumble_bytes text) { return text.length < 48 ? (int)text.length : 48; }
 
 static bool has_control(struct tumble_bytes text) {
     for (size_t i = 0; i < text.length; i++) {
@@ -83,7 +81,7 @@ static enum tumble_code resolve_source(struct tw_draft *draft, struct tumble_byt
         draft->err, TUMBLE_ESPEC, byte,
         "%s%s: a record has no attribute \"%.*s\": there are $partitionKey, $shardId, $sequenceNumber and "
         "$arrival (a key of the payload that begins with $ is written \"/%.*s\")",
-        place, key, shown(path), path.data, shown(path), path.data);
+        place, key, tw_shown(path), path.data, tw_shown(path), path.data);
 }
 
 static enum tumble_code same_field(struct tw_draft *draft, const struct tw_spec_field *field,
@@ -108,9 +106,8 @@ static enum tumble_code find_field(struct tw_draft *draft, struct tumble_bytes c
     return TUMBLE_OK;
 }
 
-/* The field's index among the spec's fields, which hold each distinct field once. */
-static enum tumble_code resolve_field(struct tw_draft *draft, struct tumble_bytes path, const char *place,
-                                      const char *key, int64_t byte, uint32_t *projected, size_t *index) {
+enum tumble_code tw_draft_field(struct tw_draft *draft, struct tumble_bytes path, const char *place, const char *key,
+                                int64_t byte, uint32_t *projected, size_t *index) {
     struct tumble_spec *spec = draft->spec;
     enum tw_field_source source;
     struct tw_buf canonical;
@@ -130,8 +127,8 @@ static enum tumble_code resolve_field(struct tw_draft *draft, struct tumble_byte
 
 /* ---- names ---- */
 
-static enum tumble_code check_name(struct tw_draft *draft, struct tumble_bytes name, const char *place,
-                                   const char *remedy, int64_t byte) {
+enum tumble_code tw_draft_check_name(struct tw_draft *draft, struct tumble_bytes name, const char *place,
+                                     const char *remedy, int64_t byte) {
     static const char *const reserved[] = {"window_start", "window_end", "shard_id",  "fragment", "last_sequence",
                                            "records",      "shards",     "fragments", "_partials"};
     struct tumble_spec *spec = draft->spec;
@@ -142,23 +139,26 @@ static enum tumble_code check_name(struct tw_draft *draft, struct tumble_bytes n
     }
     if (tw_name_find(name, reserved, sizeof reserved / sizeof *reserved) >= 0) {
         return tw_fail_at(draft->err, TUMBLE_ESPEC, byte, "%s: \"%.*s\" is a column that every row has: %s", place,
-                          shown(name), name.data, remedy);
+                          tw_shown(name), name.data, remedy);
     }
     bool used = false;
     for (size_t i = 0; i < spec->group_count; i++) {
         used |= tumble_bytes_equal(name, tumble_bytes_of(spec->groups[i].name));
     }
     for (size_t i = 0; i < spec->aggregate_count; i++) {
-        used |= tumble_bytes_equal(name, tumble_bytes_of(spec->aggregates[i].name));
+        const struct tw_spec_aggregate *aggregate = &spec->aggregates[i];
+        for (uint32_t j = 0; j < aggregate->column_count && !used; j++) {
+            used = tumble_bytes_equal(name, tumble_bytes_of(aggregate->columns[j]));
+        }
     }
     if (used) {
-        return tw_fail_at(draft->err, TUMBLE_ESPEC, byte, "%s: the name \"%.*s\" is used twice: %s", place, shown(name),
-                          name.data, remedy);
+        return tw_fail_at(draft->err, TUMBLE_ESPEC, byte, "%s: the name \"%.*s\" is used twice: %s", place,
+                          tw_shown(name), name.data, remedy);
     }
     return TUMBLE_OK;
 }
 
-/* ---- groups and aggregates ---- */
+/* ---- groups ---- */
 
 static enum tumble_code make_groups(struct tw_draft *draft, uint32_t *projected) {
     struct tumble_spec *spec = draft->spec;
@@ -170,8 +170,8 @@ static enum tumble_code make_groups(struct tw_draft *draft, uint32_t *projected)
         const struct tw_draft_group *from = &draft->groups[i];
         struct tumble_bytes name = from->name.length ? from->name : from->path;
         size_t field;
-        TW_TRY(resolve_field(draft, from->path, from->place, "", from->byte, projected, &field));
-        TW_TRY(check_name(draft, name, from->place, "give the column another name with as", from->byte));
+        TW_TRY(tw_draft_field(draft, from->path, from->place, "", from->byte, projected, &field));
+        TW_TRY(tw_draft_check_name(draft, name, from->place, "give the column another name with as", from->byte));
         spec->groups[i].name = name.data;
         spec->groups[i].field = (uint32_t)field;
         spec->group_count = i + 1;
@@ -179,108 +179,15 @@ static enum tumble_code make_groups(struct tw_draft *draft, uint32_t *projected)
     return TUMBLE_OK;
 }
 
-static enum tumble_code no_such_function(struct tw_draft *draft, const struct tw_draft_aggregate *from) {
-    const char *names[FUNCTIONS_MAX];
-    size_t count = 0;
-    char list[160] = "";
-    size_t length = 0;
-    for (const struct tw_aggregate *const *all = tw_aggregate_all(); *all && count < FUNCTIONS_MAX; all++) {
-        if (tw_name_find(tumble_bytes_of((*all)->name), names, count) < 0) {
-            names[count++] = (*all)->name;
-            int more = snprintf(list + length, sizeof list - length, "%s%s", count > 1 ? ", " : "", (*all)->name);
-            length = more > 0 && (size_t)more < sizeof list - length ? length + (size_t)more : length;
-        }
-    }
-    const char *nearest = tw_name_nearest(from->function, names, count);
-    return tw_fail_at(draft->err, TUMBLE_ESPEC, from->byte,
-                      "%s.function: unknown function \"%.*s\"%s%s%s (there are %s)", from->place, shown(from->function),
-                      from->function.data, nearest ? ": did you mean \"" : "", nearest ? nearest : "",
-                      nearest ? "\"?" : "", list);
-}
-
-static enum tumble_code find_function(struct tw_draft *draft, const struct tw_draft_aggregate *from,
-                                      const struct tw_aggregate **out) {
-    struct tumble_bytes plain = {NULL, 0};
-    const struct tw_aggregate *number = tw_aggregate_find(from->function, plain);
-    *out = from->type.length ? tw_aggregate_find(from->function, from->type) : number;
-    if (!*out && number && number->takes == TW_TAKES_NUMBER &&
-        tumble_bytes_equal(from->type, tumble_bytes_of("number"))) {
-        *out = number; /* what it is anyway */
-    }
-    if (*out) {
-        return TUMBLE_OK;
-    }
-    for (const struct tw_aggregate *const *all = tw_aggregate_all(); *all; all++) {
-        if (tumble_bytes_equal(from->function, tumble_bytes_of((*all)->name))) {
-            return tw_fail_at(
-                draft->err, TUMBLE_ESPEC, from->byte,
-                "%s.type: %s has no type \"%.*s\": only min and max have one, \"string\" (without it they "
-                "compare numbers)",
-                from->place, (*all)->name, shown(from->type), from->type.data);
-        }
-    }
-    return no_such_function(draft, from);
-}
-
-static enum tumble_code make_aggregate(struct tw_draft *draft, const struct tw_draft_aggregate *from,
-                                       uint32_t *projected, struct tw_spec_aggregate *out) {
-    struct tumble_spec *spec = draft->spec;
-    TW_TRY(find_function(draft, from, &out->function));
-    TW_TRY(check_name(draft, from->name, from->place, "name it otherwise", from->byte));
-    out->field = -1;
-    out->second_field = -1;
-    out->column_count = 1;
-    if (from->field.length) {
-        size_t field;
-        TW_TRY(resolve_field(draft, from->field, from->place, ".field", from->byte, projected, &field));
-        out->field = (int32_t)field;
-        enum tw_field_source source = spec->fields[field].source;
-        uint32_t type = source == TW_FIELD_ARRIVAL ? TW_TAKES_NUMBER : TW_TAKES_STRING;
-        if (source != TW_FIELD_PAYLOAD && !(out->function->takes & type)) {
-            return tw_fail_at(draft->err, TUMBLE_ESPEC, from->byte, "%s.field: %.*s is a %s, which %s does not take",
-                              from->place, shown(from->field), from->field.data,
-                              source == TW_FIELD_ARRIVAL ? "number" : "string", out->function->name);
-        }
-    } else if (!out->function->field_optional) {
-        return tw_fail_at(draft->err, TUMBLE_ESPEC, from->byte, "%s.field is missing: %s of what?", from->place,
-                          out->function->name);
-    }
-    out->name = from->name.data;
-    out->state_offset = spec->accumulator_bytes;
-    spec->accumulator_bytes += (out->function->state_size + 7) & ~7u;
-    if (out->function->growth && (out->function->takes & TW_TAKES_STRING)) {
-        spec->has_string_values = 1;
-    }
-    return TUMBLE_OK;
-}
-
-static enum tumble_code make_aggregates(struct tw_draft *draft, uint32_t *projected) {
-    struct tumble_spec *spec = draft->spec;
-    if (draft->aggregate_count == 0) {
-        return tw_fail(draft->err, TUMBLE_ESPEC,
-                       "aggregates is missing or empty: say what to compute, such as "
-                       "\"aggregates\": [{\"name\": \"orders\", \"function\": \"count\"}]");
-    }
-    spec->aggregates = tw_draft_take(draft, draft->aggregate_count, sizeof *spec->aggregates);
-    if (!spec->aggregates) {
-        return tw_no_memory(draft->err);
-    }
-    for (size_t i = 0; i < draft->aggregate_count; i++) {
-        TW_TRY(make_aggregate(draft, &draft->aggregates[i], projected, &spec->aggregates[i]));
-        spec->aggregate_count = i + 1;
-    }
-    return TUMBLE_OK;
-}
-
 static enum tumble_code make_fields(struct tw_draft *draft) {
     struct tumble_spec *spec = draft->spec;
     uint32_t projected = 0;
-    spec->fields = tw_draft_take(draft, draft->group_count + draft->aggregate_count, sizeof *spec->fields);
+    spec->fields = tw_draft_take(draft, draft->group_count + 2 * draft->aggregate_count, sizeof *spec->fields);
     if (!spec->fields) {
         return tw_no_memory(draft->err);
     }
     TW_TRY(make_groups(draft, &projected));
-    return make_aggregates(draft, &projected);
+    return tw_spec_make_aggregates(draft, &projected);
 }
 
 /* ---- window, time, where, outputs ---- */
@@ -304,7 +211,7 @@ static enum tumble_code make_time(struct tw_draft *draft) {
             return tw_fail_at(
                 draft->err, TUMBLE_ESPEC, field->byte,
                 "%s: \"%.*s\" is no field of the payload; without timestamp a record's arrival time counts",
-                field->place, shown(field->text), field->text.data);
+                field->place, tw_shown(field->text), field->text.data);
         }
         spec->timestamp_field = tw_arena_take(draft->arena, field->text.length + 1);
         if (!spec->timestamp_field) {
@@ -327,21 +234,27 @@ static enum tumble_code make_time(struct tw_draft *draft) {
     return TUMBLE_OK;
 }
 
+enum tumble_code tw_draft_pattern(struct tw_draft *draft, const struct tw_draft_text *where,
+                                  struct tw_filter_pattern **out) {
+    enum tumble_code code = tw_filter_pattern_new(where->text, draft->spec->alloc, out, draft->err);
+    if (code != TUMBLE_OK) {
+        *out = NULL;
+        if (draft->err && draft->err->byte >= 0) { /* relative to the pattern */
+            draft->err->byte = where->byte < 0 ? -1 : where->byte + draft->err->byte;
+        }
+    }
+    return code;
+}
+
 static enum tumble_code make_where(struct tw_draft *draft) {
     struct tumble_spec *spec = draft->spec;
     if (!draft->where.given) {
         return TUMBLE_OK;
     }
-    enum tumble_code code = tw_filter_pattern_new(draft->where.text, spec->alloc, &spec->where, draft->err);
-    if (code != TUMBLE_OK) {
-        if (draft->err && draft->err->byte >= 0) { /* relative to the pattern */
-            draft->err->byte = draft->where.byte < 0 ? -1 : draft->where.byte + draft->err->byte;
-        }
-        return code;
-    }
+    TW_TRY(tw_draft_pattern(draft, &draft->where, &spec->where));
     struct tw_buf text;
     tw_buf_init(&text, spec->alloc, TW_LIMIT_SPEC_BYTES);
-    code = tw_filter_pattern_canonical(spec->where, &text);
+    enum tumble_code code = tw_filter_pattern_canonical(spec->where, &text);
     if (code == TUMBLE_OK) {
         spec->where_text = tw_arena_take(draft->arena, text.length + 1);
     }
@@ -392,8 +305,8 @@ static enum tumble_code make_destinations(struct tw_draft *draft) {
         spec->divert_bad_records = tumble_bytes_equal(text, tumble_bytes_of("divert"));
         if (!spec->divert_bad_records && !tumble_bytes_equal(text, tumble_bytes_of("fail"))) {
             return tw_fail_at(draft->err, TUMBLE_ESPEC, draft->bad_records.byte,
-                              "%s must be \"fail\" or \"divert\", not \"%.*s\"", draft->bad_records.place, shown(text),
-                              text.length ? text.data : "");
+                              "%s must be \"fail\" or \"divert\", not \"%.*s\"", draft->bad_records.place,
+                              tw_shown(text), text.length ? text.data : "");
         }
     }
     return TUMBLE_OK;
@@ -401,56 +314,11 @@ static enum tumble_code make_destinations(struct tw_draft *draft) {
 
 /* ---- canonical text ---- */
 
-static enum tumble_code append_member(struct tw_buf *out, const char *before, const char *text) {
-    TW_TRY(tw_buf_append_text(out, before));
-    return tw_buf_append_json_string(out, tumble_bytes_of(text));
-}
-
-static enum tumble_code append_field(struct tw_buf *out, const struct tumble_spec *spec, size_t field) {
-    struct tw_buf path;
-    tw_buf_init(&path, spec->alloc, 2 * TW_LIMIT_PATH_BYTES);
-    enum tumble_code code = tw_field_path_canonical(spec->fields[field].path, &path);
-    code = code == TUMBLE_OK ? tw_buf_append_text(out, "\"field\":") : code;
-    code = code == TUMBLE_OK ? tw_buf_append_json_string(out, tw_buf_view(&path)) : code;
-    tw_buf_clean_up(&path);
-    return code;
-}
-
-static enum tumble_code append_canonical(struct tw_buf *out, const struct tumble_spec *spec) {
-    TW_TRY(tw_buf_append_text(out, "{\"aggregates\":["));
-    for (size_t i = 0; i < spec->aggregate_count; i++) {
-        const struct tw_spec_aggregate *aggregate = &spec->aggregates[i];
-        TW_TRY(tw_buf_append_text(out, i ? ",{" : "{"));
-        if (aggregate->field >= 0) {
-            TW_TRY(append_field(out, spec, (size_t)aggregate->field));
-            TW_TRY(tw_buf_append_byte(out, ','));
-        }
-        TW_TRY(append_member(out, "\"function\":", aggregate->function->name));
-        TW_TRY(append_member(out, ",\"name\":", aggregate->name));
-        if (aggregate->function->type_name) {
-            TW_TRY(append_member(out, ",\"type\":", aggregate->function->type_name));
-        }
-        TW_TRY(tw_buf_append_byte(out, '}'));
-    }
-    TW_TRY(tw_buf_append_byte(out, ']'));
-    for (size_t i = 0; i < spec->group_count; i++) {
-        TW_TRY(append_member(out, i ? ",{\"as\":" : ",\"group_by\":[{\"as\":", spec->groups[i].name));
-        TW_TRY(tw_buf_append_byte(out, ','));
-        TW_TRY(append_field(out, spec, spec->groups[i].field));
-        TW_TRY(tw_buf_append_text(out, i + 1 == spec->group_count ? "}]" : "}"));
-    }
-    if (spec->where_text) {
-        TW_TRY(tw_buf_append_text(out, ",\"where\":"));
-        TW_TRY(tw_buf_append_text(out, spec->where_text));
-    }
-    return tw_buf_append_byte(out, '}');
-}
-
 static enum tumble_code make_canonical(struct tw_draft *draft) {
     struct tumble_spec *spec = draft->spec;
     struct tw_buf text;
     tw_buf_init(&text, spec->alloc, CANONICAL_BYTES);
-    enum tumble_code code = append_canonical(&text, spec);
+    enum tumble_code code = tw_spec_append_canonical(&text, spec);
     if (code == TUMBLE_OK) {
         spec->canonical = tw_arena_take(draft->arena, text.length + 1);
     }
@@ -469,6 +337,7 @@ static enum tumble_code make_canonical(struct tw_draft *draft) {
 static enum tumble_code build(struct tw_draft *draft, const struct tumble_spec_overrides *overrides) {
     TW_TRY(tw_draft_read(draft));
     TW_TRY(tw_draft_override(draft, overrides));
+    draft->spec->partials = draft->partials;
     TW_TRY(make_time(draft));
     TW_TRY(make_where(draft));
     TW_TRY(make_fields(draft));
@@ -501,6 +370,9 @@ void tumble_spec_destroy(struct tumble_spec *spec) {
     if (spec) {
         struct tumble_alloc alloc = spec->alloc;
         tw_filter_pattern_destroy(spec->where);
+        for (size_t i = 0; i < spec->aggregate_count; i++) {
+            tw_filter_pattern_destroy(spec->aggregates[i].where);
+        }
         tw_arena_clean_up(&spec->arena);
         tw_free(&alloc, spec);
     }
@@ -527,6 +399,8 @@ struct tumble_bytes tumble_spec_failures(const struct tumble_spec *spec) {
 }
 
 int tumble_spec_diverts_bad_records(const struct tumble_spec *spec) { return spec->divert_bad_records; }
+
+int tumble_spec_has_partials(const struct tumble_spec *spec) { return spec->partials; }
 
 struct tumble_bytes tumble_spec_canonical(const struct tumble_spec *spec) {
     struct tumble_bytes text = {spec->canonical, spec->canonical_length};

@@ -37,6 +37,7 @@ struct tw_spec_aggregate {
     uint32_t column_count; /* columns of a row, one behind the other, the first named name */
     struct tw_params params;
     struct tw_filter_pattern *where; /* only records that match are stepped; NULL: every one */
+    const char **columns;            /* their names */
 };
 
 struct tumble_spec {
@@ -58,12 +59,13 @@ struct tumble_spec {
     size_t output_count;
     char *failures; /* NULL: none */
     bool divert_bad_records;
+    bool partials; /* the column _partials stands before records */
     char *canonical;
     size_t canonical_length;
     uint64_t digest;
-    struct tumble_column *columns; /* window_start, window_end, shard_id, fragment, last_sequence, groups, aggregates, records */
+    struct tumble_column *columns; /* window_start, window_end, shard_id, fragment, last_sequence, groups, aggregates, _partials, records */
     size_t column_count;
-    struct tw_arena arena; /* owns all of the above but where */
+    struct tw_arena arena; /* owns all of the above but the patterns */
 };
 
 #endif

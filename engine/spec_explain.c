@@ -4,6 +4,9 @@
 
 /* The columns of a spec's rows, in order, each with a sentence for people (tumble check). */
 
+enum { BOUND_BYTES = 256 };
+static const char exact[] = "exact";
+
 static const char *explain_group(struct tw_draft *draft, const struct tw_spec_field *field) {
     switch (field->source) {
     case TW_FIELD_PARTITION_KEY: return "group: the record's partition key";
@@ -16,25 +19,69 @@ static const char *explain_group(struct tw_draft *draft, const struct tw_spec_fi
 }
 
 static const char *explain_aggregate(struct tw_draft *draft, const struct tw_spec_aggregate *aggregate) {
-    if (aggregate->field < 0) {
-        return tw_draft_print(draft, "%s of records", aggregate->function->name);
+    const struct tumble_spec *spec = draft->spec;
+    const char *text = aggregate->field < 0 ? tw_draft_print(draft, "%s of records", aggregate->function->name)
+                                            : tw_draft_print(draft, aggregate->function->explanation,
+                                                             spec->fields[aggregate->field].path.data);
+    if (text && aggregate->second_field >= 0) {
+        text = tw_draft_print(draft, "%s, %s %s", text, aggregate->function->second,
+                              spec->fields[aggregate->second_field].path.data);
     }
-    return tw_draft_print(draft, aggregate->function->explanation, draft->spec->fields[aggregate->field].path.data);
+    if (text && aggregate->where) {
+        text = tw_draft_print(draft, "%s, of the records that match its where", text);
+    }
+    return text;
+}
+
+static const char *explain_bound(struct tw_draft *draft, const struct tw_spec_aggregate *aggregate, uint32_t column) {
+    const struct tw_aggregate *function = aggregate->function;
+    if (!function->describe_bound) {
+        return function->bound ? function->bound : exact;
+    }
+    struct tw_buf text;
+    tw_buf_init(&text, draft->spec->alloc, BOUND_BYTES);
+    const char *bound = NULL;
+    if (function->describe_bound(&aggregate->params, column, &text) == TUMBLE_OK) {
+        bound = text.length ? tw_draft_print(draft, "%.*s", (int)text.length, text.data) : exact;
+    }
+    tw_buf_clean_up(&text);
+    return bound;
+}
+
+static struct tumble_column *put_aggregates(struct tw_draft *draft, struct tumble_column *column) {
+    const struct tumble_spec *spec = draft->spec;
+    for (size_t i = 0; i < spec->aggregate_count; i++) {
+        const struct tw_spec_aggregate *aggregate = &spec->aggregates[i];
+        const char *explanation = explain_aggregate(draft, aggregate);
+        for (uint32_t part = 0; part < aggregate->column_count; part++, column++) {
+            column->name = aggregate->columns[part];
+            column->explanation = explanation;
+            column->kind = TUMBLE_COLUMN_AGGREGATE;
+            column->state_bytes = part == 0 ? aggregate->function->state_size : 0;
+            column->bound = explain_bound(draft, aggregate, part);
+        }
+    }
+    return column;
 }
 
 enum tumble_code tw_spec_explain(struct tw_draft *draft) {
     static const struct tumble_column before[] = {
-        {"window_start", "start of the window, UTC", TUMBLE_COLUMN_WINDOW, 0},
-        {"window_end", "end of the window, UTC, not part of it", TUMBLE_COLUMN_WINDOW, 0},
-        {"shard_id", "shard the records came through", TUMBLE_COLUMN_WINDOW, 0},
+        {"window_start", "start of the window, UTC", TUMBLE_COLUMN_WINDOW, 0, exact},
+        {"window_end", "end of the window, UTC, not part of it", TUMBLE_COLUMN_WINDOW, 0, exact},
+        {"shard_id", "shard the records came through", TUMBLE_COLUMN_WINDOW, 0, exact},
         {"fragment", "sequence number of the first record: a window has several fragments if it ended early",
-         TUMBLE_COLUMN_WINDOW, 0},
-        {"last_sequence", "sequence number of the last record", TUMBLE_COLUMN_WINDOW, 0}};
+         TUMBLE_COLUMN_WINDOW, 0, exact},
+        {"last_sequence", "sequence number of the last record", TUMBLE_COLUMN_WINDOW, 0, exact}};
+    static const struct tumble_column partials = {"_partials", "state of the aggregates: rows merge by it",
+                                                  TUMBLE_COLUMN_AGGREGATE, 0, exact};
     static const struct tumble_column records = {"records", "count of records in the group", TUMBLE_COLUMN_RECORDS,
-                                                 (uint32_t)sizeof(uint64_t)};
+                                                 (uint32_t)sizeof(uint64_t), exact};
     struct tumble_spec *spec = draft->spec;
     size_t fixed = sizeof before / sizeof *before;
-    size_t count = fixed + spec->group_count + spec->aggregate_count + 1;
+    size_t count = fixed + spec->group_count + spec->partials + 1;
+    for (size_t i = 0; i < spec->aggregate_count; i++) {
+        count += spec->aggregates[i].column_count;
+    }
     spec->columns = tw_draft_take(draft, count, sizeof *spec->columns);
     if (!spec->columns) {
         return tw_no_memory(draft->err);
@@ -46,16 +93,15 @@ enum tumble_code tw_spec_explain(struct tw_draft *draft) {
         column->name = spec->groups[i].name;
         column->explanation = explain_group(draft, &spec->fields[spec->groups[i].field]);
         column->kind = TUMBLE_COLUMN_GROUP;
+        column->bound = exact;
     }
-    for (size_t i = 0; i < spec->aggregate_count; i++, column++) {
-        column->name = spec->aggregates[i].name;
-        column->explanation = explain_aggregate(draft, &spec->aggregates[i]);
-        column->kind = TUMBLE_COLUMN_AGGREGATE;
-        column->state_bytes = spec->aggregates[i].function->state_size;
+    column = put_aggregates(draft, column);
+    if (spec->partials) {
+        *column++ = partials;
     }
     *column = records;
     for (size_t i = 0; i < count; i++) {
-        if (!spec->columns[i].explanation) {
+        if (!spec->columns[i].explanation || !spec->columns[i].bound) {
             return tw_no_memory(draft->err);
         }
     }

@@ -14,7 +14,7 @@ struct key {
     size_t offset; /* of what it fills, in the struct given to read_object */
 };
 
-enum { KEYS_MAX = 8 };
+enum { KEYS_MAX = 12 };
 
 static int64_t byte_of(const struct tw_draft *draft, const struct tumble_value *value) {
     return value->text ? value->text - draft->json.data : -1;
@@ -26,10 +26,12 @@ static enum tumble_code wrong_type(struct tw_draft *draft, const struct tumble_v
                       tw_json_type_name(value->type));
 }
 
-static int shown(struct tumble_bytes text) { return text.length < 48 ? (int)text.length : 48; }
+/* What happens to a key that is not in the table. */
+typedef enum tumble_code other_fn(struct tw_draft *draft, struct tumble_bytes name, int64_t byte,
+                                  const struct tumble_value *value, void *into);
 
-static enum tumble_code read_object(struct tw_draft *draft, const struct tumble_value *object, const char *place,
-                                    const struct key *keys, size_t key_count, void *into) {
+static enum tumble_code read_open_object(struct tw_draft *draft, const struct tumble_value *object, const char *place,
+                                         const struct key *keys, size_t key_count, other_fn *other, void *into) {
     const char *names[KEYS_MAX];
     bool seen[KEYS_MAX] = {false};
     struct tw_json_walk walk;
@@ -49,10 +51,14 @@ static enum tumble_code read_object(struct tw_draft *draft, const struct tumble_
         }
         const char *dot = *place ? "." : "";
         int known = tw_name_find(text, names, key_count);
+        if (known < 0 && other) {
+            TW_TRY(other(draft, text, byte_of(draft, &name), &value, into));
+            continue;
+        }
         if (known < 0) {
             const char *nearest = tw_name_nearest(text, names, key_count);
             return tw_fail_at(draft->err, TUMBLE_ESPEC, byte_of(draft, &name), "unknown key %s%s%.*s%s%s%s", place, dot,
-                              shown(text), text.data, nearest ? ": did you mean \"" : "", nearest ? nearest : "",
+                              tw_shown(text), text.data, nearest ? ": did you mean \"" : "", nearest ? nearest : "",
                               nearest ? "\"?" : "");
         }
         if (seen[known]) {
@@ -67,6 +73,11 @@ static enum tumble_code read_object(struct tw_draft *draft, const struct tumble_
         TW_TRY(keys[known].read(draft, &value, inner, (char *)into + keys[known].offset));
     }
     return TUMBLE_OK;
+}
+
+static enum tumble_code read_object(struct tw_draft *draft, const struct tumble_value *object, const char *place,
+                                    const struct key *keys, size_t key_count, void *into) {
+    return read_open_object(draft, object, place, keys, key_count, NULL, into);
 }
 
 /* ---- values ---- */
@@ -111,6 +122,15 @@ static enum tumble_code read_seconds(struct tw_draft *draft, const struct tumble
     }
     *(int64_t *)into = seconds;
     draft->window_byte = byte_of(draft, value);
+    return TUMBLE_OK;
+}
+
+static enum tumble_code read_boolean(struct tw_draft *draft, const struct tumble_value *value, const char *place,
+                                     void *into) {
+    if (value->type != TUMBLE_TYPE_TRUE && value->type != TUMBLE_TYPE_FALSE) {
+        return wrong_type(draft, value, place, "true or false");
+    }
+    *(bool *)into = value->type == TUMBLE_TYPE_TRUE;
     return TUMBLE_OK;
 }
 
@@ -203,12 +223,41 @@ static enum tumble_code read_groups(struct tw_draft *draft, const struct tumble_
     return TUMBLE_OK;
 }
 
+/* Room for the keys that only the function knows. */
+static enum tumble_code make_room(struct tw_draft *draft, const struct tumble_value *object,
+                                  struct tw_draft_aggregate *aggregate) {
+    struct tw_json_walk walk;
+    struct tumble_value key;
+    struct tumble_value value;
+    size_t count = 0;
+    if (object->type == TUMBLE_TYPE_OBJECT) {
+        tw_json_walk_begin(&walk, object);
+        while (tw_json_walk_next(&walk, &key, &value)) {
+            count++;
+        }
+    }
+    aggregate->members = tw_draft_take(draft, count, sizeof *aggregate->members);
+    return aggregate->members ? TUMBLE_OK : tw_no_memory(draft->err);
+}
+
+static enum tumble_code read_member(struct tw_draft *draft, struct tumble_bytes name, int64_t byte,
+                                    const struct tumble_value *value, void *into) {
+    struct tw_draft_aggregate *aggregate = into;
+    (void)draft;
+    struct tw_draft_member *member = &aggregate->members[aggregate->member_count++];
+    member->name = name;
+    member->value = *value;
+    member->byte = byte;
+    return TUMBLE_OK;
+}
+
 static enum tumble_code read_aggregates(struct tw_draft *draft, const struct tumble_value *value, const char *place,
                                         void *into) {
     static const struct key keys[] = {{"name", read_bytes, offsetof(struct tw_draft_aggregate, name)},
                                       {"function", read_bytes, offsetof(struct tw_draft_aggregate, function)},
                                       {"field", read_bytes, offsetof(struct tw_draft_aggregate, field)},
-                                      {"type", read_bytes, offsetof(struct tw_draft_aggregate, type)}};
+                                      {"type", read_bytes, offsetof(struct tw_draft_aggregate, type)},
+                                      {"where", read_where, offsetof(struct tw_draft_aggregate, where)}};
     struct tw_json_walk walk;
     struct tumble_value key;
     struct tumble_value element;
@@ -226,7 +275,8 @@ static enum tumble_code read_aggregates(struct tw_draft *draft, const struct tum
         if (!aggregate->place) {
             return tw_no_memory(draft->err);
         }
-        TW_TRY(read_object(draft, &element, aggregate->place, keys, 4, aggregate));
+        TW_TRY(make_room(draft, &element, aggregate));
+        TW_TRY(read_open_object(draft, &element, aggregate->place, keys, 5, read_member, aggregate));
         if (aggregate->name.length == 0 || aggregate->function.length == 0) {
             return tw_fail_at(draft->err, TUMBLE_ESPEC, aggregate->byte, "%s.%s is missing", aggregate->place,
                               aggregate->function.length == 0 ? "function" : "name");
@@ -265,7 +315,8 @@ enum tumble_code tw_draft_read(struct tw_draft *draft) {
                                       {"aggregates", read_aggregates, 0},
                                       {"outputs", read_outputs, 0},
                                       {"failures", read_text, offsetof(struct tw_draft, failures)},
-                                      {"bad_records", read_text, offsetof(struct tw_draft, bad_records)}};
+                                      {"bad_records", read_text, offsetof(struct tw_draft, bad_records)},
+                                      {"partials", read_boolean, offsetof(struct tw_draft, partials)}};
     struct tumble_value root;
     if (draft->json.length == 0) {
         return TUMBLE_OK;

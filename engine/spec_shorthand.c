@@ -7,10 +7,14 @@
 /* Overrides: parts of a spec as they stand on a command line.
  *
  *     group_by    [NAME=]PATH       a PATH that begins with '/' is taken whole
- *     aggregates  [NAME=]FUNCTION([FIELD][, TYPE])
+ *     aggregates  [NAME=]FUNCTION([FIELD][, KEY=VALUE]…[, TYPE])
  *
- * NAME is by default FUNCTION, or FUNCTION_FIELD: "count()" is count, "sum(amount)" is sum_amount. TYPE is told from a
- * field that holds a comma by being one of the types there are. */
+ * NAME is by default FUNCTION, or FUNCTION_FIELD: "count()" is count, "sum(amount)" is sum_amount. KEY is what an
+ * aggregate of the spec may hold: an option, the second field, type or where; one given several times is a list:
+ * "p=quantile(latency_ms, q=0.5, q=0.99)". FIELD ends at the first comma with a KEY= or a type behind it, so that it
+ * may hold others; commas inside the braces, brackets and strings of a where divide nothing. */
+
+enum { ARGUMENTS_BYTES = 16 * 1024 };
 
 static struct tumble_bytes trim(struct tumble_bytes text) {
     while (text.length && (text.data[0] == ' ' || text.data[0] == '\t')) {
@@ -43,21 +47,75 @@ static bool is_type(struct tumble_bytes text) {
     return tw_name_find(text, names, sizeof names / sizeof *names) >= 0;
 }
 
+static bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
+
+/* The '=' behind the KEY at the beginning of text, or NULL. */
+static const char *key_end(struct tumble_bytes text) {
+    size_t i = 0;
+    while (i < text.length && is_letter(text.data[i])) {
+        i++;
+    }
+    size_t letters = i;
+    while (i < text.length && (text.data[i] == ' ' || text.data[i] == '\t')) {
+        i++;
+    }
+    return letters && i < text.length && text.data[i] == '=' ? text.data + i : NULL;
+}
+
+/* The comma that ends the first argument of text, or its end: of one outside of JSON's brackets and strings. */
+static const char *argument_end(struct tumble_bytes text) {
+    const char *end = text.data + text.length;
+    bool quoted = false;
+    size_t depth = 0;
+    const char *at = text.data;
+    for (; at < end && (quoted || depth || *at != ','); at++) {
+        if (quoted) {
+            if (*at == '\\' && at + 1 < end) {
+                at++;
+            } else {
+                quoted = *at != '"';
+            }
+        } else if (*at == '"') {
+            quoted = true;
+        } else if (*at == '{' || *at == '[') {
+            depth++;
+        } else if ((*at == '}' || *at == ']') && depth) {
+            depth--;
+        }
+    }
+    return at;
+}
+
+static bool begins_argument(struct tumble_bytes text) {
+    text = trim(text);
+    return text.length && (key_end(text) || is_type(part(text.data, argument_end(text))));
+}
+
+/* Where the field of the arguments ends. */
+static const char *field_end(struct tumble_bytes text) {
+    const char *end = text.data + text.length;
+    if (key_end(text)) {
+        return text.data;
+    }
+    for (const char *at = text.data; at < end; at++) {
+        if (*at == ',' && begins_argument(part(at + 1, end))) {
+            return at;
+        }
+    }
+    return end;
+}
+
 static enum tumble_code keep(struct tw_draft *draft, struct tumble_bytes text, struct tumble_bytes *out) {
     out->length = text.length;
     out->data = tw_draft_print(draft, "%.*s", (int)text.length, text.data);
     return out->data ? TUMBLE_OK : tw_no_memory(draft->err);
 }
 
-static enum tumble_code too_long(struct tw_draft *draft, const char *what) {
-    return tw_fail(draft->err, TUMBLE_ESPEC, "%s has more than %d bytes", what, TW_LIMIT_PATH_BYTES);
-}
-
 static enum tumble_code group(struct tw_draft *draft, const char *text, struct tw_draft_group *out) {
     struct tumble_bytes whole = trim(tumble_bytes_of(text));
     struct tumble_bytes name = {NULL, 0};
     if (whole.length > TW_LIMIT_PATH_BYTES) {
-        return too_long(draft, "a group-by field");
+        return tw_fail(draft->err, TUMBLE_ESPEC, "a group-by field has more than %d bytes", TW_LIMIT_PATH_BYTES);
     }
     const char *equals = whole.length && whole.data[0] != '/' ? memchr(whole.data, '=', whole.length) : NULL;
     out->byte = -1;
@@ -79,10 +137,67 @@ static enum tumble_code group(struct tw_draft *draft, const char *text, struct t
     return keep(draft, whole, &out->path);
 }
 
+static enum tumble_code twice(struct tw_draft *draft, const struct tw_draft_aggregate *out, const char *key) {
+    return tw_fail(draft->err, TUMBLE_ESPEC, "%s.%s is given twice: keep one of them", out->place, key);
+}
+
+static enum tumble_code argument(struct tw_draft *draft, struct tumble_bytes text, struct tw_draft_aggregate *out) {
+    const char *equals = key_end(text);
+    if (!equals && !is_type(text)) {
+        return tw_fail(draft->err, TUMBLE_ESPEC, "%s: expected KEY=VALUE behind the field, such as q=0.5, not \"%.*s\"",
+                       out->place, tw_shown(text), text.length ? text.data : "");
+    }
+    struct tumble_bytes key = equals ? part(text.data, equals) : tumble_bytes_of("type");
+    struct tumble_bytes value = equals ? part(equals + 1, text.data + text.length) : text;
+    if (value.length == 0) {
+        return tw_fail(draft->err, TUMBLE_ESPEC, "%s.%.*s is empty: leave the key out or give it a value", out->place,
+                       tw_shown(key), key.data);
+    }
+    if (tumble_bytes_equal(key, tumble_bytes_of("type"))) {
+        return out->type.length ? twice(draft, out, "type") : keep(draft, value, &out->type);
+    }
+    if (tumble_bytes_equal(key, tumble_bytes_of("field"))) {
+        return out->field.length ? twice(draft, out, "field") : keep(draft, value, &out->field);
+    }
+    if (tumble_bytes_equal(key, tumble_bytes_of("where"))) {
+        if (out->where.given) {
+            return twice(draft, out, "where");
+        }
+        out->where.given = true;
+        out->where.byte = -1;
+        return keep(draft, value, &out->where.text);
+    }
+    struct tw_draft_member *member = &out->members[out->member_count++];
+    member->byte = -1;
+    TW_TRY(keep(draft, key, &member->name));
+    return keep(draft, value, &member->text);
+}
+
+/* What stands behind the field: every comma begins an argument. */
+static enum tumble_code arguments(struct tw_draft *draft, struct tumble_bytes text, struct tw_draft_aggregate *out) {
+    size_t most = 1;
+    for (size_t i = 0; i < text.length; i++) {
+        most += text.data[i] == ',';
+    }
+    out->members = tw_draft_take(draft, most, sizeof *out->members);
+    if (!out->members) {
+        return tw_no_memory(draft->err);
+    }
+    const char *end = text.data + text.length;
+    const char *at = text.data;
+    while (at < end) {
+        const char *comma = argument_end((struct tumble_bytes){at, (size_t)(end - at)});
+        TW_TRY(argument(draft, part(at, comma), out));
+        at = comma < end ? comma + 1 : end;
+    }
+    return TUMBLE_OK;
+}
+
 static enum tumble_code aggregate(struct tw_draft *draft, const char *text, struct tw_draft_aggregate *out) {
     struct tumble_bytes whole = trim(tumble_bytes_of(text));
-    if (whole.length > 2 * TW_LIMIT_PATH_BYTES) {
-        return too_long(draft, "an aggregate");
+    if (whole.length > ARGUMENTS_BYTES) {
+        return tw_fail(draft->err, TUMBLE_ESPEC, "an aggregate has more than %d bytes: write it in the spec",
+                       ARGUMENTS_BYTES);
     }
     out->byte = -1;
     out->place = tw_draft_print(draft, "aggregate \"%.60s\"", text);
@@ -92,23 +207,24 @@ static enum tumble_code aggregate(struct tw_draft *draft, const char *text, stru
     const char *open = whole.length ? memchr(whole.data, '(', whole.length) : NULL;
     const char *end = whole.data + whole.length;
     struct tumble_bytes head = open ? part(whole.data, open) : whole;
-    const char *equals = last_of(head, '=');
+    const char *equals = last_of(head, '='); /* a name may hold some */
     struct tumble_bytes name = equals ? part(head.data, equals) : part(head.data, head.data);
     struct tumble_bytes function = equals ? part(equals + 1, head.data + head.length) : head;
     if (!open || end[-1] != ')' || function.length == 0 || (equals && name.length == 0)) {
         return tw_fail(draft->err, TUMBLE_ESPEC,
                        "%s: expected FUNCTION(FIELD) or NAME=FUNCTION(FIELD), such as revenue=sum(amount)", out->place);
     }
-    struct tumble_bytes field = part(open + 1, end - 1);
-    const char *comma = last_of(field, ',');
-    if (comma && is_type(part(comma + 1, field.data + field.length))) {
-        TW_TRY(keep(draft, part(comma + 1, field.data + field.length), &out->type));
-        field = part(field.data, comma);
-    }
+    struct tumble_bytes inside = part(open + 1, end - 1);
+    const char *behind = field_end(inside);
+    struct tumble_bytes field = part(inside.data, behind);
+    end = inside.data + inside.length;
     TW_TRY(keep(draft, function, &out->function));
     if (field.length) {
         TW_TRY(keep(draft, field, &out->field));
     }
+    behind += behind < end && *behind == ',';
+    TW_TRY(arguments(draft, part(behind, end), out));
+    field = out->field;
     if (equals) {
         return keep(draft, name, &out->name);
     }
@@ -186,5 +302,6 @@ enum tumble_code tw_draft_override(struct tw_draft *draft, const struct tumble_s
     lay_text(&draft->where, overrides->where, "where");
     lay_text(&draft->failures, overrides->failures, "failures");
     lay_text(&draft->bad_records, overrides->bad_records, "bad records");
+    draft->partials = overrides->partials ? overrides->partials > 0 : draft->partials;
     return lay_lists(draft, overrides);
 }

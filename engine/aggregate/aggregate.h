@@ -85,6 +85,10 @@ struct tw_aggregate {
      * and returns true, or returns false when there are no more. NULL: one column. A first suffix that is "" keeps the
      * plain name. */
     bool (*column)(const struct tw_params *params, uint32_t column, struct tw_buf *suffix);
+    /* Refuses values that their types allow but the function does not (a negative weight); such a record is bad.
+     * Called before growth and step, once the types have been checked. NULL: every value will do. Errors: ENUMBER,
+     * ELIMIT. */
+    enum tumble_code (*check)(const struct tw_params *params, const struct tw_input *input, struct tumble_error *err);
     void (*init)(void *state, const struct tw_params *params);
     /* Most heap bytes (as tw_heap_size counts) a step with this input can take, even when up to TW_STEPS_AT_ONCE other
      * steps on the same state come before it. NULL: none. */
@@ -100,6 +104,10 @@ struct tw_aggregate {
     enum tumble_code (*encode)(const void *state, const struct tw_params *params, struct tw_buf *out);
     enum tumble_code (*decode)(void *state, const struct tw_params *params, struct tw_cursor *in, struct tw_heap *heap,
                                struct tumble_error *err);
+    const char *bound; /* how far a value may be off ("standard error 0.8 %"), for tumble check; NULL: exact */
+    /* The same where options decide it: appends the bound of a column; nothing: exact. NULL: bound holds. Pure.
+     * Errors: ENOMEM. */
+    enum tumble_code (*describe_bound)(const struct tw_params *params, uint32_t column, struct tw_buf *text);
 };
 
 /* NULL when there is no such function; type_name NULL or "" is the plain one. */

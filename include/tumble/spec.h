@@ -24,12 +24,13 @@ struct tumble_spec_overrides {
     const char *where;              /* filter pattern, JSON text */
     const char *const *group_by;    /* "eventType", "geo.country" or "country=geo.country" (name=path) */
     size_t group_by_count;
-    const char *const *aggregates;  /* "revenue=sum(amount)", "count()", "p=sum(/a/b)" */
+    const char *const *aggregates;  /* "revenue=sum(amount)", "count()", "p=quantile(/a/b, q=0.5, q=0.99)" */
     size_t aggregate_count;
     const char *const *outputs;
     size_t output_count;
     const char *failures;
     const char *bad_records;        /* "fail" or "divert" */
+    int partials;                   /* 1: rows carry mergeable state; -1: they do not */
 };
 
 /* Reads a spec (JSON, design of the keys: docs/spec.md) and the overrides (may be NULL) into *out. Empty json with
@@ -50,9 +51,11 @@ TUMBLE_EXPORT size_t tumble_spec_output_count(const struct tumble_spec *spec);
 TUMBLE_EXPORT struct tumble_bytes tumble_spec_output(const struct tumble_spec *spec, size_t index);
 TUMBLE_EXPORT struct tumble_bytes tumble_spec_failures(const struct tumble_spec *spec); /* empty: none */
 TUMBLE_EXPORT int tumble_spec_diverts_bad_records(const struct tumble_spec *spec);
+/* 1 when rows carry mergeable state: a column _partials before records. */
+TUMBLE_EXPORT int tumble_spec_has_partials(const struct tumble_spec *spec);
 
-/* The canonical text of the part that decides accumulators and columns (where, group_by, aggregates): same meaning,
- * same bytes. Its 64-bit digest is what state and rows carry. */
+/* The canonical text of the part that decides accumulators and columns (where, group_by, aggregates,
+ * partials): same meaning, same bytes. Its 64-bit digest is what state and rows carry. */
 TUMBLE_EXPORT struct tumble_bytes tumble_spec_canonical(const struct tumble_spec *spec);
 TUMBLE_EXPORT uint64_t tumble_spec_digest(const struct tumble_spec *spec);
 
@@ -63,7 +66,9 @@ struct tumble_column {
     const char *name;        /* as in the row */
     const char *explanation; /* "exact sum of amount", for people */
     enum tumble_column_kind kind;
-    uint32_t state_bytes;    /* bytes this column adds to a group in memory (fixed part) */
+    uint32_t state_bytes;    /* bytes this column adds to a group in memory (fixed part); an aggregate of several
+                                columns counts in its first */
+    const char *bound;       /* how far the value may be off: "exact", "±1 % of the value (relative_error)" */
 };
 
 TUMBLE_EXPORT size_t tumble_spec_column_count(const struct tumble_spec *spec);
