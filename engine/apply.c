@@ -116,6 +116,18 @@ static enum tumble_code check_value(const struct tumble_shard *shard, const stru
                       (int)field->path.length, field->path.data);
 }
 
+static struct tw_input input_of(const struct tw_pending *pending) {
+    struct tw_input input = {
+        .position = {pending->record->arrival_ms, pending->sequence, pending->record->sub_sequence_number}};
+    return input;
+}
+
+static void set_values(struct tw_input *input, const struct tw_spec_aggregate *aggregate,
+                       const struct tw_value *values) {
+    input->value = aggregate->field >= 0 ? &values[aggregate->field] : NULL;
+    input->second = aggregate->second_field >= 0 ? &values[aggregate->second_field] : NULL;
+}
+
 /* Which aggregates take this record, and is every value one they take? (R15: checked for all before any steps.) */
 static enum tumble_code choose_steps(const struct tumble_shard *shard, const struct tumble_record *record,
                                      const struct tumble_value *projected, const struct tw_value *values,
@@ -140,6 +152,15 @@ static enum tumble_code choose_steps(const struct tumble_shard *shard, const str
         if (aggregate->second_field >= 0) {
             TW_TRY(check_value(shard, record, projected, aggregate, aggregate->second_field,
                                aggregate->function->second_takes, &values[aggregate->second_field], err));
+        }
+        if (aggregate->function->check) {
+            struct tw_input input = input_of(pending);
+            set_values(&input, aggregate, values);
+            enum tumble_code code = aggregate->function->check(&aggregate->params, &input, err);
+            if (code != TUMBLE_OK) {
+                tw_error_prefix(err, "aggregate %s", aggregate->name);
+                return code;
+            }
         }
         pending->steps[i / 64] |= UINT64_C(1) << i % 64;
     }
@@ -200,28 +221,16 @@ static enum tumble_code gather(struct tumble_shard *shard, const struct tumble_r
         shard->found[i] += values[i].type != TUMBLE_TYPE_MISSING;
     }
     uint64_t skips = 0;
+    pending->record = record;
+    pending->sequence = sequence;
     TW_TRY(choose_steps(shard, record, projected, values, pending, &skips, err));
     TW_TRY(put_key(shard, values, pending, err));
     *skipped += skips;
-    pending->record = record;
-    pending->sequence = sequence;
     return TUMBLE_OK;
 }
 
 static struct tw_value *values_of(struct tumble_shard *shard, size_t pending) {
     return shard->values + pending * shard->engine->spec->field_count;
-}
-
-static struct tw_input input_of(const struct tw_pending *pending) {
-    struct tw_input input = {
-        .position = {pending->record->arrival_ms, pending->sequence, pending->record->sub_sequence_number}};
-    return input;
-}
-
-static void set_values(struct tw_input *input, const struct tw_spec_aggregate *aggregate,
-                       const struct tw_value *values) {
-    input->value = aggregate->field >= 0 ? &values[aggregate->field] : NULL;
-    input->second = aggregate->second_field >= 0 ? &values[aggregate->second_field] : NULL;
 }
 
 static bool takes_step(const struct tw_pending *pending, size_t aggregate) {
