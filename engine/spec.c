@@ -55,14 +55,50 @@ static const struct {
                   {"$sequenceNumber", TW_FIELD_SEQUENCE},
                   {"$arrival", TW_FIELD_ARRIVAL}};
 
+/* Paths up to here stand whole in the codec's message; of longer ones a part must do, lest the message be cut. */
+enum { PATH_SHOWN = 80 };
+
 static enum tumble_code check_path(struct tw_draft *draft, struct tumble_bytes path, const char *place, const char *key,
                                    int64_t byte) {
-    enum tumble_code code = tw_field_path_check(path, draft->err);
-    if (code != TUMBLE_OK && draft->err) {
-        tw_error_prefix(draft->err, "%s%s", place, key);
-        draft->err->byte = byte;
+    struct tumble_error why;
+    enum tumble_code code = tw_field_path_check(path, &why);
+    if (code == TUMBLE_OK) {
+        return TUMBLE_OK;
     }
-    return code;
+    if (path.length > PATH_SHOWN && path.length <= TW_LIMIT_PATH_BYTES) {
+        return tw_fail_at(draft->err, code, byte, "%s%s: the path \"%.*s…\" is malformed at its byte %lld: %s", place,
+                          key, tw_shown(path), path.data, (long long)why.byte,
+                          path.data[0] == '/' ? "a ~ in a pointer must be written ~0, a / within a key ~1"
+                                              : "a part is empty");
+    }
+    return tw_fail_at(draft->err, code, byte, "%s%s: %s", place, key, why.text);
+}
+
+static enum tumble_code no_such_attribute(struct tw_draft *draft, struct tumble_bytes path, const char *place,
+                                          const char *key, int64_t byte) {
+    const char *names[sizeof attributes / sizeof *attributes];
+    char plain[PATH_SHOWN];
+    size_t length = 0;
+    for (size_t i = 0; i < sizeof attributes / sizeof *attributes; i++) {
+        names[i] = attributes[i].name;
+    }
+    for (size_t i = 0; i < path.length && length < sizeof plain; i++) { /* $partition_key is near $partitionKey */
+        if (path.data[i] != '_' && path.data[i] != '-') {
+            plain[length++] = path.data[i];
+        }
+    }
+    const char *nearest = tw_name_nearest((struct tumble_bytes){plain, length}, names, sizeof names / sizeof *names);
+    if (nearest) {
+        return tw_fail_at(draft->err, TUMBLE_ESPEC, byte,
+                          "%s%s: a record has no attribute \"%.*s\": did you mean \"%s\"? (a key of the payload that "
+                          "begins with $ is written \"/$…\")",
+                          place, key, tw_shown(path), path.data, nearest);
+    }
+    return tw_fail_at(
+        draft->err, TUMBLE_ESPEC, byte,
+        "%s%s: a record has no attribute \"%.*s\": there are $partitionKey, $shardId, $sequenceNumber and "
+        "$arrival (a key of the payload is written \"/$…\")",
+        place, key, tw_shown(path), path.data);
 }
 
 static enum tumble_code resolve_source(struct tw_draft *draft, struct tumble_bytes path, const char *place,
@@ -77,11 +113,7 @@ static enum tumble_code resolve_source(struct tw_draft *draft, struct tumble_byt
             return TUMBLE_OK;
         }
     }
-    return tw_fail_at(
-        draft->err, TUMBLE_ESPEC, byte,
-        "%s%s: a record has no attribute \"%.*s\": there are $partitionKey, $shardId, $sequenceNumber and "
-        "$arrival (a key of the payload that begins with $ is written \"/%.*s\")",
-        place, key, tw_shown(path), path.data, tw_shown(path), path.data);
+    return no_such_attribute(draft, path, place, key, byte);
 }
 
 static enum tumble_code same_field(struct tw_draft *draft, const struct tw_spec_field *field,
@@ -234,12 +266,31 @@ static enum tumble_code make_time(struct tw_draft *draft) {
     return TUMBLE_OK;
 }
 
+/* "a" must be an object or an array: shows the array it should have been. */
+static void show_list(struct tumble_error *err, struct tumble_bytes pattern) {
+    struct tumble_value value;
+    size_t consumed;
+    if (err->byte < 0 || (size_t)err->byte >= pattern.length || !strstr(err->text, "must be an object or an array")) {
+        return;
+    }
+    size_t at = (size_t)err->byte;
+    at -= at > 0 && pattern.data[at - 1] == '"';
+    struct tumble_bytes rest = {pattern.data + at, pattern.length - at};
+    size_t length = strlen(err->text);
+    if (tw_json_value(rest, 1, &value, &consumed, NULL) == TUMBLE_OK && consumed < 40 &&
+        length + consumed + sizeof ": write []" < sizeof err->text) {
+        struct tumble_error made = *err;
+        tw_fail_at(err, made.code, made.byte, "%s: write [%.*s]", made.text, (int)consumed, rest.data);
+    }
+}
+
 enum tumble_code tw_draft_pattern(struct tw_draft *draft, const struct tw_draft_text *where,
                                   struct tw_filter_pattern **out) {
     enum tumble_code code = tw_filter_pattern_new(where->text, draft->spec->alloc, out, draft->err);
     if (code != TUMBLE_OK) {
         *out = NULL;
         if (draft->err && draft->err->byte >= 0) { /* relative to the pattern */
+            show_list(draft->err, where->text);
             draft->err->byte = where->byte < 0 ? -1 : where->byte + draft->err->byte;
         }
     }

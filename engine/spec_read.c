@@ -30,6 +30,44 @@ static enum tumble_code wrong_type(struct tw_draft *draft, const struct tumble_v
 typedef enum tumble_code other_fn(struct tw_draft *draft, struct tumble_bytes name, int64_t byte,
                                   const struct tumble_value *value, void *into);
 
+/* What would be right, for a value of another type: {"field": "ts"}. */
+static const char *shape_of(struct tw_draft *draft, const char *place, const struct tumble_value *value) {
+    static const struct {
+        const char *place;
+        const char *before;
+        const char *after;
+        const char *otherwise;
+        uint8_t type; /* the one that can stand between before and after */
+    } shapes[] = {
+        {"window", "an object such as {\"seconds\": ", "}", "an object such as {\"seconds\": 60}", TUMBLE_TYPE_NUMBER},
+        {"timestamp", "an object such as {\"field\": ", "}", "an object such as {\"field\": \"ts\"}",
+         TUMBLE_TYPE_STRING},
+        {"group_by", "an array such as [", "]", "an array such as [\"eventType\"]", TUMBLE_TYPE_STRING},
+        {"outputs", "an array such as [", "]", "an array such as [\"file:rows.ndjson\"]", TUMBLE_TYPE_STRING},
+        {"aggregates", "an array such as [", "]", "an array such as [{\"name\": \"orders\", \"function\": \"count\"}]",
+         TUMBLE_TYPE_OBJECT},
+    };
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        if (strcmp(place, shapes[i].place) == 0) {
+            const char *quote = value->type == TUMBLE_TYPE_STRING ? "\"" : "";
+            return value->type == shapes[i].type && value->length <= 80
+                       ? tw_draft_print(draft, "%s%s%.*s%s%s", shapes[i].before, quote, (int)value->length, value->text,
+                                        quote, shapes[i].after)
+                       : shapes[i].otherwise;
+        }
+    }
+    if (value->type == TUMBLE_TYPE_STRING && strncmp(place, "aggregates[", 11) == 0) {
+        return "an object such as {\"name\": \"orders\", \"function\": \"count\"}";
+    }
+    return NULL;
+}
+
+static enum tumble_code wrong_shape(struct tw_draft *draft, const struct tumble_value *value, const char *place,
+                                    const char *wanted) {
+    const char *shape = shape_of(draft, place, value);
+    return wrong_type(draft, value, place, shape ? shape : wanted);
+}
+
 static enum tumble_code read_open_object(struct tw_draft *draft, const struct tumble_value *object, const char *place,
                                          const struct key *keys, size_t key_count, other_fn *other, void *into) {
     const char *names[KEYS_MAX];
@@ -38,7 +76,7 @@ static enum tumble_code read_open_object(struct tw_draft *draft, const struct tu
     struct tumble_value name;
     struct tumble_value value;
     if (object->type != TUMBLE_TYPE_OBJECT) {
-        return wrong_type(draft, object, place, "an object");
+        return wrong_shape(draft, object, place, "an object");
     }
     for (size_t i = 0; i < key_count; i++) {
         names[i] = keys[i].name;
@@ -156,7 +194,7 @@ static enum tumble_code list_size(struct tw_draft *draft, const struct tumble_va
     struct tumble_value key;
     struct tumble_value element;
     if (value->type != TUMBLE_TYPE_ARRAY) {
-        return wrong_type(draft, value, place, "an array");
+        return wrong_shape(draft, value, place, "an array");
     }
     *count = 0;
     tw_json_walk_begin(&walk, value);

@@ -205,7 +205,7 @@ static void refusals_name_the_key_its_place_and_the_nearest_right_one(void **sta
         {"{\"zzz\":[]}", TUMBLE_ESPEC, 2, "unknown key zzz"},
         {"{\"window\":{\"secs\":1}}", TUMBLE_ESPEC, 12, "unknown key window.secs: did you mean \"seconds\"?"},
         {"{\"window\":{}}", TUMBLE_ESPEC, 10, "window.seconds is missing: how long is a window?"},
-        {"{\"window\":60}", TUMBLE_ESPEC, 10, "window must be an object, not a number"},
+        {"{\"window\":60}", TUMBLE_ESPEC, 10, "window must be an object such as {\"seconds\": 60}, not a number"},
         {"{\"window\":{\"seconds\":\"60\"}}", TUMBLE_ESPEC, -2,
          "window.seconds must be a number of seconds, not a string"},
         {"{\"window\":{\"seconds\":0}}", TUMBLE_ESPEC, 21,
@@ -228,8 +228,16 @@ static void refusals_name_the_key_its_place_and_the_nearest_right_one(void **sta
         {"{\"timestamp\":{\"field\":\"\"}," AGGREGATES "}", TUMBLE_ESPEC, 23, "timestamp.field is empty"},
         {"{\"where\":[]," AGGREGATES "}", TUMBLE_ESPEC, 9, "where must be an object (a filter pattern), not an array"},
         {"{\"where\":{\"a\":5}," AGGREGATES "}", TUMBLE_EPATTERN, 14,
-         "Invalid filter pattern definition. \"a\" must be an object or an array (at /a)"},
-        {"{\"group_by\":\"a\"," AGGREGATES "}", TUMBLE_ESPEC, -2, "group_by must be an array, not a string"},
+         "Invalid filter pattern definition. \"a\" must be an object or an array (at /a): write [5]"},
+        {"{\"where\":{\"a\":{\"b\":\"x\\ny\"}}," AGGREGATES "}", TUMBLE_EPATTERN, -2,
+         "Invalid filter pattern definition. \"b\" must be an object or an array (at /a/b): write [\"x\\ny\"]"},
+        {"{\"timestamp\":\"ts\"," AGGREGATES "}", TUMBLE_ESPEC, -2,
+         "timestamp must be an object such as {\"field\": \"ts\"}, not a string"},
+        {"{\"timestamp\":5," AGGREGATES "}", TUMBLE_ESPEC, -2,
+         "timestamp must be an object such as {\"field\": \"ts\"}, not a number"},
+        {"{\"partials\":1," AGGREGATES "}", TUMBLE_ESPEC, 12, "partials must be true or false, not a number"},
+        {"{\"group_by\":\"a\"," AGGREGATES "}", TUMBLE_ESPEC, -2,
+         "group_by must be an array such as [\"a\"], not a string"},
         {"{\"group_by\":[5]," AGGREGATES "}", TUMBLE_ESPEC, 13,
          "group_by[0] must be a field, or an object with field and as, not a number"},
         {"{\"group_by\":[{\"as\":\"x\"}]," AGGREGATES "}", TUMBLE_ESPEC, 13, "group_by[0].field is missing"},
@@ -248,9 +256,15 @@ static void refusals_name_the_key_its_place_and_the_nearest_right_one(void **sta
          "group_by[0]: the path \"a.\" has an empty part: write a key that holds a dot as a JSON Pointer, such as "
          "\"/a.b\""},
         {"{\"group_by\":[\"$partitonKey\"]," AGGREGATES "}", TUMBLE_ESPEC, -2,
-         "group_by[0]: a record has no attribute \"$partitonKey\": there are $partitionKey, $shardId, $sequenceNumber "
-         "and $arrival "
-         "(a key of the payload that begins with $ is written \"/$partitonKey\")"},
+         "group_by[0]: a record has no attribute \"$partitonKey\": did you mean \"$partitionKey\"? (a key of the "
+         "payload "
+         "that begins with $ is written \"/$…\")"},
+        {"{\"group_by\":[\"$partition_key\"]," AGGREGATES "}", TUMBLE_ESPEC, -2,
+         "group_by[0]: a record has no attribute \"$partition_key\": did you mean \"$partitionKey\"? (a key of the "
+         "payload that begins with $ is written \"/$…\")"},
+        {"{\"group_by\":[\"$x\"]," AGGREGATES "}", TUMBLE_ESPEC, -2,
+         "group_by[0]: a record has no attribute \"$x\": there are $partitionKey, $shardId, $sequenceNumber and "
+         "$arrival (a key of the payload is written \"/$…\")"},
         {"{\"aggregates\":[5]}", TUMBLE_ESPEC, 15, "aggregates[0] must be an object, not a number"},
         {"{\"aggregates\":[{\"name\":\"a\"}]}", TUMBLE_ESPEC, 15, "aggregates[0].function is missing"},
         {"{\"aggregates\":[{\"function\":\"count\"}]}", TUMBLE_ESPEC, 15, "aggregates[0].name is missing"},
@@ -271,7 +285,8 @@ static void refusals_name_the_key_its_place_and_the_nearest_right_one(void **sta
          "aggregates[0]: \"window_end\" is a column that every row has: name it otherwise"},
         {"{\"group_by\":[\"n\"]," AGGREGATES "}", TUMBLE_ESPEC, -2,
          "aggregates[0]: the name \"n\" is used twice: name it otherwise"},
-        {"{\"outputs\":\"-\"," AGGREGATES "}", TUMBLE_ESPEC, -2, "outputs must be an array, not a string"},
+        {"{\"outputs\":\"-\"," AGGREGATES "}", TUMBLE_ESPEC, -2,
+         "outputs must be an array such as [\"-\"], not a string"},
         {"{\"outputs\":[5]," AGGREGATES "}", TUMBLE_ESPEC, -2, "outputs[0] must be a string, not a number"},
         {"{\"outputs\":[\"-\",\"-\"]," AGGREGATES "}", TUMBLE_ESPEC, -2, "outputs[1]: \"-\" is named twice"},
         {"{\"outputs\":[\"\"]," AGGREGATES "}", TUMBLE_ESPEC, -2,
