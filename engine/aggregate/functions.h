@@ -13,5 +13,6 @@ extern const struct tw_aggregate tw_aggregate_min_string;
 extern const struct tw_aggregate tw_aggregate_max_string;
 extern const struct tw_aggregate tw_aggregate_first;
 extern const struct tw_aggregate tw_aggregate_last;
+extern const struct tw_aggregate tw_aggregate_distinct;
 
 #endif

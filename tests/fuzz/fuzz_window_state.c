@@ -1,3 +1,4 @@
+#include "default_params.h"
 #include "engine/base/limits.h"
 #include "engine/codec/hash.h"
 #include "engine/window/group_key.h"
@@ -12,13 +13,15 @@ static uint32_t key_hash(const void *ctx, struct tumble_bytes key) {
     return (uint32_t)tw_hash64(key.data, key.length);
 }
 
-static const struct tw_params params;
+static struct tw_params params[64];
+static struct param_numbers numbers[64];
 
 static struct tw_layout layout_of_all(struct tw_layout_item items[64]) {
     struct tw_layout layout = {.items = items};
     for (const struct tw_aggregate *const *all = tw_aggregate_all(); *all && layout.count < 64; all++) {
         items[layout.count].function = *all;
-        items[layout.count].params = &params;
+        FUZZ_CHECK(params_fill(&params[layout.count], &numbers[layout.count], *all) == TUMBLE_OK);
+        items[layout.count].params = &params[layout.count];
         items[layout.count++].offset = layout.bytes;
         layout.bytes += (*all)->state_size;
     }
