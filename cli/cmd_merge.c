@@ -21,8 +21,8 @@ struct settings {
 #define AT(member) offsetof(struct settings, member)
 
 static const struct tw_option options[] = {
-    {"window", 'w', TW_OPTION_NUMBER, AT(window), "SECONDS", "merge into windows of this length, a multiple of the rows'",
-     1, INT64_C(253402300799), NULL},
+    {"window", 'w', TW_OPTION_NUMBER, AT(window), "SECONDS",
+     "merge into windows of this length, a multiple of the rows'", 1, INT64_C(253402300799), NULL},
     {"completeness", 0, TW_OPTION_TEXT, AT(completeness), "FILE",
      "write a line a window: shards, fragments, records and digest that were seen; - is stderr", 0, 0, NULL},
     {"quiet", 'q', TW_OPTION_FLAG, AT(quiet), "[true|false]", "no closing line", 0, 0, NULL},

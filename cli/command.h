@@ -5,5 +5,6 @@
 int tw_cmd_replay(int argc, char **argv);
 int tw_cmd_inspect(int argc, char **argv);
 int tw_cmd_check(int argc, char **argv);
+int tw_cmd_merge(int argc, char **argv);
 
 #endif

@@ -17,6 +17,7 @@ static const struct {
 } commands[] = {
     {"replay", "captured records -> exact per-window rows", tw_cmd_replay},
     {"inspect", "what a state directory holds", tw_cmd_inspect},
+    {"merge", "rows of shards and fragments -> one row per window and group", tw_cmd_merge},
     {"check", "validate a spec and explain it", tw_cmd_check},
     {"version", "print the version", cmd_version},
     {"help", "this, or the help of a command", cmd_help},

@@ -6,6 +6,7 @@
 #include "engine/codec/hash.h"
 #include "engine/codec/json_scan.h"
 #include "engine/engine_internal.h"
+#include "engine/partial.h"
 
 /* ---- making and ending an engine ---- */
 
@@ -101,6 +102,18 @@ static enum tumble_code make_column_prefixes(struct tumble_engine *engine, struc
     return code == TUMBLE_OK ? TUMBLE_OK : tw_fail(err, code, "%s", tumble_code_text(code));
 }
 
+static enum tumble_code make_partial_prefixes(struct tumble_engine *engine, struct tumble_error *err) {
+    const struct tumble_spec *spec = engine->spec;
+    engine->partial_prefix_end =
+        tw_alloc_array(&engine->alloc, spec->aggregate_count, sizeof *engine->partial_prefix_end);
+    enum tumble_code code = engine->partial_prefix_end ? TUMBLE_OK : TUMBLE_ENOMEM;
+    for (size_t i = 0; i < spec->aggregate_count && code == TUMBLE_OK; i++) {
+        code = tw_partial_prefix(&spec->aggregates[i], &engine->partial_prefix);
+        engine->partial_prefix_end[i] = (uint32_t)engine->partial_prefix.length;
+    }
+    return code == TUMBLE_OK ? TUMBLE_OK : tw_fail(err, code, "%s", tumble_code_text(code));
+}
+
 static enum tumble_code set_up(struct tumble_engine *engine, const struct tumble_engine_options *options,
                                struct tumble_error *err) {
     const struct tumble_spec *spec = options->spec;
@@ -125,6 +138,9 @@ static enum tumble_code set_up(struct tumble_engine *engine, const struct tumble
     TW_TRY(make_layout(engine, err));
     TW_TRY(make_projection(engine, options, err));
     TW_TRY(make_column_prefixes(engine, err));
+    if (spec->partials) {
+        TW_TRY(make_partial_prefixes(engine, err));
+    }
     struct tw_store_options store = {
         .directory = options->state_directory,
         .read_only = options->read_only != 0,
@@ -151,6 +167,8 @@ enum tumble_code tumble_engine_open(const struct tumble_engine_options *options,
     tw_buf_init(&engine->scratch, alloc, SIZE_MAX / 4);
     tw_buf_init(&engine->frame, alloc, SIZE_MAX / 4);
     tw_buf_init(&engine->rejected, alloc, SIZE_MAX / 4);
+    tw_buf_init(&engine->partial_prefix, alloc, SIZE_MAX / 4);
+    tw_buf_init(&engine->partial, alloc, SIZE_MAX / 4);
     pthread_mutex_init(&engine->store_lock, NULL);
     enum tumble_code code = set_up(engine, options, err);
     if (code != TUMBLE_OK) {
@@ -204,6 +222,9 @@ void tumble_engine_destroy(struct tumble_engine *engine) {
     tw_buf_clean_up(&engine->scratch);
     tw_buf_clean_up(&engine->frame);
     tw_buf_clean_up(&engine->rejected);
+    tw_buf_clean_up(&engine->partial_prefix);
+    tw_buf_clean_up(&engine->partial);
+    tw_free(&alloc, engine->partial_prefix_end);
     pthread_mutex_destroy(&engine->store_lock);
     tw_free(&alloc, engine);
 }

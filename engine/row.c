@@ -5,6 +5,7 @@
 #include "engine/codec/hash.h"
 #include "engine/codec/json_scan.h"
 #include "engine/engine_internal.h"
+#include "engine/partial.h"
 #include "engine/window/group_key.h"
 
 static enum tumble_code put_member(struct tw_buf *out, const char *before, struct tumble_bytes text) {
@@ -76,6 +77,11 @@ enum tumble_code tw_row_append(struct tw_row_writer *writer, const struct tumble
             TW_TRY(aggregate->function->value(tw_group_state(group, aggregate->state_offset), &aggregate->params, part,
                                               out));
         }
+    }
+    if (spec->partials) {
+        TW_TRY(tw_buf_append(out, engine->column_prefix + prefix, engine->column_prefix_end[column] - prefix));
+        TW_TRY(tw_partial_append_all(spec, (const char *)group->state, tw_buf_view(&engine->partial_prefix),
+                                     engine->partial_prefix_end, &shard->engine->partial, out));
     }
     char records[48];
     int length = snprintf(records, sizeof records, ",\"records\":%llu}", (unsigned long long)group->records);
