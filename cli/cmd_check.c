@@ -1,4 +1,5 @@
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "cli/command.h"
@@ -111,6 +112,9 @@ static void explain(const char *path, const struct tumble_spec *spec) {
         printf("%-12s the record's own arrival time; replay of payloads needs --timestamp FIELD\n", "timestamp");
     }
     print_field("filter", where.length > 0 ? where : tumble_bytes_of("none: every record counts"));
+    if (tw_spec_filter_note(spec)) {
+        printf("%-12s note: %s\n", "", tw_spec_filter_note(spec));
+    }
     explain_columns(spec);
     printf(
         "%-12s every figure is exact: the same records give the same bytes, whatever the batches, shards or retries\n",
@@ -185,11 +189,36 @@ static enum tumble_code check_outputs(const struct tumble_spec *spec, struct tum
     enum tumble_code code = TUMBLE_OK;
     for (size_t i = 0; i < tumble_spec_output_count(spec) && code == TUMBLE_OK; i++) {
         code = tw_output_uri_parse(&uri, tumble_spec_output(spec, i), NULL, err);
+        if (code != TUMBLE_OK) {
+            tw_output_uri_name_key(err, "outputs", (int)i);
+        }
     }
     if (code == TUMBLE_OK && tumble_spec_failures(spec).length > 0) {
         code = tw_output_uri_parse(&uri, tumble_spec_failures(spec), NULL, err);
+        if (code != TUMBLE_OK) {
+            tw_output_uri_name_key(err, "failures", -1);
+        }
     }
     return code;
+}
+
+static void print_number_or_null(const char *name, uint64_t value) {
+    printf(value > 0 ? ",\"%s\":%" PRIu64 : ",\"%s\":null", name, value);
+}
+
+static int tell_invalid(const struct settings *settings, const struct tw_spec_place *place,
+                        const struct tumble_error *err) {
+    if (settings->format != 1) {
+        tw_say("%s%s", place->text, err->text[0] ? err->text : tumble_code_text(err->code));
+        return (int)tw_exit_of(err->code);
+    }
+    fputs("{\"valid\":false", stdout);
+    print_number_or_null("line", place->line);
+    print_number_or_null("column", place->column);
+    fputs(",\"message\":", stdout);
+    tw_print_json_string(stdout, tumble_bytes_of(err->text));
+    puts("}");
+    return (int)tw_exit_of(err->code);
 }
 
 int tw_cmd_check(int argc, char **argv) {
@@ -205,10 +234,12 @@ int tw_cmd_check(int argc, char **argv) {
         return TW_EXIT_USAGE;
     }
     struct tumble_spec *spec = NULL;
+    struct tw_spec_place place;
     struct tumble_error err = {.byte = -1, .record = -1};
-    enum tumble_code code = tw_spec_read(argv[1], NULL, &spec, &err);
+    enum tumble_code code = tw_spec_read(argv[1], NULL, &spec, &place, &err);
     if (code == TUMBLE_OK) {
         code = check_outputs(spec, &err);
+        snprintf(place.text, sizeof place.text, "%.400s: ", argv[1]);
     }
     err.code = code;
     if (code == TUMBLE_OK && settings.format == 1) {
@@ -217,5 +248,5 @@ int tw_cmd_check(int argc, char **argv) {
         explain(argv[1], spec);
     }
     tumble_spec_destroy(spec);
-    return code == TUMBLE_OK ? (int)TW_EXIT_OK : tw_exit_with(&err);
+    return code == TUMBLE_OK ? (int)TW_EXIT_OK : tell_invalid(&settings, &place, &err);
 }

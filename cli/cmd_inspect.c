@@ -19,7 +19,7 @@ struct settings {
     bool outbox;
 };
 
-static const char *const formats[] = {"auto", "ndjson", "csv", "table", NULL};
+static const char *const formats[] = {"", "ndjson", "csv", "table", NULL};
 
 #define AT(member) offsetof(struct settings, member)
 

@@ -47,10 +47,10 @@ struct settings {
     bool quiet;
 };
 
-/* Index 0 is what stands for "not given", under a name that nobody types. */
+/* "" at index 0 stands for "not given" and cannot be typed. */
 static const char *const input_formats[] = {"auto", "ndjson", "array", "lambda", "get-records", NULL};
 static const char *const bad_records[] = {"", "fail", "divert", NULL};
-static const char *const formats[] = {"auto", "ndjson", "csv", "table", NULL};
+static const char *const formats[] = {"", "ndjson", "csv", "table", NULL};
 
 #define AT(member) offsetof(struct settings, member)
 
@@ -60,8 +60,9 @@ static const struct tw_option options[] = {
      NULL},
     {"aggregate", 'a', TW_OPTION_LIST, AT(aggregates), "[NAME=]FUNCTION(FIELD)",
      "count sum mean min max first last; repeatable", 0, 0, NULL},
-    {"window", 'w', TW_OPTION_NUMBER, AT(window_seconds), "SECONDS", "length of the windows", 1, 315360000, NULL},
-    {"tumbling-window-in-seconds", 0, TW_OPTION_NUMBER, AT(window_seconds), "SECONDS", "the same, by AWS's name", 1,
+    {"window", 'w', TW_OPTION_DURATION, AT(window_seconds), "DURATION", "length of the windows: seconds, or as 5m", 1,
+     315360000, NULL},
+    {"tumbling-window-in-seconds", 0, TW_OPTION_DURATION, AT(window_seconds), "SECONDS", "the same, by AWS's name", 1,
      315360000, NULL},
     {"where", 0, TW_OPTION_TEXT, AT(where), "JSON", "only records that match, a Lambda filter pattern", 0, 0, NULL},
     {"timestamp", 't', TW_OPTION_TEXT, AT(timestamp), "FIELD", "the field that says when a record arrived", 0, 0, NULL},
@@ -75,13 +76,14 @@ static const struct tw_option options[] = {
     {"shards", 0, TW_OPTION_NUMBER, AT(shards), "N", "shards to spread payloads over (1)", 1, 10000, NULL},
     {"batch-size", 0, TW_OPTION_NUMBER, AT(batch_size), "N", "most records of a batch (1000)", 1, 10000, NULL},
     {"threads", 0, TW_OPTION_NUMBER, AT(threads), "N", "shards that run at the same time (1)", 1, 1024, NULL},
-    {"allowed-lateness", 0, TW_OPTION_NUMBER, AT(allowed_lateness), "SECONDS",
-     "how long a window waits for stragglers (0)", 0, 315360000, NULL},
+    {"allowed-lateness", 0, TW_OPTION_DURATION, AT(allowed_lateness), "DURATION",
+     "how long a window waits for stragglers: seconds, or as 30s (0)", 0, 315360000, NULL},
     {"sort", 0, TW_OPTION_FLAG, AT(sort), "[true|false]", "order the whole input by time first", 0, 0, NULL},
     {"bad-records", 0, TW_OPTION_CHOICE, AT(bad_records), "fail|divert", "stop at a bad record, or divert it (fail)", 0,
      0, bad_records},
     {"failures", 0, TW_OPTION_TEXT, AT(failures), "URI", "where late and diverted records go", 0, 0, NULL},
-    {"output", 'o', TW_OPTION_LIST, AT(outputs), "URI", "- or file:PATH (-); repeatable", 0, 0, NULL},
+    {"output", 'o', TW_OPTION_LIST, AT(outputs), "URI", "-, file:PATH or a path as rows.csv (-); repeatable", 0, 0,
+     NULL},
     {"format", 'f', TW_OPTION_CHOICE, AT(format), "FORMAT", "ndjson, csv or table (table on a terminal)", 0, 0,
      formats},
     {"summary", 0, TW_OPTION_TEXT, AT(summary), "FILE", "write the run's figures as JSON (- : standard error)", 0, 0,
@@ -108,14 +110,14 @@ static const struct tw_option_table table = {
              "standard input.\n"
              "\n"
              "  -s, --spec FILE            what to aggregate; or -w -t -g -a instead\n"
-             "  -w, --window SECONDS       length of the windows\n"
+             "  -w, --window DURATION      length of the windows: seconds, or as 5m, 1h\n"
              "  -t, --timestamp FIELD      the field that says when a record arrived\n"
              "  -g, --group-by FIELD,...   fields that make a group\n"
              "  -a, --aggregate N=F(FIELD) count sum mean min max first last\n"
              "      --sort                 order the whole input by time first\n"
-             "      --allowed-lateness S   how long a window waits for stragglers\n"
+             "      --allowed-lateness D   how long a window waits for stragglers\n"
              "      --state DIR            keep the state; the same command goes on from it\n"
-             "  -o, --output URI           - or file:PATH\n"
+             "  -o, --output URI           -, file:PATH, or a path as rows.csv\n"
              "  -f, --format FORMAT        ndjson, csv or table\n"
              "      --summary FILE         write the run's figures as JSON\n"
              "      --help                 every option\n",
@@ -198,8 +200,23 @@ static bool read_durability(const struct settings *settings, struct tumble_repla
     return at > text + 6 && *at == '\0' && every >= 1 && every <= UINT32_MAX;
 }
 
+/* "count" and "orders=count" are written without their empty parentheses too: they alone take no field. */
+static void complete_counts(struct tw_list *aggregates) {
+    static char texts[4096];
+    size_t used = 0;
+    for (size_t i = 0; i < aggregates->count; i++) {
+        const char *text = aggregates->items[i];
+        size_t length = strlen(text), name = length >= 5 ? length - 5 : 0;
+        bool alone = length >= 5 && strcmp(text + name, "count") == 0 && (name == 0 || text[name - 1] == '=');
+        if (alone && sizeof texts - used > length + 2) {
+            aggregates->items[i] = texts + used;
+            used += (size_t)snprintf(texts + used, sizeof texts - used, "%s()", text) + 1;
+        }
+    }
+}
+
 static enum tumble_code read_spec(const struct settings *settings, struct tumble_spec **spec,
-                                  struct tumble_error *err) {
+                                  struct tw_spec_place *place, struct tumble_error *err) {
     struct tumble_spec_overrides overrides = {
         .window_seconds = settings->window_seconds,
         .timestamp_field = settings->timestamp,
@@ -214,7 +231,7 @@ static enum tumble_code read_spec(const struct settings *settings, struct tumble
         .failures = settings->failures,
         .bad_records = settings->bad_records ? bad_records[settings->bad_records] : NULL,
     };
-    return tw_spec_read(settings->spec, &overrides, spec, err);
+    return tw_spec_read(settings->spec, &overrides, spec, place, err);
 }
 
 /* The outputs of a run and what they point to. */
@@ -246,6 +263,9 @@ static enum tumble_code read_outputs(const struct settings *settings, const stru
         struct tumble_bytes uri = named ? tumble_spec_output(spec, i) : tumble_bytes_of("-");
         enum tumble_code code = tw_output_uri_parse(&out->uris[i], uri, format, err);
         if (code != TUMBLE_OK) {
+            if (settings->outputs.count == 0) {
+                tw_output_uri_name_key(err, "outputs", (int)i);
+            }
             return code;
         }
         out->list[i] = out->uris[i].output;
@@ -265,7 +285,12 @@ static enum tumble_code read_outputs(const struct settings *settings, const stru
     }
     struct tumble_bytes failures = tumble_spec_failures(spec);
     out->has_failures = failures.length > 0;
-    return out->has_failures ? tw_output_uri_parse(&out->failures, failures, "ndjson", err) : TUMBLE_OK;
+    enum tumble_code code =
+        out->has_failures ? tw_output_uri_parse(&out->failures, failures, "ndjson", err) : TUMBLE_OK;
+    if (code != TUMBLE_OK && !settings->failures) {
+        tw_output_uri_name_key(err, "failures", -1);
+    }
+    return code;
 }
 
 /* ---- files ---- */
@@ -316,11 +341,26 @@ static void tell_appended(const struct outputs *outputs) {
 
 /* ---- the run ---- */
 
-static int report(const struct settings *settings, const struct tumble_replay_summary *summary, enum tumble_code code,
-                  const struct tumble_error *err) {
+/* A filter that nothing passes is most likely one that was meant otherwise. */
+static void tell_filtered(const struct tumble_spec *spec, const struct tumble_replay_summary *summary) {
+    const struct tumble_counters *c = &summary->counters;
+    if (c->fates[TUMBLE_FATE_APPLIED] > 0 || c->fates[TUMBLE_FATE_FILTERED] == 0) {
+        return;
+    }
+    const char *note = tw_spec_filter_note(spec);
+    tw_say("note: no record passed the filter%s%s", note ? ": " : "; `tumble check` shows it as it is understood",
+           note ? note : "");
+}
+
+static int report(const struct settings *settings, const struct tumble_spec *spec,
+                  const struct tumble_replay_summary *summary, enum tumble_code code, const struct tumble_error *err) {
     int status = TW_EXIT_OK;
     if (code != TUMBLE_OK) {
         status = tw_exit_with(err);
+        if (code == TUMBLE_ERECORD && !tumble_spec_diverts_bad_records(spec)) {
+            tw_say("mend the record, or go on without it: --bad-records divert%s",
+                   tumble_spec_failures(spec).length > 0 ? "" : " --failures file:bad.ndjson");
+        }
     } else if (summary->complete_before) {
         if (!settings->quiet) {
             tw_say("the state in %s is complete: nothing was read and nothing written", settings->state);
@@ -335,6 +375,7 @@ static int report(const struct settings *settings, const struct tumble_replay_su
         status = 128 + number;
     } else if (!settings->quiet) {
         tw_run_summary_say(summary);
+        tell_filtered(spec, summary);
     }
     if (settings->summary) {
         struct tumble_error failure = {.byte = -1, .record = -1};
@@ -421,7 +462,7 @@ static int run(const struct settings *settings, const struct tumble_spec *spec, 
         code = err.code;
     }
     err.code = code;
-    return report(settings, &summary, code, &err);
+    return report(settings, spec, &summary, code, &err);
 }
 
 int tw_cmd_replay(int argc, char **argv) {
@@ -442,10 +483,14 @@ int tw_cmd_replay(int argc, char **argv) {
             return usage_error("the spec and an input cannot both come from standard input");
         }
     }
+    complete_counts(&settings.aggregates);
     struct tumble_spec *spec = NULL;
+    struct tw_spec_place place;
     struct tumble_error err = {.byte = -1, .record = -1};
-    if (read_spec(&settings, &spec, &err) != TUMBLE_OK) {
-        return tw_exit_with(&err);
+    err.code = read_spec(&settings, &spec, &place, &err);
+    if (err.code != TUMBLE_OK) {
+        tw_say("%s%s", place.text, err.text[0] ? err.text : tumble_code_text(err.code));
+        return (int)tw_exit_of(err.code);
     }
     int status = run(&settings, spec, argv + 1, input_count);
     tumble_spec_destroy(spec);

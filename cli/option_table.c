@@ -86,6 +86,55 @@ static enum tw_parsed complain(const struct tw_option_table *table, const char *
     return TW_PARSED_ERROR;
 }
 
+static const struct tw_option *find(const struct tw_option_table *table, const char *name, size_t length) {
+    for (size_t i = 0; i < table->option_count; i++) {
+        if (strlen(table->options[i].name) == length && memcmp(table->options[i].name, name, length) == 0) {
+            return &table->options[i];
+        }
+    }
+    return NULL;
+}
+
+/* What other tools call an option of ours, when this command has it. */
+static const char *other_word(const struct tw_option_table *table, const char *word) {
+    static const struct {
+        const char *theirs;
+        const char *ours;
+    } words[] = {{"lateness", "allowed-lateness"},
+                 {"grace", "allowed-lateness"},
+                 {"grace-period", "allowed-lateness"},
+                 {"by", "group-by"},
+                 {"keys", "group-by"},
+                 {"agg", "aggregate"},
+                 {"function", "aggregate"},
+                 {"filter", "where"},
+                 {"time-field", "timestamp"},
+                 {"event-time", "timestamp"},
+                 {"out", "output"},
+                 {"window-size", "window"},
+                 {"size", "window"},
+                 {"dead-letter", "failures"},
+                 {"dlq", "failures"},
+                 {"errors", "failures"},
+                 {"checkpoint", "state"},
+                 {"state-dir", "state"},
+                 {"stats", "summary"},
+                 {"parallelism", "threads"},
+                 {"workers", "threads"},
+                 {"jobs", "threads"},
+                 {"on-error", "bad-records"},
+                 {"config", "spec"},
+                 {"json-path", "records-at"},
+                 {"key", "partition-key"},
+                 {"silent", "quiet"}};
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        if (strcmp(words[i].theirs, word) == 0 && find(table, words[i].ours, strlen(words[i].ours))) {
+            return words[i].ours;
+        }
+    }
+    return NULL;
+}
+
 static enum tw_parsed unknown_option(const struct tw_option_table *table, const char *name, size_t length) {
     char word[WORD_MAX + 1];
     const char *names[WORD_MAX];
@@ -96,7 +145,8 @@ static enum tw_parsed unknown_option(const struct tw_option_table *table, const 
     names[count++] = "help";
     names[count] = NULL;
     snprintf(word, sizeof word, "%.*s", (int)(length < WORD_MAX ? length : WORD_MAX), name);
-    const char *nearest = tw_nearest(word, names);
+    const char *nearest = other_word(table, word);
+    nearest = nearest ? nearest : tw_nearest(word, names);
     char text[256];
     snprintf(text, sizeof text, "%s: unknown option --%s%s%s%s", table->command, word,
              nearest ? ": did you mean --" : "", nearest ? nearest : "", nearest ? "?" : "");
@@ -151,10 +201,32 @@ static bool add_pieces(struct tw_list *list, char *value) {
     return add_to(list, value);
 }
 
+static bool read_duration(const char *text, int64_t *out) {
+    static const struct {
+        char letter;
+        int64_t seconds;
+    } units[] = {{'\0', 1}, {'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}};
+    const char *end;
+    if (!read_number(text, out, &end)) {
+        return false;
+    }
+    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
+        if (*end == units[i].letter && (*end == '\0' || end[1] == '\0')) {
+            bool fits = *out <= INT64_MAX / units[i].seconds && *out >= INT64_MIN / units[i].seconds;
+            *out *= fits ? units[i].seconds : 1;
+            return fits;
+        }
+    }
+    return false;
+}
+
 static void name_choices(const struct tw_option *option, char *out, size_t size) {
     size_t length = 0;
     for (size_t i = 0; option->choices[i] && length < size; i++) {
-        const char *between = i == 0 ? "" : option->choices[i + 1] ? ", " : " or ";
+        if (option->choices[i][0] == '\0') {
+            continue;
+        }
+        const char *between = length == 0 ? "" : option->choices[i + 1] ? ", " : " or ";
         int written = snprintf(out + length, size - length, "%s%s", between, option->choices[i]);
         length += written > 0 ? (size_t)written : 0;
     }
@@ -189,6 +261,14 @@ static bool store(const struct tw_option *option, char *value, void *settings, c
         }
         memcpy(member, &number, sizeof number);
         return true;
+    case TW_OPTION_DURATION:
+        snprintf(expected, size, "whole seconds from %" PRId64 " to %" PRId64 ", or as in 90s, 5m, 1h, 1d", option->low,
+                 option->high);
+        if (!read_duration(value, &number) || number < option->low || number > option->high) {
+            return false;
+        }
+        memcpy(member, &number, sizeof number);
+        return true;
     case TW_OPTION_SIZE:
         snprintf(expected, size, "a number of bytes, as in 500M (K, M, G: powers of 1024)");
         if (!read_size(value, &number)) {
@@ -199,7 +279,7 @@ static bool store(const struct tw_option *option, char *value, void *settings, c
     case TW_OPTION_CHOICE:
         name_choices(option, expected, size);
         for (int i = 0; option->choices[i]; i++) {
-            if (strcmp(option->choices[i], value) == 0) {
+            if (value[0] != '\0' && strcmp(option->choices[i], value) == 0) {
                 memcpy(member, &i, sizeof i);
                 return true;
             }
@@ -207,15 +287,6 @@ static bool store(const struct tw_option *option, char *value, void *settings, c
         return false;
     }
     return false;
-}
-
-static const struct tw_option *find(const struct tw_option_table *table, const char *name, size_t length) {
-    for (size_t i = 0; i < table->option_count; i++) {
-        if (strlen(table->options[i].name) == length && memcmp(table->options[i].name, name, length) == 0) {
-            return &table->options[i];
-        }
-    }
-    return NULL;
 }
 
 static const struct tw_option *find_letter(const struct tw_option_table *table, const char *argument) {

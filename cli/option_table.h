@@ -10,13 +10,14 @@
  * is an operand. One table gives the parsing, the messages and the help. */
 
 enum tw_option_kind {
-    TW_OPTION_TEXT,   /* const char * */
-    TW_OPTION_FLAG,   /* bool; takes an optional true or false */
-    TW_OPTION_NUMBER, /* int64_t between low and high */
-    TW_OPTION_SIZE,   /* int64_t bytes with an optional K, M, G (powers of 1024) */
-    TW_OPTION_CHOICE, /* int: index into choices */
-    TW_OPTION_LIST,   /* struct tw_list, one value an occurrence */
-    TW_OPTION_COMMAS  /* struct tw_list, commas separate values (cut in place) */
+    TW_OPTION_TEXT,     /* const char * */
+    TW_OPTION_FLAG,     /* bool; takes an optional true or false */
+    TW_OPTION_NUMBER,   /* int64_t between low and high */
+    TW_OPTION_DURATION, /* int64_t seconds between low and high; a number, with an optional s, m, h, d */
+    TW_OPTION_SIZE,     /* int64_t bytes with an optional K, M, G (powers of 1024) */
+    TW_OPTION_CHOICE,   /* int: index into choices */
+    TW_OPTION_LIST,     /* struct tw_list, one value an occurrence */
+    TW_OPTION_COMMAS    /* struct tw_list, commas separate values (cut in place) */
 };
 
 enum { TW_LIST_MAX = 128 };
@@ -34,7 +35,7 @@ struct tw_option {
     const char *argument; /* "FILE", for the help */
     const char *help;     /* NULL: another spelling of an option that has one */
     int64_t low, high;
-    const char *const *choices; /* NULL-ended */
+    const char *const *choices; /* NULL-ended; an empty one is a place for "not given" and cannot be typed */
 };
 
 struct tw_option_table {

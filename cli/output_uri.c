@@ -52,7 +52,7 @@ static enum tumble_code unknown_scheme(const char *text, struct tumble_error *er
         length += (size_t)snprintf(shown + length, sizeof shown - length, ", %s", schemes[i].shown);
     }
     const char *nearest = tw_nearest(scheme, names);
-    return refuse(err, "output \"%.100s\": no output is called \"%s\"%s%s%s; known are -%s", text, scheme,
+    return refuse(err, "output \"%.100s\": no output is called \"%s\"%s%s%s (there are -%s)", text, scheme,
                   nearest ? ": did you mean \"" : "", nearest ? nearest : "", nearest ? "\"?" : "", shown);
 }
 
@@ -179,4 +179,11 @@ enum tumble_code tw_output_uri_parse(struct tw_output_uri *out, struct tumble_by
         }
     }
     return TUMBLE_OK;
+}
+
+void tw_output_uri_name_key(struct tumble_error *err, const char *key, int index) {
+    struct tumble_error inner = *err;
+    char place[32];
+    snprintf(place, sizeof place, index < 0 ? "%s" : "%s[%d]", key, index);
+    snprintf(err->text, sizeof err->text, "%s: %.280s", place, inner.text);
 }

@@ -25,4 +25,8 @@ struct tw_output_uri {
 enum tumble_code tw_output_uri_parse(struct tw_output_uri *out, struct tumble_bytes uri, const char *format,
                                      struct tumble_error *err);
 
+/* Puts "outputs[1]: " in front of an error's text, where the URI came from that key of the spec; index -1: "failures:
+ * ". */
+void tw_output_uri_name_key(struct tumble_error *err, const char *key, int index);
+
 #endif

@@ -1,0 +1,4 @@
+printf '{"window": {"seconds": 60}, "aggregates": [{"name": "n", "function": "count"}], "outputs": ["-", "fil:rows"]}' > s.json
+"$TUMBLE" replay -s s.json -t ts "$DATA/clicks.ndjson"
+"$TUMBLE" check s.json
+"$TUMBLE" replay -s s.json -t ts -o fil:rows "$DATA/clicks.ndjson"
