@@ -5,7 +5,10 @@
 static const struct tw_aggregate *const all[] = {
     &tw_aggregate_count,      &tw_aggregate_sum,        &tw_aggregate_mean,  &tw_aggregate_min,  &tw_aggregate_max,
     &tw_aggregate_min_string, &tw_aggregate_max_string, &tw_aggregate_first, &tw_aggregate_last,
-    &tw_aggregate_distinct,   NULL,
+    &tw_aggregate_distinct,
+    &tw_aggregate_arg_min,
+    &tw_aggregate_arg_max,
+    NULL,
 };
 
 const struct tw_aggregate *const *tw_aggregate_all(void) { return all; }
