@@ -8,9 +8,8 @@
 #include "engine/base/limits.h"
 
 enum {
-    FULL_DIGITS = 34,  /* integer part and fraction of a number written in full */
-    PROBE_DIGITS = 36, /* of a quotient: enough to see whether it ends within 34, and nearly always to round it */
-    EXACT_DIGITS = 800 /* no point halfway between two doubles has more than 767 */
+    FULL_DIGITS = 34, /* integer part and fraction of a number written in full */
+    MORE_DIGITS = 40  /* after a probe of few */
 };
 
 static size_t put(char *out, size_t at, const char *digits, size_t count) {
@@ -94,50 +93,9 @@ size_t tw_decimal_format(const struct tw_decimal *d, char out[TW_DECIMAL_TEXT]) 
     return tw_digits_format(&view, out);
 }
 
-/* Digits of a quotient, cut off behind the limb that reaches the wanted count. */
-struct quotient {
-    char digits[EXACT_DIGITS + 2 * 18 + 2]; /* room for a digit to round into or a sticky one */
-    size_t length;
-    int exponent;
-    bool negative;
-    bool ends; /* nothing follows: the digits are the value */
-};
-
-static void divide(const struct tw_wide_magnitude *m, uint64_t divisor, size_t wanted, struct quotient *q) {
-    q->negative = m->negative;
-    q->length = 0;
-    q->ends = false;
-    tw_uint128 rest = 0;
-    int i = m->highest;
-    for (; q->length < wanted && !q->ends; i--) {
-        tw_uint128 part = rest * TW_WIDE_BASE + (i >= 0 ? m->limbs[i] : 0);
-        uint64_t limb;
-        if (divisor == 1) {
-            limb = (uint64_t)part;
-        } else {
-            limb = (uint64_t)(part / divisor);
-            rest = part % divisor;
-        }
-        if (q->length) {
-            put_limb(q->digits + q->length, 18, limb);
-            q->length += 18;
-        } else if (limb) {
-            int width = tw_digit_count(limb);
-            put_limb(q->digits, width, limb);
-            q->length = (size_t)width;
-        }
-        q->ends = i <= m->lowest && rest == 0;
-    }
-    q->exponent = TW_WIDE_EXPONENT + 18 * (i + 1);
-    while (q->length > 1 && q->digits[q->length - 1] == '0') {
-        q->length--;
-        q->exponent++;
-    }
-}
-
 /* strtod without its decimal point knows no locale; the C library rounds it correctly whatever the length. */
 static double read_double(const char *digits, size_t length, int exponent) {
-    char text[EXACT_DIGITS + 64];
+    char text[TW_RATIO_EXACT + 64];
     memcpy(text, digits, length);
     snprintf(text + length, sizeof text - length, "e%d", exponent);
     return strtod(text, NULL);
@@ -155,24 +113,26 @@ static bool nudge(char *digits, size_t length, int step) {
     return false;
 }
 
-static double nearest_double(const struct tw_wide_magnitude *m, uint64_t divisor, struct quotient *q) {
-    double below = read_double(q->digits, q->length, q->exponent);
-    if (q->ends) {
-        return below;
-    }
-    /* The value lies between the digits and the next ones: mostly both are nearest to the same double. */
+/* q holds the probed digits and may be filled with more. */
+static double nearest_double(const struct tw_ratio *ratio, struct tw_ratio_digits *q) {
     char next[sizeof q->digits];
-    memcpy(next, q->digits, q->length);
-    if (nudge(next, q->length, 1) && read_double(next, q->length, q->exponent) == below) {
-        return below;
+    for (int more = 0; more < 2; more++) {
+        double below = read_double(q->digits, q->length, q->exponent);
+        if (q->ends) {
+            return below;
+        }
+        /* The value lies between the digits and the next ones: mostly both are nearest to the same double. */
+        memcpy(next, q->digits, q->length);
+        if (nudge(next, q->length, 1) && read_double(next, q->length, q->exponent) == below) {
+            return below;
+        }
+        tw_ratio_find_digits(ratio, more == 0 ? MORE_DIGITS : TW_RATIO_EXACT, q);
     }
-    struct quotient *exact = q;
-    divide(m, divisor, EXACT_DIGITS, exact);
-    if (!exact->ends) {
-        exact->digits[exact->length++] = '1'; /* sticky: a little more than the digits say */
-        exact->exponent--;
+    if (!q->ends) {
+        q->digits[q->length++] = '1'; /* sticky: a little more than the digits say */
+        q->exponent--;
     }
-    return read_double(exact->digits, exact->length, exact->exponent);
+    return read_double(q->digits, q->length, q->exponent);
 }
 
 /* Digits of value (positive, finite) rounded to count of them, half to even, as the C library prints it. */
@@ -220,7 +180,7 @@ static void shortest(double value, struct tw_digits *out, char digits[24]) {
 }
 
 /* 17 digits, half to even: for what no double can hold. */
-static void round_to_17(struct quotient *q) {
+static void round_to_17(struct tw_ratio_digits *q) {
     enum { KEPT = 17 };
     if (q->length <= KEPT) {
         return;
@@ -239,20 +199,14 @@ static void round_to_17(struct quotient *q) {
     }
 }
 
-size_t tw_wide_format(const struct tw_wide *wide, uint64_t divisor, char out[TW_DECIMAL_TEXT]) {
-    struct tw_wide_magnitude magnitude;
-    tw_wide_split(wide, &magnitude);
-    if (magnitude.highest < magnitude.lowest) {
-        out[0] = '0';
-        return 1;
-    }
-    struct quotient q;
-    divide(&magnitude, divisor, PROBE_DIGITS, &q);
-    struct tw_digits view = {q.digits, q.length, q.exponent, q.negative};
+size_t tw_ratio_format(const struct tw_ratio *ratio, char out[TW_DECIMAL_TEXT]) {
+    struct tw_ratio_digits q;
+    tw_ratio_probe(ratio, &q);
+    struct tw_digits view = {q.digits, q.length, q.exponent, ratio->negative};
     if (q.ends && q.length <= TW_LIMIT_NUMBER_DIGITS) {
         return tw_digits_format(&view, out);
     }
-    double nearest = nearest_double(&magnitude, divisor, &q);
+    double nearest = nearest_double(ratio, &q);
     char digits[24];
     if (nearest > 0 && !isinf(nearest)) {
         view.digits = digits;
@@ -263,4 +217,20 @@ size_t tw_wide_format(const struct tw_wide *wide, uint64_t divisor, char out[TW_
         view.exponent = q.exponent;
     }
     return tw_digits_format(&view, out);
+}
+
+size_t tw_wide_format(const struct tw_wide *wide, uint64_t divisor, char out[TW_DECIMAL_TEXT]) {
+    struct tw_wide_magnitude magnitude;
+    tw_wide_split(wide, &magnitude);
+    if (magnitude.highest < magnitude.lowest) {
+        out[0] = '0';
+        return 1;
+    }
+    struct tw_ratio ratio = {.limbs = magnitude.limbs,
+                             .lowest = magnitude.lowest,
+                             .highest = magnitude.highest,
+                             .exponent = TW_WIDE_EXPONENT,
+                             .divisors = {divisor, 1},
+                             .negative = magnitude.negative};
+    return tw_ratio_format(&ratio, out);
 }
