@@ -16,5 +16,12 @@ extern const struct tw_aggregate tw_aggregate_last;
 extern const struct tw_aggregate tw_aggregate_distinct;
 extern const struct tw_aggregate tw_aggregate_arg_min;
 extern const struct tw_aggregate tw_aggregate_arg_max;
+extern const struct tw_aggregate tw_aggregate_variance;
+extern const struct tw_aggregate tw_aggregate_variance_sample;
+extern const struct tw_aggregate tw_aggregate_variance_population;
+extern const struct tw_aggregate tw_aggregate_stddev;
+extern const struct tw_aggregate tw_aggregate_stddev_sample;
+extern const struct tw_aggregate tw_aggregate_stddev_population;
+extern const struct tw_aggregate tw_aggregate_histogram;
 
 #endif

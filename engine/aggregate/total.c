@@ -1,5 +1,6 @@
 #include "engine/aggregate/total.h"
 
+#include "engine/aggregate/scaled.h"
 #include "engine/base/fail.h"
 #include "engine/base/number_text.h"
 
@@ -102,6 +103,17 @@ enum tumble_code tw_total_merge(struct tw_total *total, const struct tw_total *o
     return TUMBLE_OK;
 }
 
+void tw_total_split(const struct tw_total *total, struct tw_wide_magnitude *out) {
+    if (total->form == TW_TOTAL_WIDE) {
+        tw_wide_split(wide_of(total), out);
+        return;
+    }
+    struct tw_wide wide;
+    tw_wide_clear(&wide);
+    tw_wide_add(&wide, narrow_of(total), total->exponent);
+    tw_wide_split(&wide, out);
+}
+
 /* The total as its canonical narrow form, if it has one: at most 38 digits, none of them a trailing zero. */
 struct canonical {
     bool is_narrow;
@@ -127,10 +139,7 @@ static void find_canonical(const struct tw_total *total, struct canonical *out) 
     }
     out->is_narrow = out->coefficient < tw_power_of_ten[NARROW_DIGITS];
     if (!out->is_narrow) {
-        struct tw_wide wide;
-        tw_wide_clear(&wide);
-        tw_wide_add(&wide, value, total->exponent);
-        tw_wide_split(&wide, &out->magnitude);
+        tw_total_split(total, &out->magnitude);
     }
 }
 
@@ -157,20 +166,6 @@ enum tumble_code tw_total_value(const struct tw_total *total, uint64_t divisor, 
     return tw_buf_append(out, text, tw_wide_format(&wide, divisor, text));
 }
 
-static enum tumble_code append_zigzag(struct tw_buf *out, int value) {
-    return tw_buf_append_varint(out, value < 0 ? (uint64_t)-value * 2 - 1 : (uint64_t)value * 2);
-}
-
-static enum tumble_code append_coefficient(struct tw_buf *out, tw_uint128 value) {
-    char bytes[19];
-    size_t length = 0;
-    do {
-        bytes[length++] = (char)((uint8_t)(value & 0x7f) | (value > 0x7f ? 0x80 : 0));
-        value >>= 7;
-    } while (value);
-    return tw_buf_append(out, bytes, length);
-}
-
 enum tumble_code tw_total_encode(const struct tw_total *total, struct tw_buf *out) {
     if (total->form == TW_TOTAL_EMPTY) {
         return tw_buf_append_byte(out, TAG_EMPTY);
@@ -179,8 +174,7 @@ enum tumble_code tw_total_encode(const struct tw_total *total, struct tw_buf *ou
     find_canonical(total, &c);
     if (c.is_narrow) {
         TW_TRY(tw_buf_append_byte(out, c.negative ? TAG_NARROW_NEGATIVE : TAG_NARROW));
-        TW_TRY(append_zigzag(out, c.exponent));
-        return append_coefficient(out, c.coefficient);
+        return tw_scaled_append(out, c.coefficient, c.exponent);
     }
     TW_TRY(tw_buf_append_byte(out, c.negative ? TAG_WIDE_NEGATIVE : TAG_WIDE));
     TW_TRY(tw_buf_append_byte(out, (char)c.magnitude.lowest));
@@ -191,32 +185,10 @@ enum tumble_code tw_total_encode(const struct tw_total *total, struct tw_buf *ou
     return TUMBLE_OK;
 }
 
-static bool take_coefficient(struct tw_cursor *in, tw_uint128 *out) {
-    tw_uint128 value = 0;
-    for (int shift = 0; shift < 128; shift += 7) {
-        uint8_t byte;
-        if (!tw_take_u8(in, &byte) || (shift == 126 && byte > 3)) {
-            return false;
-        }
-        value |= (tw_uint128)(byte & 0x7f) << shift;
-        if (!(byte & 0x80)) {
-            *out = value;
-            return byte != 0 || shift == 0;
-        }
-    }
-    return false;
-}
-
 static bool take_narrow(struct tw_total *total, struct tw_cursor *in, bool negative) {
-    uint64_t zigzag;
     tw_uint128 coefficient;
-    if (!tw_take_varint(in, &zigzag) || zigzag > 2000 || !take_coefficient(in, &coefficient) ||
-        coefficient >= tw_power_of_ten[NARROW_DIGITS]) {
-        return false;
-    }
-    int exponent = zigzag & 1 ? -(int)((zigzag + 1) / 2) : (int)(zigzag / 2);
-    bool canonical = coefficient ? coefficient % 10 != 0 : exponent == 0 && !negative;
-    if (!canonical || exponent < EXPONENT_MIN || exponent + tw_digit_count(coefficient) - 1 > TW_WIDE_ADJUSTED) {
+    int exponent;
+    if (!tw_scaled_take(in, EXPONENT_MIN, TW_WIDE_ADJUSTED, &coefficient, &exponent) || (negative && !coefficient)) {
         return false;
     }
     set_narrow(total, negative ? -(tw_int128)coefficient : (tw_int128)coefficient, exponent);

@@ -23,6 +23,8 @@ size_t tw_total_growth(void);
 /* Any decimal a state can hold; false: the heap has no memory (it cannot happen when growth was reserved). */
 bool tw_total_add_slowly(struct tw_total *total, tw_int128 coefficient, int exponent, struct tw_heap *heap);
 enum tumble_code tw_total_merge(struct tw_total *total, const struct tw_total *other, struct tw_heap *heap);
+/* The exact value as limbs; zero when empty. */
+void tw_total_split(const struct tw_total *total, struct tw_wide_magnitude *out);
 /* Text of total / divisor (rounding: engine/base/number_text.h), null when empty. */
 enum tumble_code tw_total_value(const struct tw_total *total, uint64_t divisor, struct tw_buf *out);
 /* Byte 0: empty. 1, 2: a total of at most 38 significant digits, 2 is negative: zigzag varint exponent, coefficient as
