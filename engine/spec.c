@@ -219,7 +219,12 @@ static enum tumble_code make_fields(struct tw_draft *draft) {
         return tw_no_memory(draft->err);
     }
     TW_TRY(make_groups(draft, &projected));
-    return tw_spec_make_aggregates(draft, &projected);
+    TW_TRY(tw_spec_make_aggregates(draft, &projected));
+    if (projected > TW_LIMIT_FIELDS) {
+        return tw_fail(draft->err, TUMBLE_ESPEC, "%u different fields: at most %d are allowed", projected,
+                       TW_LIMIT_FIELDS);
+    }
+    return TUMBLE_OK;
 }
 
 /* ---- window, time, where, outputs ---- */

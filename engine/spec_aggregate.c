@@ -8,7 +8,7 @@
 
 /* The aggregates of a spec: which function, of which fields, with which options, and what its columns are called. */
 
-enum { FUNCTIONS_MAX = 64, LIST_BYTES = 128 };
+enum { FUNCTIONS_MAX = 64, LIST_BYTES = 128, SUFFIX_BYTES = 2 * TW_DECIMAL_TEXT };
 
 /* ---- functions ---- */
 
@@ -103,19 +103,25 @@ static enum tumble_code no_such_function(struct tw_draft *draft, const struct tw
 }
 
 static enum tumble_code no_such_type(struct tw_draft *draft, const struct tw_draft_aggregate *from, const char *name) {
-    const char *other = NULL;
+    char list[LIST_BYTES] = "";
+    size_t length = 0;
     for (const struct tw_aggregate *const *all = tw_aggregate_all(); *all; all++) {
-        if ((*all)->type_name && tumble_bytes_equal(from->function, tumble_bytes_of((*all)->name))) {
-            other = (*all)->type_name;
+        const char *type = (*all)->type_name;
+        if (type && tumble_bytes_equal(from->function, tumble_bytes_of((*all)->name)) &&
+            length + strlen(type) + sizeof " or \"\"" <= sizeof list) {
+            length += (size_t)snprintf(list + length, sizeof list - length, "%s\"%s\"", length ? " or " : "", type);
         }
     }
-    if (other) {
-        return tw_fail_at(draft->err, TUMBLE_ESPEC, from->byte,
-                          "%s.type: %s has no type \"%.*s\", only \"%s\" (without it, numbers)", from->place, name,
-                          tw_shown(from->type), from->type.data, other);
-    }
-    return tw_fail_at(draft->err, TUMBLE_ESPEC, from->byte, "%s.type: %s has no type \"%.*s\": leave the key out",
-                      from->place, name, tw_shown(from->type), from->type.data);
+    return tw_fail_at(draft->err, TUMBLE_ESPEC, from->byte, "%s.type: %s has no type \"%.*s\": %s%s%s", from->place,
+                      name, tw_shown(from->type), from->type.data, length ? "write " : "", list,
+                      length ? " or leave the key out" : "leave the key out");
+}
+
+/* The same function under a type's name: stddev is stddev of type sample. */
+static bool is_same(const struct tw_aggregate *a, const struct tw_aggregate *b) {
+    return a->takes == b->takes && a->options == b->options && a->second == b->second && a->prepare == b->prepare &&
+           a->column == b->column && a->init == b->init && a->step == b->step && a->merge == b->merge &&
+           a->value == b->value && a->encode == b->encode && a->decode == b->decode;
 }
 
 static enum tumble_code find_function(struct tw_draft *draft, const struct tw_draft_aggregate *from,
@@ -126,6 +132,9 @@ static enum tumble_code find_function(struct tw_draft *draft, const struct tw_dr
     if (!*out && number && number->takes == TW_TAKES_NUMBER &&
         tumble_bytes_equal(from->type, tumble_bytes_of("number"))) {
         *out = number; /* what it is anyway */
+    }
+    if (*out && number && is_same(*out, number)) {
+        *out = number;
     }
     if (*out) {
         return TUMBLE_OK;
@@ -221,10 +230,14 @@ static enum tumble_code name_columns(struct tw_draft *draft, const struct tw_dra
     for (size_t i = 0; i < draft->spec->aggregate_count; i++) {
         before += draft->spec->aggregates[i].column_count;
     }
-    while (before + count < TW_COLUMNS_MOST &&
-           (function->column ? function->column(&out->params, count, text) : !count)) {
-        TW_TRY(tw_buf_append_byte(text, '\0') == TUMBLE_OK ? TUMBLE_OK : tw_no_memory(draft->err));
-        ends[count++] = (uint32_t)text->length;
+    for (bool more = true; more && before + count < TW_COLUMNS_MOST;) {
+        /* room beforehand, so that no lack of memory looks like the last column */
+        TW_TRY(tw_buf_reserve(text, SUFFIX_BYTES) == TUMBLE_OK ? TUMBLE_OK : tw_no_memory(draft->err));
+        more = function->column ? function->column(&out->params, count, text) : count == 0;
+        if (more) {
+            TW_TRY(tw_buf_append_byte(text, '\0') == TUMBLE_OK ? TUMBLE_OK : tw_no_memory(draft->err));
+            ends[count++] = (uint32_t)text->length;
+        }
     }
     if (before + count == TW_COLUMNS_MOST) {
         return tw_fail_at(draft->err, TUMBLE_ESPEC, from->byte, "%s: a row may have at most %d columns", from->place,

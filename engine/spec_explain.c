@@ -1,10 +1,11 @@
 #include "engine/spec_draft.h"
 
 #include "engine/base/fail.h"
+#include "engine/base/limits.h"
 
 /* The columns of a spec's rows, in order, each with a sentence for people (tumble check). */
 
-enum { BOUND_BYTES = 256 };
+enum { BOUND_BYTES = 256, WHERE_SHOWN = 160 };
 static const char exact[] = "exact";
 
 static const char *explain_group(struct tw_draft *draft, const struct tw_spec_field *field) {
@@ -18,19 +19,32 @@ static const char *explain_group(struct tw_draft *draft, const struct tw_spec_fi
     return tw_draft_print(draft, "group: the value of %.*s", (int)field->path.length, field->path.data);
 }
 
+/* "of a, where {…}", or, where the pattern is long, that there is one. */
+static const char *explain_where(struct tw_draft *draft, const char *before, const struct tw_filter_pattern *where) {
+    struct tw_buf text;
+    tw_buf_init(&text, draft->spec->alloc, TW_LIMIT_SPEC_BYTES);
+    const char *explanation = NULL;
+    if (tw_filter_pattern_canonical(where, &text) == TUMBLE_OK) {
+        explanation = text.length <= WHERE_SHOWN
+                          ? tw_draft_print(draft, "%s, where %.*s", before, (int)text.length, text.data)
+                          : tw_draft_print(draft, "%s, of the records that match its where", before);
+    }
+    tw_buf_clean_up(&text);
+    return explanation;
+}
+
 static const char *explain_aggregate(struct tw_draft *draft, const struct tw_spec_aggregate *aggregate) {
     const struct tumble_spec *spec = draft->spec;
-    const char *text = aggregate->field < 0 ? tw_draft_print(draft, "%s of records", aggregate->function->name)
-                                            : tw_draft_print(draft, aggregate->function->explanation,
-                                                             spec->fields[aggregate->field].path.data);
-    if (text && aggregate->second_field >= 0) {
-        text = tw_draft_print(draft, "%s, %s %s", text, aggregate->function->second,
-                              spec->fields[aggregate->second_field].path.data);
+    const struct tw_aggregate *function = aggregate->function;
+    const char *second = aggregate->second_field < 0 ? "" : spec->fields[aggregate->second_field].path.data;
+    const char *text = aggregate->field < 0 ? tw_draft_print(draft, "%s of records", function->name)
+                                            : tw_draft_print(draft, function->explanation,
+                                                             spec->fields[aggregate->field].path.data, second);
+    const char *named = strstr(function->explanation, "%s");
+    if (text && *second && (aggregate->field < 0 || !named || !strstr(named + 2, "%s"))) {
+        text = tw_draft_print(draft, "%s, %s %s", text, function->second, second);
     }
-    if (text && aggregate->where) {
-        text = tw_draft_print(draft, "%s, of the records that match its where", text);
-    }
-    return text;
+    return text && aggregate->where ? explain_where(draft, text, aggregate->where) : text;
 }
 
 static const char *explain_bound(struct tw_draft *draft, const struct tw_spec_aggregate *aggregate, uint32_t column) {

@@ -71,7 +71,7 @@ enum { TW_STEPS_AT_ONCE = 32 };
 struct tw_aggregate {
     const char *name;        /* as in the spec: "sum" */
     const char *type_name;   /* "type" in the spec this table is for ("string"), NULL for the plain one */
-    const char *explanation; /* printf pattern with one %s for the field: "exact sum of %s" */
+    const char *explanation; /* printf pattern with one %s for the field: "exact sum of %s"; a second %s: for the second */
     uint32_t state_size;     /* multiple of 8 */
     uint32_t takes;          /* TW_TAKES_… ; another type makes the record bad; null and missing are skipped */
     bool field_optional;     /* may stand without a field (every record then counts) */
