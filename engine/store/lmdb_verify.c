@@ -134,14 +134,14 @@ static enum verdict begin_and_check_pages(MDB_env *env, MDB_txn **txn) {
     return pages == TW_PAGES_SOUND ? WHOLE : pages == TW_PAGES_NO_MEMORY ? NO_MEMORY : UNREADABLE;
 }
 
-static enum verdict look(const char *path) {
+static enum verdict look(const struct tw_state_directory *directory) {
     MDB_env *env;
     MDB_txn *txn = NULL;
     MDB_dbi dbi;
     if (mdb_env_create(&env) != 0) {
         return NO_MEMORY;
     }
-    int rc = mdb_env_open(env, path, MDB_RDONLY | MDB_NOTLS, 0666);
+    int rc = mdb_env_open(env, directory->path, MDB_RDONLY | MDB_NOTLS | (directory->lockless ? MDB_NOLOCK : 0), 0666);
     if (rc != 0) {
         return verdict_of(rc);
     }
@@ -176,7 +176,7 @@ static void child(const struct tw_state_directory *directory, int to_parent) {
         struct rlimit cpu = {seconds, seconds};
         setrlimit(RLIMIT_CPU, &cpu);
     }
-    char byte = (char)look(directory->path);
+    char byte = (char)look(directory);
     ssize_t written = write(to_parent, &byte, 1);
     _exit(written == 1 ? 0 : 1);
 }

@@ -178,14 +178,43 @@ static enum tumble_code reserve_lmdb_lock(struct tw_state_directory *directory, 
     return failed ? tw_state_trouble(directory, failed, "making lock.mdb", err) : TUMBLE_OK;
 }
 
+/* A reader of LMDB writes to lock.mdb, so that the writer beside it leaves its pages alone. */
+static bool may_announce(const struct tw_state_directory *directory) {
+    int fd = openat(directory->fd, "lock.mdb", O_RDWR | O_CLOEXEC | O_NONBLOCK);
+    if (fd >= 0) {
+        close(fd);
+        return true;
+    }
+    return errno != EACCES && (errno != ENOENT || faccessat(directory->fd, ".", W_OK, AT_EACCESS) == 0);
+}
+
+/* Without permission to write there it is safe to read as long as nobody writes: fd is of tumble.lock, whose lock every
+ * writer needs for itself alone. */
+static enum tumble_code keep_writers_out(struct tw_state_directory *directory, int fd, struct tumble_error *err) {
+    if (flock(fd, LOCK_SH | LOCK_NB) != 0) {
+        return errno != EWOULDBLOCK
+                   ? tw_state_trouble(directory, errno, "locking tumble.lock", err)
+                   : tw_fail(err, TUMBLE_EBUSY,
+                             "state directory %s is in use by process %lld, and to read beside it takes permission to "
+                             "write lock.mdb: wait for it, or read as its user",
+                             directory->path, read_lock(fd).pid);
+    }
+    directory->lock_fd = fd;
+    directory->lockless = true;
+    return TUMBLE_OK;
+}
+
 static enum tumble_code open_to_read(struct tw_state_directory *directory, struct tumble_error *err) {
     int fd = openat(directory->fd, "tumble.lock", O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd >= 0) {
         struct lock_text text = read_lock(fd);
-        close(fd);
-        if (text.format > STATE_FORMAT) {
-            return newer_format(directory, text.format, err);
+        enum tumble_code code = text.format > STATE_FORMAT ? newer_format(directory, text.format, err)
+                                : may_announce(directory)  ? TUMBLE_OK
+                                                           : keep_writers_out(directory, fd, err);
+        if (directory->lock_fd < 0) {
+            close(fd);
         }
+        TW_TRY(code);
         directory->made = text.made == 1;
     }
     return check_data(directory, true, false, err);
@@ -211,9 +240,13 @@ enum tumble_code tw_state_directory_open(struct tw_state_directory *directory, c
         return tw_no_memory(err);
     }
     int failed = open_directory(directory, read_only, &directory->fd);
-    enum tumble_code code = failed      ? tw_state_trouble(directory, failed, "opening it", err)
-                            : read_only ? open_to_read(directory, err)
-                                        : open_to_write(directory, err);
+    enum tumble_code code =
+        failed == ENOENT && !read_only
+            ? tw_fail(err, TUMBLE_ESTORE, "state directory %s cannot be made there: name another --state",
+                      directory->path)
+        : failed    ? tw_state_trouble(directory, failed, "opening it", err)
+        : read_only ? open_to_read(directory, err)
+                    : open_to_write(directory, err);
     if (code != TUMBLE_OK) {
         tw_state_directory_close(directory);
     }

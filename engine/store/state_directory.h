@@ -13,14 +13,16 @@ struct tw_state_directory {
     struct tumble_alloc alloc;
     char *path;    /* owned */
     int fd;        /* the directory */
-    int lock_fd;   /* -1 when opened to read only */
+    int lock_fd;   /* -1 when opened to read only, unless lockless */
+    bool lockless; /* read only, and lock.mdb may not be written: our own lock, shared, keeps every writer out */
     bool made;     /* an earlier open completed data.mdb: it must be there */
     bool has_data; /* data.mdb is there and not empty */
 };
 
-/* Opens, or makes with its parents, the directory at path; takes the lock unless read_only. A leftover of a creation
- * that was cut off is cleared. Errors: EBUSY (names the pid), ECORRUPT (data.mdb is gone or empty), EVERSION, EFULL,
- * ESTORE, ENOMEM. On an error *directory needs no closing. */
+/* Opens, or makes with its parents, the directory at path; takes the lock unless read_only. Who reads but may not write
+ * lock.mdb, where LMDB's readers announce themselves, takes the lock too, shared with others like it. A leftover of a
+ * creation that was cut off is cleared. Errors: EBUSY (names the pid), ECORRUPT (data.mdb is gone or empty), EVERSION,
+ * EFULL, ESTORE, ENOMEM. On an error *directory needs no closing. */
 enum tumble_code tw_state_directory_open(struct tw_state_directory *directory, const char *path, bool read_only,
                                          struct tumble_alloc alloc, struct tumble_error *err);
 /* Remembers that data.mdb is complete. */

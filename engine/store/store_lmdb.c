@@ -26,6 +26,8 @@
  *    disk would be a SIGBUS: it is not used.
  * 9. MDB_NOSYNC: a commit survives the process, not the machine; the file may be damaged by a power cut, which is why
  *    existing files can be verified at open.
+ * 10. MDB_NOLOCK is sound only while nobody writes. It serves a reader that may not write lock.mdb, under our own lock
+ *    (state_directory.h).
  *
  * LMDB checks little of what it reads. Each value carries a checksum over itself and its key (lmdb_verify.h), checked
  * at every read; an assertion that fails inside LMDB comes back here by longjmp and makes the store unusable. */
@@ -330,6 +332,7 @@ static int open_environment(struct lmdb_store *lmdb, const struct tw_store_optio
     mdb_env_set_mapsize(lmdb->env, map_bytes);
     struct request request = {.flags = MDB_NOTLS};
     request.flags |= options->read_only ? MDB_RDONLY : options->sync ? 0 : MDB_NOSYNC;
+    request.flags |= lmdb->directory.lockless ? MDB_NOLOCK : 0;
     rc = guarded(lmdb, call_open, &request);
     if (rc) {
         mdb_env_close(lmdb->env); /* as LMDB asks: a failed open leaves a handle to discard */

@@ -345,6 +345,62 @@ static void a_directory_without_permission_is_named(void **state) {
     assert_int_equal(child_status(pid), 0);
 }
 
+/* 0: read, as the user nobody, what the state holds under "k"; else the code. */
+static int read_as_nobody(const char *path, char text[TUMBLE_ERROR_TEXT]) {
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct tw_store *store = NULL;
+        struct tumble_error err = {0};
+        if (geteuid() == 0 && (setgid(65534) != 0 || setuid(65534) != 0)) {
+            _exit(255);
+        }
+        enum tumble_code code = open_at(path, true, 0, &store, &err);
+        if (code == TUMBLE_OK && !holds(store, "k", "v")) {
+            _exit(254);
+        }
+        tw_store_close(store);
+        bool told = write(ends[1], err.text, sizeof err.text) == (ssize_t)sizeof err.text;
+        _exit(!told ? 253 : code == TUMBLE_OK ? 0 : code == TUMBLE_EBUSY ? 1 : 2);
+    }
+    close(ends[1]);
+    if (read(ends[0], text, TUMBLE_ERROR_TEXT) <= 0) {
+        text[0] = '\0';
+    }
+    close(ends[0]);
+    int status = child_status(pid);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void who_may_only_read_reads_while_nobody_writes(void **state) {
+    (void)state;
+    char text[TUMBLE_ERROR_TEXT];
+    struct tw_store *store = open_or_fail(fixture_directory());
+    put_one(store, "k", "v");
+    chmod(under("data.mdb"), 0444);
+    chmod(under("lock.mdb"), 0444);
+    chmod(under("tumble.lock"), 0444);
+    chmod(fixture_directory(), 0555);
+    assert_int_equal(read_as_nobody(fixture_directory(), text), 1);
+    assert_non_null(strstr(text, "permission to write lock.mdb"));
+    tw_store_close(store);
+    assert_int_equal(read_as_nobody(fixture_directory(), text), 0);
+    chmod(fixture_directory(), 0755);
+    assert_int_equal(unlink(under("lock.mdb")), 0); /* as in a copy */
+    chmod(fixture_directory(), 0555);
+    assert_int_equal(read_as_nobody(fixture_directory(), text), 0);
+    chmod(fixture_directory(), 0755);
+    chmod(under("data.mdb"), 0);
+    assert_int_equal(read_as_nobody(fixture_directory(), text), 2);
+    assert_non_null(strstr(text, "no permission"));
+}
+
+static void a_directory_that_cannot_be_made_is_named(void **state) {
+    (void)state;
+    expect_failure("/proc/tumble-state", false, TUMBLE_ESTORE, "/proc/tumble-state cannot be made there");
+}
+
 static void reading_where_no_state_is_fails_and_makes_nothing(void **state) {
     (void)state;
     expect_failure(under("absent"), true, TUMBLE_ESTORE, "there is no state there");
@@ -531,6 +587,8 @@ int main(void) {
         TEST(a_file_in_place_of_the_directory_is_named),
         TEST(a_directory_in_place_of_a_file_is_an_error),
         TEST(a_directory_without_permission_is_named),
+        TEST(who_may_only_read_reads_while_nobody_writes),
+        TEST(a_directory_that_cannot_be_made_is_named),
         TEST(reading_where_no_state_is_fails_and_makes_nothing),
         TEST(a_second_open_is_ebusy_and_names_the_process),
         TEST(a_reader_beside_the_writer_sees_the_last_commit),
