@@ -9,6 +9,8 @@
 #include "cli/output_uri.h"
 #include "cli/terminal_text.h"
 
+enum { SHARDS_NAMED = 8 }; /* in a message */
+
 enum { FORMAT_DEFAULT, FORMAT_NDJSON, FORMAT_CSV, FORMAT_TABLE };
 
 struct settings {
@@ -42,7 +44,7 @@ static const struct tw_option_table table = {
              "  tumble inspect --state state --window 2024-01-15T10:30:00Z --format csv\n"
              "\n"
              "      --state DIR      the state directory\n"
-             "      --shard SHARD    only this shard\n"
+             "      --shard SHARD    only this shard, as shardId-000000000000\n"
              "  -w, --window TIME    the rows of the window that holds this instant\n"
              "      --outbox         what waits to be delivered, as NDJSON\n"
              "  -f, --format FORMAT  ndjson, csv or table\n",
@@ -59,6 +61,9 @@ struct inspection {
     size_t windows;     /* that fit the options */
     void *rows;         /* output of --window */
     const struct tumble_output_api *api;
+    struct tumble_bytes shards[SHARDS_NAMED]; /* that have open windows; live as long as the engine */
+    size_t shard_count;
+    bool more_shards, shard_found;
     uint64_t count, bytes; /* of an outbox */
     bool printing;         /* its rows */
     struct tumble_error err;
@@ -143,8 +148,28 @@ static enum tumble_code list_window(void *ctx, struct tumble_shard *shard, int64
 
 /* ---- totals ---- */
 
+/* Whether a row or failure is of the shard asked for. In JSON that tumble wrote a key stands nowhere but as a key: in a
+ * string its quotes are escaped. */
+static bool row_wanted(const struct inspection *self, struct tumble_bytes json) {
+    char wanted_text[192];
+    if (!self->settings->shard) {
+        return true;
+    }
+    int length = snprintf(wanted_text, sizeof wanted_text, "\"shard_id\":\"%s\"", self->settings->shard);
+    size_t n = length > 0 ? (size_t)length : 0;
+    for (size_t i = 0; n < sizeof wanted_text && i + n <= json.length; i++) {
+        if (memcmp(json.data + i, wanted_text, n) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static enum tumble_code outbox_row(void *ctx, const struct tumble_row *row) {
     struct inspection *self = ctx;
+    if (!row_wanted(self, row->json)) {
+        return TUMBLE_OK;
+    }
     self->count++;
     self->bytes += row->json.length;
     if (self->printing) {
@@ -250,6 +275,44 @@ static enum tumble_code print_rows(struct inspection *self) {
     return code;
 }
 
+/* ---- the shard asked for ---- */
+
+static enum tumble_code note_shard(void *ctx, struct tumble_shard *shard, int64_t window_start_ms) {
+    (void)window_start_ms;
+    struct inspection *self = ctx;
+    struct tumble_bytes id = tumble_shard_id(shard);
+    self->shard_found = self->shard_found || tumble_bytes_equal(id, tumble_bytes_of(self->settings->shard));
+    for (size_t i = 0; i < self->shard_count; i++) {
+        if (tumble_bytes_equal(self->shards[i], id)) {
+            return TUMBLE_OK;
+        }
+    }
+    if (self->shard_count < SHARDS_NAMED) {
+        self->shards[self->shard_count++] = id;
+    } else {
+        self->more_shards = true;
+    }
+    return TUMBLE_OK;
+}
+
+/* A shard without an open window is most likely a misspelt one, where other shards have some. */
+static enum tumble_code check_shard(struct inspection *self) {
+    char names[TUMBLE_ERROR_TEXT] = "";
+    enum tumble_code code = tumble_engine_windows(self->engine, note_shard, self);
+    if (code != TUMBLE_OK || self->shard_found || self->shard_count == 0) {
+        return code;
+    }
+    for (size_t i = 0, used = 0; i < self->shard_count && used < sizeof names; i++) {
+        int n = snprintf(names + used, sizeof names - used, "%s%.*s", i ? ", " : "", (int)self->shards[i].length,
+                         self->shards[i].data);
+        used += n > 0 ? (size_t)n : 0;
+    }
+    snprintf(self->err.text, sizeof self->err.text,
+             "inspect: no open window is of shard \"%.60s\": they are of %.200s%s", self->settings->shard, names,
+             self->more_shards ? " and others" : "");
+    return TUMBLE_EUSAGE;
+}
+
 /* ---- the command ---- */
 
 static int usage_error(const char *text) {
@@ -259,10 +322,16 @@ static int usage_error(const char *text) {
 }
 
 static enum tumble_code inspect(struct inspection *self) {
+    enum tumble_code code = TUMBLE_OK;
+    if (self->settings->shard && !self->settings->outbox) {
+        code = check_shard(self);
+    }
+    if (code != TUMBLE_OK) {
+        return code;
+    }
     if (self->settings->window) {
         return print_rows(self);
     }
-    enum tumble_code code = TUMBLE_OK;
     if (self->settings->outbox) {
         self->printing = true;
         code = walk_outbox(self, TUMBLE_ROW_WINDOW);
@@ -284,6 +353,12 @@ int tw_cmd_inspect(int argc, char **argv) {
     }
     if (!settings.state) {
         return usage_error("which state? Give --state DIR");
+    }
+    if (settings.outbox && settings.window) {
+        return usage_error("--outbox and --window are two questions: ask one at a time");
+    }
+    if (settings.outbox && (settings.format == FORMAT_CSV || settings.format == FORMAT_TABLE)) {
+        return usage_error("--outbox prints NDJSON only: rows and failures have other columns");
     }
     struct inspection self = {.settings = &settings, .err = {.byte = -1, .record = -1}};
     struct tumble_value instant = {.type = TUMBLE_TYPE_STRING};
