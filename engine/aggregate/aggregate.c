@@ -13,6 +13,7 @@ static const struct tw_aggregate *const all[] = {
     &tw_aggregate_stddev_sample,
     &tw_aggregate_stddev_population,
     &tw_aggregate_histogram,
+    &tw_aggregate_quantile,
     &tw_aggregate_arg_min,
     &tw_aggregate_arg_max,
     NULL,

@@ -13,6 +13,7 @@ extern const struct tw_aggregate tw_aggregate_min_string;
 extern const struct tw_aggregate tw_aggregate_max_string;
 extern const struct tw_aggregate tw_aggregate_first;
 extern const struct tw_aggregate tw_aggregate_last;
+extern const struct tw_aggregate tw_aggregate_quantile;
 extern const struct tw_aggregate tw_aggregate_distinct;
 extern const struct tw_aggregate tw_aggregate_arg_min;
 extern const struct tw_aggregate tw_aggregate_arg_max;

@@ -1,0 +1,61 @@
+#ifndef TW_AGGREGATE_DDSKETCH_H
+#define TW_AGGREGATE_DDSKETCH_H
+
+#include "engine/aggregate/ddsketch_index.h"
+#include "engine/base/buf.h"
+#include "engine/base/heap.h"
+
+/* A DDSketch (sources: ddsketch_index.h) with uniform collapse: counts of buckets, and the least and the greatest
+ * number exactly.
+ *
+ * The law. C_l(S) is how many buckets the numbers of S that are not 0 occupy at level l. The level of a sketch is the
+ * least l with C_l(S) <= limit, S being everything ever added, whatever the order:
+ *   a number's bucket at level l + 1 is a function of its bucket at level l, so C_l(S) never rises with l;
+ *   S ⊆ T implies C_l(S) <= C_l(T): what was too much stays too much, a level once left is never needed again;
+ *   adding one number, or merging two sketches, goes up from the greatest level so far (not above the least one for the
+ *   union, by the line before) one by one until C_l(union) <= limit. That is the least level of the union.
+ * The counts at that level, the count of zeros and both ends are functions of the multiset as well: so is every byte.
+ *
+ * Memory: 24 bytes in place, and one block of tw_heap_size(48 + 12 buckets) bytes: both ends, the counts, the buckets
+ * in ascending order. Looking a bucket up is a binary search between the two places that its distance from the first
+ * and from the last one leaves: one probe where no bucket between is empty. A new bucket moves those above it; it
+ * happens at most limit + 1 times between two collapses. */
+
+struct tw_ddsketch {
+    char *block; /* NULL: nothing was added */
+    uint64_t zeros;
+    uint32_t count; /* of buckets */
+    uint8_t level;
+    uint8_t block_log2;
+    uint16_t reserved;
+};
+
+struct tw_ddsketch_rules {
+    struct tw_ddsketch_scale scale;
+    uint32_t limit; /* of buckets: TW_DDSKETCH_LIMIT_LEAST … TW_DDSKETCH_LIMIT_MOST */
+};
+enum { TW_DDSKETCH_LIMIT_LEAST = 16, TW_DDSKETCH_LIMIT_MOST = 65536 };
+
+/* A zeroed sketch is empty. */
+
+/* Most heap bytes one tw_ddsketch_add takes, even when up to `before` others come first. */
+size_t tw_ddsketch_growth(const struct tw_ddsketch *sketch, const struct tw_ddsketch_rules *rules, uint32_t before);
+void tw_ddsketch_add(struct tw_ddsketch *sketch, const struct tw_ddsketch_rules *rules, const struct tw_decimal *number,
+                     struct tw_heap *heap);
+/* Errors: ENOMEM; sketch is then as it was. */
+enum tumble_code tw_ddsketch_merge(struct tw_ddsketch *sketch, const struct tw_ddsketch_rules *rules,
+                                   const struct tw_ddsketch *other, struct tw_heap *heap);
+
+/* The number of rank floor(q × (n − 1)) of n in ascending order, the least having rank 0; fraction is q × 10^18. Ranks
+ * 0 and n − 1 are exact, any other within the error of the level. False: the sketch is empty. */
+bool tw_ddsketch_quantile(const struct tw_ddsketch *sketch, const struct tw_ddsketch_rules *rules, uint64_t fraction,
+                          struct tw_decimal *out);
+
+/* Byte 0: empty. Else level + 1; the least and the greatest number, ordered form; varints: zeros, number of buckets;
+ * the first bucket as zigzag varint, of each next one how many are left out in between; each followed by its count. */
+enum tumble_code tw_ddsketch_encode(const struct tw_ddsketch *sketch, struct tw_buf *out);
+/* Fills an empty sketch. Errors: ECORRUPT, ENOMEM. */
+enum tumble_code tw_ddsketch_decode(struct tw_ddsketch *sketch, const struct tw_ddsketch_rules *rules,
+                                    struct tw_cursor *in, struct tw_heap *heap, struct tumble_error *err);
+
+#endif
