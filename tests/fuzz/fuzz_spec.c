@@ -14,6 +14,7 @@ static void check(struct tumble_bytes json, const struct tumble_spec_overrides *
     if (tumble_spec_parse(json, overrides, libc, &spec, &err) != TUMBLE_OK) {
         FUZZ_CHECK(spec == NULL);
         FUZZ_CHECK(memchr(err.text, '\0', sizeof err.text) != NULL && err.text[0] != '\0');
+        FUZZ_CHECK(strlen(err.text) < sizeof err.text - 1); /* not cut */
         FUZZ_CHECK(err.byte >= -1 && err.byte <= (int64_t)json.length);
         return;
     }
@@ -22,8 +23,14 @@ static void check(struct tumble_bytes json, const struct tumble_spec_overrides *
     FUZZ_CHECK(tumble_bytes_equal(canonical, tumble_spec_canonical(again)));
     FUZZ_CHECK(tumble_spec_digest(spec) == tumble_spec_digest(again));
     FUZZ_CHECK(tumble_spec_column_count(spec) == tumble_spec_column_count(again));
+    FUZZ_CHECK(tumble_spec_has_partials(spec) == tumble_spec_has_partials(again));
     for (size_t i = 0; i < tumble_spec_column_count(spec); i++) {
-        FUZZ_CHECK(tumble_spec_column(spec, i)->name[0] != '\0');
+        const struct tumble_column *column = tumble_spec_column(spec, i);
+        FUZZ_CHECK(column->name[0] != '\0' && column->explanation[0] != '\0' && column->bound[0] != '\0');
+        FUZZ_CHECK(strcmp(column->name, tumble_spec_column(again, i)->name) == 0);
+        for (size_t j = 0; j < i; j++) {
+            FUZZ_CHECK(strcmp(column->name, tumble_spec_column(spec, j)->name) != 0);
+        }
     }
     tumble_spec_destroy(again);
     tumble_spec_destroy(spec);
@@ -46,7 +53,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         text[size] = '\0';
         const char *shorthand = text;
         const char *count = "count()";
-        struct tumble_spec_overrides aggregate = {.aggregates = &shorthand, .aggregate_count = 1};
+        struct tumble_spec_overrides aggregate = {.aggregates = &shorthand, .aggregate_count = 1, .partials = 1};
         struct tumble_spec_overrides group = {
             .group_by = &shorthand, .group_by_count = 1, .aggregates = &count, .aggregate_count = 1};
         struct tumble_spec_overrides format = {
