@@ -208,6 +208,10 @@ static enum tumble_code gather(struct tumble_shard *shard, const struct tumble_r
     if (record->bad) {
         return tw_fail(err, TUMBLE_ETYPE, "%s", record->bad);
     }
+    if (record->arrival_ms < 0 || record->arrival_ms > TUMBLE_TIMESTAMP_MAX_MS) {
+        return tw_fail(err, TUMBLE_ETIMESTAMP, "its arrival time, %lld ms, is not within 1970 to 9999",
+                       (long long)record->arrival_ms);
+    }
     if (!projected) {
         TW_TRY(tumble_project_like(engine->projection, &shard->layout, record->data, 1, shard->projected, NULL, err));
         projected = shard->projected;
@@ -390,6 +394,11 @@ enum tumble_code tumble_shard_apply(struct tumble_shard *shard, int64_t window_s
     }
     if (shard->engine->read_only) {
         return tw_fail(err, TUMBLE_EINVAL, "the engine was opened read-only");
+    }
+    if (window_start_ms < 0 || window_start_ms > TUMBLE_TIMESTAMP_MAX_MS ||
+        window_start_ms % shard->engine->window_ms != 0) {
+        return tw_fail(err, TUMBLE_EINVAL, "no window of %lld ms begins at %lld ms",
+                       (long long)shard->engine->window_ms, (long long)window_start_ms);
     }
     struct tw_window *window;
     TW_TRY(tw_shard_window(shard, window_start_ms, &window, err));

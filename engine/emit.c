@@ -1,12 +1,46 @@
 #include <string.h>
 
 #include "engine/base/fail.h"
+#include "engine/base/utf8.h"
 #include "engine/engine_internal.h"
 
 /* Outbox to outputs. Rows are read from committed chunks in order, offered to each output from its own cursor, and
  * forgotten by the store only when every output of their kind has acknowledged them in a later commit. */
 
 enum { ROWS_AT_ONCE = 512 };
+
+static enum tumble_code take_checkpoint(struct tw_output *output, struct tumble_error *err) {
+    size_t length = output->api->checkpoint(output->self, output->checkpoint);
+    if (length > sizeof output->checkpoint) {
+        output->checkpoint_length = 0;
+        return tw_fail(err, TUMBLE_EOUTPUT, "output %s gave a checkpoint of %zu bytes: at most %d", output->name,
+                       length, TUMBLE_OUTPUT_CHECKPOINT_BYTES);
+    }
+    output->checkpoint_length = length;
+    return TUMBLE_OK;
+}
+
+/* What an output answers comes from outside: a code that is none of ours, or one without a text, gets both. */
+static enum tumble_code answer_of(const struct tw_output *output, const char *call, enum tumble_code code,
+                                  struct tumble_error *err) {
+    if (code == TUMBLE_OK) {
+        return TUMBLE_OK;
+    }
+    if (strcmp(tumble_code_name(code), "UNKNOWN") == 0) {
+        return tw_fail(err, TUMBLE_EOUTPUT, "output %s answered %d to %s, which is no code of tumble", output->name,
+                       (int)code, call);
+    }
+    return err && err->code == code && err->text[0]
+               ? code
+               : tw_fail(err, code, "output %s failed in %s: %s", output->name, call, tumble_code_text(code));
+}
+
+static void expect_answer(struct tumble_error *err) {
+    if (err) {
+        err->code = TUMBLE_OK;
+        err->text[0] = '\0';
+    }
+}
 
 enum tumble_code tumble_engine_attach(struct tumble_engine *engine, const char *name,
                                       const struct tumble_output_api *api, const struct tumble_output_open *how,
@@ -42,17 +76,19 @@ enum tumble_code tumble_engine_attach(struct tumble_engine *engine, const char *
         open.checkpoint.data = output->checkpoint;
         open.checkpoint.length = output->checkpoint_length;
         open.durable = engine->durability != TUMBLE_DURABILITY_NONE;
-        code = api->open(&open, &output->self, err);
+        expect_answer(err);
+        code = answer_of(output, "open", api->open(&open, &output->self, err), err);
     }
     if (code != TUMBLE_OK) {
         tw_free(&engine->alloc, output->name);
         return code;
     }
-    if (output->changed && api->checkpoint) { /* new to this state: where it begins is committed before it is written to */
-        output->checkpoint_length = api->checkpoint(output->self, output->checkpoint);
+    if (output->changed &&
+        api->checkpoint) { /* new to this state: where it begins is committed before it is written to */
+        code = take_checkpoint(output, err);
     }
     engine->output_count++;
-    return TUMBLE_OK;
+    return code;
 }
 
 /* ---- reading chunks ---- */
@@ -113,8 +149,12 @@ struct delivery {
 static enum tumble_code reject(struct tumble_engine *engine, const struct tw_output *output,
                                const struct tumble_row *row, const char *reason, struct tumble_error *err) {
     if (!tw_engine_has_failures(engine) || output->kind == TUMBLE_ROW_FAILURE) {
-        return tw_fail(err, TUMBLE_EREJECTED, "output %s rejected a row (%s): name a --failures output to go on without it",
-                       output->name, reason ? reason : "no reason given");
+        return tw_fail(err, TUMBLE_EREJECTED,
+                       "output %s rejected a row (%s): name a --failures output to go on without it", output->name,
+                       reason ? reason : "no reason given");
+    }
+    if (reason && !tw_utf8_valid(tumble_bytes_of(reason))) {
+        reason = "a reason that is not UTF-8";
     }
     struct tw_buf document;
     tw_buf_init(&document, engine->alloc, SIZE_MAX / 4);
@@ -141,7 +181,9 @@ static enum tumble_code offer(struct delivery *delivery, struct tumble_error *er
         return TUMBLE_OK;
     }
     memset(delivery->outcomes, 0, delivery->count * sizeof *delivery->outcomes);
-    TW_TRY(output->api->write(output->self, delivery->rows, delivery->count, delivery->outcomes, err));
+    expect_answer(err);
+    TW_TRY(answer_of(output, "write",
+                     output->api->write(output->self, delivery->rows, delivery->count, delivery->outcomes, err), err));
     for (size_t i = 0; i < delivery->count; i++) {
         const struct tumble_delivery *outcome = &delivery->outcomes[i];
         if (outcome->outcome == TUMBLE_RETRY) {
@@ -169,7 +211,8 @@ static enum tumble_code deliver_chunk(void *ctx, struct tumble_bytes key, struct
     struct chunk_reader reader;
     uint64_t number;
     if (!tw_key_read_outbox(key, &number)) {
-        return tw_fail(err, TUMBLE_ECORRUPT, "a key of the outbox is damaged: restore the state directory or start anew");
+        return tw_fail(err, TUMBLE_ECORRUPT,
+                       "a key of the outbox is damaged: restore the state directory or start anew");
     }
     if (number != output->chunk) {
         output->chunk = number;
@@ -235,14 +278,11 @@ static enum tumble_code drain_output(struct tumble_engine *engine, struct tw_out
     TW_TRY(code);
     bool first = !output->drained_once;
     if (output->changed || first) {
-        TW_TRY(output->api->flush(output->self, first, err));
+        expect_answer(err);
+        TW_TRY(answer_of(output, "flush", output->api->flush(output->self, first, err), err));
         output->drained_once = true;
         if (output->api->checkpoint) {
-            output->checkpoint_length = output->api->checkpoint(output->self, output->checkpoint);
-            if (output->checkpoint_length > sizeof output->checkpoint) {
-                return tw_fail(err, TUMBLE_EOUTPUT, "output %s gave a checkpoint of %zu bytes: at most %d", output->name,
-                               output->checkpoint_length, TUMBLE_OUTPUT_CHECKPOINT_BYTES);
-            }
+            TW_TRY(take_checkpoint(output, err));
         }
     }
     return delivery->held;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "engine/base/fail.h"
+#include "engine/base/utf8.h"
 #include "engine/codec/hash.h"
 #include "engine/codec/json_scan.h"
 #include "engine/engine_internal.h"
@@ -124,6 +125,13 @@ static enum tumble_code set_up(struct tumble_engine *engine, const struct tumble
     engine->sync_every = options->sync_every ? options->sync_every : 1;
     engine->memory_limit = options->memory_limit_bytes;
     engine->hash_seed = tw_hash_process_seed();
+    if ((int)options->durability < 0 || options->durability > TUMBLE_DURABILITY_EVERY ||
+        (options->durability == TUMBLE_DURABILITY_EVERY && options->sync_every == 0)) {
+        return tw_fail(err, TUMBLE_EINVAL, "durability is commit, none or every, which needs sync_every of 1 at least");
+    }
+    if (!tw_utf8_valid(options->source)) {
+        return tw_fail(err, TUMBLE_EINVAL, "the source's name is not UTF-8: name it otherwise (--source)");
+    }
     int64_t window_seconds = options->window_seconds ? options->window_seconds : spec->window_seconds;
     if (window_seconds < 0 || window_seconds > TUMBLE_TIMESTAMP_MAX_MS / 1000 ||
         (window_seconds == 0 && !options->read_only)) {

@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "engine/base/fail.h"
+#include "engine/base/utf8.h"
 #include "engine/codec/base64.h"
 #include "engine/codec/json_scan.h"
 #include "engine/codec/window_span.h"
@@ -56,7 +57,8 @@ static enum tumble_code put_document(struct tw_buf *out, const struct tumble_sha
     struct tumble_bytes source = {engine->source, engine->source_length};
     TW_TRY(tw_buf_append_text(out, fate == TUMBLE_FATE_LATE ? "{\"fate\":\"late\"" : "{\"fate\":\"bad\""));
     if (reason) {
-        TW_TRY(member(out, ",\"reason\":", tumble_bytes_of(reason)));
+        struct tumble_bytes text = tumble_bytes_of(reason);
+        TW_TRY(member(out, ",\"reason\":", tw_utf8_valid(text) ? text : tumble_bytes_of("a reason that is not UTF-8")));
     }
     TW_TRY(member(out, ",\"source\":", source));
     TW_TRY(member(out, ",\"shard_id\":", tumble_shard_id(shard)));

@@ -18,8 +18,9 @@
 enum {
     ROUND_RECORDS = 65536,          /* most records of a round, whatever the number of shards */
     ROUND_BYTES = 16 * 1024 * 1024, /* a round ends past this many bytes of events */
+    SPAN_BYTES = 64 * 1024 * 1024,  /* or of input, whatever it is */
     PROGRESS_MS = 100,
-    LAMBDA_WINDOW_MS = 900000,      /* lambda-semantics 3.2 */
+    LAMBDA_WINDOW_MS = 900000, /* lambda-semantics 3.2 */
     KEY_TEXT = 24
 };
 
@@ -42,10 +43,13 @@ struct replay {
     int carries_sequences; /* 1: the capture has sequence numbers, 0: payload input, -1: no record yet */
     int takes_timestamp;   /* arrival comes from the field */
     int keeps_position;    /* a state directory is named */
-    uint64_t commits_before;
-    uint64_t lag_ms;       /* of the latest late record behind the watermark, for the advice */
+    uint32_t span_input;   /* how much input the round covers */
+    uint64_t span_offset;
+    uint64_t span_bytes;
+    uint64_t lag_ms; /* of the latest late record behind the watermark, for the advice */
     char sequence[TUMBLE_SEQUENCE_TEXT];
-    /* Keys and sequence numbers made for the records of a round, in memory that stays where it is until the round ends. */
+    /* Keys and sequence numbers made for the records of a round, in memory that stays where it is until the round ends.
+     */
     char **text_blocks;
     size_t text_block_count;
     size_t text_block_capacity;
@@ -75,8 +79,8 @@ static char *round_text(struct replay *replay, const char *text, size_t length) 
         replay->text_used = block * TEXT_BLOCK;
     }
     if (block == replay->text_block_count) {
-        char **blocks = tumble_runner_grow(replay->text_blocks, replay->text_block_count,
-                                           &replay->text_block_capacity, sizeof(char *));
+        char **blocks = tumble_runner_grow(replay->text_blocks, replay->text_block_count, &replay->text_block_capacity,
+                                           sizeof(char *));
         if (!blocks) {
             return NULL;
         }
@@ -118,7 +122,8 @@ static enum tumble_code lane_of_shard(struct replay *replay, uint32_t shard, str
 static enum tumble_code unescape_key(struct replay *replay, const struct tumble_value *value, struct tumble_bytes *key,
                                      struct tumble_error *err) {
     if (value->length > TEXT_BLOCK) {
-        return tumble_runner_fail(err, TUMBLE_ELIMIT, "a partition key of %u bytes: Kinesis takes 256 characters", value->length);
+        return tumble_runner_fail(err, TUMBLE_ELIMIT, "a partition key of %u bytes: Kinesis takes 256 characters",
+                                  value->length);
     }
     char *text = round_text(replay, value->text, value->length);
     if (!text) {
@@ -209,7 +214,8 @@ static int compare_sequences(struct tumble_bytes a, struct tumble_bytes b) {
 
 /* Judges a capture's own sequence number against its shard's mark (design R3). *duplicate: delivered before. */
 static enum tumble_code check_sequence(struct replay *replay, struct tumble_lane *lane,
-                                       const struct tumble_captured *captured, int *duplicate, struct tumble_error *err) {
+                                       const struct tumble_captured *captured, int *duplicate,
+                                       struct tumble_error *err) {
     struct tumble_bytes sequence = captured->sequence_number;
     struct tumble_bytes mark = {lane->mark, lane->mark_length};
     *duplicate = 0;
@@ -219,7 +225,8 @@ static enum tumble_code check_sequence(struct replay *replay, struct tumble_lane
             return TUMBLE_OK;
         }
         tumble_runner_fail(err, TUMBLE_EORDER,
-                           "sequence number %.*s comes after %.*s of the same shard (%.*s): put the inputs in order, or run with --sort",
+                           "sequence number %.*s comes after %.*s of the same shard (%.*s): put the inputs in order, "
+                           "or run with --sort",
                            (int)sequence.length, sequence.data, (int)mark.length, mark.data,
                            (int)tumble_shard_id(lane->shard).length, tumble_shard_id(lane->shard).data);
         locate(replay, captured, err, TUMBLE_EORDER);
@@ -259,9 +266,10 @@ static enum tumble_code first_record(struct replay *replay, const struct tumble_
     if (!replay->carries_sequences) {
         return replay->timestamp_index >= 0
                    ? TUMBLE_OK
-                   : tumble_runner_fail(err, TUMBLE_EUSAGE,
-                                        "%s holds payloads without an arrival time: name the field that has it, as in --timestamp ts",
-                                        replay->options->paths[captured->input]);
+                   : tumble_runner_fail(
+                         err, TUMBLE_EUSAGE,
+                         "%s holds payloads without an arrival time: name the field that has it, as in --timestamp ts",
+                         replay->options->paths[captured->input]);
     }
     if (captured->shard_id.length && replay->options->shards > 1) {
         return tumble_runner_fail(err, TUMBLE_EUSAGE,
@@ -334,8 +342,9 @@ static enum tumble_code take_record(struct replay *replay, const struct tumble_c
         replay->lag_ms = lag > replay->lag_ms ? lag : replay->lag_ms;
         char reason[160], watermark[TUMBLE_TIMESTAMP_TEXT];
         tumble_timestamp_text_ms(before, watermark);
-        snprintf(reason, sizeof reason, "its window was closed when the watermark reached %s; allowed lateness is %lld s",
-                 watermark, (long long)replay->options->allowed_lateness_seconds);
+        snprintf(reason, sizeof reason,
+                 "its window was closed when the watermark reached %s; allowed lateness is %lld s", watermark,
+                 (long long)replay->options->allowed_lateness_seconds);
         code = tumble_round_refuse(&replay->round, lane, TUMBLE_FATE_LATE, &record, &origin, reason);
     } else {
         code = tumble_round_add(&replay->round, lane, window_start_ms, &record, &origin);
@@ -351,7 +360,8 @@ static enum tumble_code take_record(struct replay *replay, const struct tumble_c
 
 static enum tumble_code close_if_over(void *ctx, struct tumble_shard *shard, int64_t window_start_ms) {
     const struct tumble_virtual_clock *clock = ctx;
-    return tumble_virtual_clock_closed(clock, window_start_ms) ? tumble_shard_close(shard, window_start_ms, NULL) : TUMBLE_OK;
+    return tumble_virtual_clock_closed(clock, window_start_ms) ? tumble_shard_close(shard, window_start_ms, NULL)
+                                                               : TUMBLE_OK;
 }
 
 static enum tumble_code close_any(void *ctx, struct tumble_shard *shard, int64_t window_start_ms) {
@@ -410,12 +420,23 @@ static enum tumble_code note_position(struct replay *replay, struct tumble_error
 }
 
 static void locate_failed(const struct replay *replay, const struct tumble_lane *lane, struct tumble_error *err) {
-    struct tumble_captured captured = {.input = lane->failed.input, .number = lane->failed.number,
-                                       .line = lane->failed.line, .offset = lane->failed.offset};
+    struct tumble_captured captured = {.input = lane->failed.input,
+                                       .number = lane->failed.number,
+                                       .line = lane->failed.line,
+                                       .offset = lane->failed.offset};
     *err = lane->error;
     if (lane->code == TUMBLE_ERECORD) {
         locate(replay, &captured, err, TUMBLE_ERECORD);
     }
+}
+
+/* Acknowledgements, and the rows that outputs rejected, which become failures and are delivered in turn. */
+static enum tumble_code settle_deliveries(struct replay *replay, struct tumble_error *err) {
+    enum tumble_code code = tumble_engine_commit(replay->engine, err);
+    if (code == TUMBLE_OK) {
+        code = tumble_engine_drain(replay->engine, err);
+    }
+    return code == TUMBLE_OK ? tumble_engine_commit(replay->engine, err) : code;
 }
 
 /* Applies, closes, commits and delivers. */
@@ -445,22 +466,29 @@ static enum tumble_code end_round(struct replay *replay, int end_of_input, struc
         code = tumble_engine_drain(replay->engine, err);
     }
     if (code == TUMBLE_OK && end_of_input) {
-        code = tumble_engine_commit(replay->engine, err); /* the acknowledgements */
+        code = settle_deliveries(replay, err);
     }
     replay->text_used = 0;
+    replay->span_bytes = 0;
     if (!replay->options->sort) {
         tumble_capture_release(replay->capture);
     }
     return code;
 }
 
-static int round_is_full(const struct replay *replay) {
+/* captured is the record taken last. What lies between records counts too: it stays in memory until the round ends. */
+static int round_is_full(struct replay *replay, const struct tumble_captured *captured) {
     size_t lanes = replay->round.lane_count ? replay->round.lane_count : 1;
     size_t wanted = (size_t)replay->options->batch_size * lanes;
     if (wanted > ROUND_RECORDS) {
         wanted = ROUND_RECORDS;
     }
-    return replay->round.records >= wanted || replay->round.bytes >= ROUND_BYTES ||
+    if (captured->input == replay->span_input && captured->offset > replay->span_offset) {
+        replay->span_bytes += captured->offset - replay->span_offset;
+    }
+    replay->span_input = captured->input;
+    replay->span_offset = captured->offset;
+    return replay->round.records >= wanted || replay->round.bytes >= ROUND_BYTES || replay->span_bytes >= SPAN_BYTES ||
            (lanes == 1 && replay->round.full_batch);
 }
 
@@ -470,8 +498,8 @@ static void tell_progress(struct replay *replay, int now) {
         return;
     }
     clock_gettime(CLOCK_MONOTONIC, &at);
-    int64_t elapsed_ms = (int64_t)(at.tv_sec - replay->progress_at.tv_sec) * 1000 +
-                         (at.tv_nsec - replay->progress_at.tv_nsec) / 1000000;
+    int64_t elapsed_ms =
+        (int64_t)(at.tv_sec - replay->progress_at.tv_sec) * 1000 + (at.tv_nsec - replay->progress_at.tv_nsec) / 1000000;
     if (!now && elapsed_ms < PROGRESS_MS) {
         return;
     }
@@ -503,7 +531,7 @@ static enum tumble_code take_and_maybe_end(struct replay *replay, const struct t
         }
         return before == TUMBLE_OK ? code : before;
     }
-    if (code == TUMBLE_OK && (closes || round_is_full(replay))) {
+    if (code == TUMBLE_OK && (closes || round_is_full(replay, captured))) {
         code = end_round(replay, 0, err);
         tell_progress(replay, 0);
     }
@@ -517,16 +545,39 @@ static enum tumble_code run_streaming(struct replay *replay, struct tumble_error
         int got;
         enum tumble_code code = tumble_capture_next(replay->capture, &captured, &got, err);
         if (code != TUMBLE_OK) {
-            return code;
+            return replay->summary->stopped ? TUMBLE_OK : code; /* the state stands at the commit before */
         }
         if (!got) {
-            return end_round(replay, 1, err);
+            /* A producer that the same signal ended looks like the end of the input. */
+            tell_progress(replay, 1);
+            return replay->summary->stopped ? TUMBLE_OK : end_round(replay, 1, err);
         }
         code = take_and_maybe_end(replay, &captured, arrival_of(replay, &captured, &why), &why, err);
         if (code != TUMBLE_OK || replay->summary->stopped) {
             return code;
         }
     }
+}
+
+/* A sorted input was read whole before the first commit, and is again: digests and all, it must be the same. */
+static enum tumble_code same_input(const struct replay *replay, struct tumble_error *err) {
+    struct tumble_bytes stored = tumble_engine_note(replay->engine, "capture");
+    if (!replay->keeps_position || stored.length == 0) {
+        return TUMBLE_OK;
+    }
+    size_t length = tumble_capture_position(replay->capture, NULL, 0);
+    char *now = tumble_runner_alloc(length + 1);
+    if (!now) {
+        return no_memory(err);
+    }
+    tumble_capture_position(replay->capture, now, length + 1);
+    struct tumble_bytes read = {now, length};
+    int same = tumble_bytes_equal(stored, read);
+    tumble_runner_free(now);
+    return same ? TUMBLE_OK
+                : tumble_runner_fail(
+                      err, TUMBLE_EMISMATCH,
+                      "the inputs are not the bytes this state was made from: give the same, or another --state");
 }
 
 static enum tumble_code run_sorted(struct replay *replay, struct tumble_error *err) {
@@ -539,18 +590,29 @@ static enum tumble_code run_sorted(struct replay *replay, struct tumble_error *e
             code = tumble_sorter_add(&replay->sorter, &captured, arrival_of(replay, &captured, &why), err);
         }
         if (code != TUMBLE_OK) {
-            return code;
+            return replay->summary->stopped ? TUMBLE_OK : code;
+        }
+        if (!got || replay->sorter.count % 4096 == 0) {
+            tell_progress(replay, !got);
+        }
+        if (replay->summary->stopped) {
+            return TUMBLE_OK;
         }
         if (!got) {
             break;
         }
-        if (replay->sorter.count % 4096 == 0) {
-            tell_progress(replay, 0);
-        }
     }
-    enum tumble_code code = tumble_sorter_sort(&replay->sorter, err);
+    enum tumble_code code = same_input(replay, err);
+    if (code == TUMBLE_OK) {
+        code = tumble_sorter_sort(&replay->sorter, err);
+    }
+    if (code != TUMBLE_OK) {
+        return code;
+    }
     if (replay->sorter.next > replay->sorter.count) {
-        return tumble_runner_fail(err, TUMBLE_EMISMATCH, "the input has fewer records than the state has read: use the same input, or another --state");
+        return tumble_runner_fail(
+            err, TUMBLE_EMISMATCH,
+            "the input has fewer records than the state has read: use the same input, or another --state");
     }
     while (code == TUMBLE_OK && replay->sorter.next < replay->sorter.count && !replay->summary->stopped) {
         const struct tumble_sorted *sorted = &replay->sorter.records[replay->sorter.next++];
@@ -590,11 +652,12 @@ static enum tumble_code open_engine(struct replay *replay, struct tumble_error *
         }
         directory = mkdtemp(replay->temporary);
         if (!directory) {
-            return tumble_runner_fail(err, TUMBLE_ESTORE, "cannot make a temporary directory %s: %s; set TMPDIR or name one with --state",
+            return tumble_runner_fail(err, TUMBLE_ESTORE,
+                                      "cannot make a temporary directory %s: %s; set TMPDIR or name one with --state",
                                       replay->temporary, strerror(errno));
         }
     }
-    const char *source = options->source ? options->source
+    const char *source = options->source                       ? options->source
                          : strcmp(options->paths[0], "-") == 0 ? "stdin"
                                                                : base_name(options->paths[0]);
     struct tumble_engine_options engine = {
@@ -629,8 +692,8 @@ static void unlink_temporary(struct replay *replay) {
 
 static enum tumble_code attach(struct replay *replay, const struct tumble_replay_output *output,
                                enum tumble_row_kind kind, struct tumble_error *err) {
-    struct tumble_output_open how = {.target = output->target, .options = output->options,
-                                     .option_count = output->option_count, .kind = kind};
+    struct tumble_output_open how = {
+        .target = output->target, .options = output->options, .option_count = output->option_count, .kind = kind};
     return tumble_engine_attach(replay->engine, output->uri, output->api, &how, err);
 }
 
@@ -645,6 +708,16 @@ static enum tumble_code attach_outputs(struct replay *replay, struct tumble_erro
     return code;
 }
 
+/* A signal came while a read waited for input. */
+static int stopping(void *ctx) {
+    struct replay *replay = ctx;
+    if (replay->options->progress &&
+        replay->options->progress(replay->options->progress_ctx, 0, -1, replay->progress.records)) {
+        replay->summary->stopped = 1;
+    }
+    return replay->summary->stopped;
+}
+
 static enum tumble_code open_capture(struct replay *replay, struct tumble_error *err) {
     const struct tumble_replay_options *options = replay->options;
     struct tumble_capture_options capture = {
@@ -655,6 +728,8 @@ static enum tumble_code open_capture(struct replay *replay, struct tumble_error 
         .projection = tumble_engine_projection(replay->engine),
         .project_encoded = options->timestamp_overrides || options->partition_key_field != NULL,
         .digest = replay->keeps_position,
+        .stopping = stopping,
+        .stopping_ctx = replay,
     };
     enum tumble_code code = tumble_capture_open(&capture, &replay->capture, err);
     if (code != TUMBLE_OK) {
@@ -674,7 +749,8 @@ static enum tumble_code resume_marks(struct replay *replay, struct tumble_error 
         const char *space = stop ? memchr(at, ' ', (size_t)(stop - at)) : NULL;
         struct tumble_lane *lane;
         if (!space || (size_t)(stop - space - 1) > sizeof lane->mark) {
-            return tumble_runner_fail(err, TUMBLE_ECORRUPT, "the state's marks are damaged: restore it, or use another --state");
+            return tumble_runner_fail(err, TUMBLE_ECORRUPT,
+                                      "the state's marks are damaged: restore it, or use another --state");
         }
         struct tumble_bytes id = {at, (size_t)(space - at)};
         enum tumble_code code = tumble_round_lane(&replay->round, id, &lane, err);
@@ -719,7 +795,7 @@ static enum tumble_code resume(struct replay *replay, struct tumble_error *err) 
 static enum tumble_code resume_inputs(struct replay *replay, struct tumble_error *err) {
     struct tumble_bytes position = tumble_engine_note(replay->engine, "capture");
     enum tumble_code code = resume_marks(replay, err);
-    if (code == TUMBLE_OK && position.length && !replay->options->sort) {
+    if (code == TUMBLE_OK && position.length && (!replay->options->sort || replay->progress.complete)) {
         code = tumble_capture_seek(replay->capture, position, err);
     }
     return code;
@@ -734,9 +810,12 @@ static void tell_late(const struct replay *replay) {
     }
     char line[320];
     uint64_t needed = replay->lag_ms / 1000 + 1;
-    snprintf(line, sizeof line, "warning: %llu late record%s left out (their windows were closed)%s; to include %s, run with --sort or --allowed-lateness %llu",
-             (unsigned long long)late, late == 1 ? " was" : "s were", replay->options->failures ? " and written to failures" : "",
-             late == 1 ? "it" : "them", (unsigned long long)needed);
+    snprintf(line, sizeof line,
+             "warning: %llu late record%s left out (their windows were closed)%s; to include %s, run with --sort or "
+             "--allowed-lateness %llu",
+             (unsigned long long)late, late == 1 ? " was" : "s were",
+             replay->options->failures ? " and written to failures" : "", late == 1 ? "it" : "them",
+             (unsigned long long)needed);
     say(replay, line);
 }
 
@@ -830,18 +909,19 @@ static enum tumble_code run(struct replay *replay, struct tumble_error *err) {
     if (code == TUMBLE_OK) {
         code = tumble_engine_drain(replay->engine, err);
     }
-    if (code == TUMBLE_OK && replay->progress.complete) {
-        replay->summary->complete_before = 1;
-        return tumble_engine_commit(replay->engine, err);
-    }
     if (code == TUMBLE_OK) {
         code = open_capture(replay, err);
     }
     if (code == TUMBLE_OK) {
         code = resume_inputs(replay, err);
     }
+    if (code == TUMBLE_OK && replay->progress.complete) { /* of these very inputs */
+        replay->summary->complete_before = 1;
+        return settle_deliveries(replay, err);
+    }
     /* Every shard of a stream exists from the start, in order: rows of a window come by shard. */
-    for (uint32_t shard = 0; code == TUMBLE_OK && shard < replay->options->shards && replay->options->shards > 1; shard++) {
+    for (uint32_t shard = 0; code == TUMBLE_OK && shard < replay->options->shards && replay->options->shards > 1;
+         shard++) {
         struct tumble_lane *lane;
         code = lane_of_shard(replay, shard, &lane, err);
     }
@@ -862,7 +942,9 @@ static enum tumble_code run(struct replay *replay, struct tumble_error *err) {
 
 enum tumble_code tumble_replay_run(const struct tumble_replay_options *options, struct tumble_replay_summary *summary,
                                    struct tumble_error *err) {
-    struct replay replay = {.options = options, .summary = summary, .carries_sequences = -1,
+    struct replay replay = {.options = options,
+                            .summary = summary,
+                            .carries_sequences = -1,
                             .keeps_position = options->state_directory != NULL};
     struct timespec start;
     memset(summary, 0, sizeof *summary);

@@ -6,8 +6,8 @@
  * Threads: one engine is used by one thread at a time, except that tumble_shard_apply, tumble_shard_reject and
  * tumble_shard_close may run at the same time for *different* shards while no other engine call runs.
  * Errors: every function returns a code and fills err (may be NULL). After ENOMEM from apply the call may be repeated
- * from record result.processed on; after any failed commit or drain the engine must be destroyed and opened again:
- * what was not committed is then not there. */
+ * from record result.processed on; after a failed commit, or a drain that failed with anything but EOUTPUT, the engine must
+ * be destroyed and opened again: what was not committed is then not there. */
 
 #include <stdint.h>
 
@@ -99,7 +99,8 @@ struct tumble_apply_result {
  * there). Records are borrowed for the call. A record whose sequence number is not above the window's last is a
  * duplicate; a bad one is diverted or, under bad_records "fail", ends the call with ERECORD: err->record is its index,
  * err->byte the offset in its data, and every record before it stays applied.
- * result may be NULL. Errors: ENOMEM, ERECORD, ECORRUPT, ESTORE (a window that was dropped from memory is read again). */
+ * result may be NULL. Errors: EINVAL (no window begins there, or it is closing: commit first), ENOMEM, ERECORD, ECORRUPT,
+ * ESTORE (a window that was dropped from memory is read again). */
 TUMBLE_EXPORT enum tumble_code tumble_shard_apply(struct tumble_shard *shard, int64_t window_start_ms,
                                                   const struct tumble_record *records, size_t count,
                                                   struct tumble_apply_result *result, struct tumble_error *err);

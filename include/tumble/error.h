@@ -43,6 +43,7 @@ extern "C" {
     XX(EINPUT, 801, 0, "an input cannot be read")                                                                    \
     XX(ECAPTURE, 802, 0, "the input is not a capture of a known format")                                             \
     XX(EORDER, 803, 0, "records of a shard do not ascend by sequence number")                                        \
+    XX(EINTERRUPTED, 804, 1, "stopped by a signal while waiting for input")                                          \
     XX(EUSAGE, 901, 0, "wrong usage")
 
 enum tumble_code {

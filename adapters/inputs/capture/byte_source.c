@@ -41,9 +41,11 @@ enum tumble_code tw_byte_source_check(const char *path, int64_t *size, struct tu
 static enum tumble_code read_raw(struct tw_byte_source *source, char *out, size_t capacity, size_t *got,
                                  struct tumble_error *err) {
     ssize_t length;
-    do {
-        length = read(source->fd, out, capacity);
-    } while (length < 0 && errno == EINTR);
+    while ((length = read(source->fd, out, capacity)) < 0 && errno == EINTR) {
+        if (source->stopping && source->stopping(source->stopping_ctx)) {
+            return tw_fail(err, TUMBLE_EINTERRUPTED, "%s: stopped by a signal while waiting for more", source->path);
+        }
+    }
     if (length < 0) {
         return tw_fail(err, TUMBLE_EINPUT, "%s: cannot be read at byte %llu: %s", source->path,
                        (unsigned long long)source->raw_bytes, strerror(errno));
@@ -56,7 +58,8 @@ static enum tumble_code read_raw(struct tw_byte_source *source, char *out, size_
 
 enum tumble_code tw_byte_source_open(struct tw_byte_source *source, const char *path, struct tumble_alloc alloc,
                                      struct tumble_error *err) {
-    memset(source, 0, sizeof *source);
+    struct tw_byte_source fresh = {.stopping = source->stopping, .stopping_ctx = source->stopping_ctx};
+    *source = fresh;
     source->alloc = alloc;
     source->path = path;
     source->fd = is_stdin(path) ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);

@@ -21,6 +21,8 @@ struct tw_byte_source {
     size_t raw_begin;
     size_t raw_end;
     bool raw_at_end;
+    int (*stopping)(void *ctx); /* asked when a signal interrupts a read; NULL: read on */
+    void *stopping_ctx;
     uint64_t raw_bytes; /* read so far */
     uint64_t bytes;     /* given out so far */
 };
@@ -28,7 +30,8 @@ struct tw_byte_source {
 /* Size of a regular file, -1 for whatever else can be read. Errors: EINPUT (missing, unreadable, a directory). */
 enum tumble_code tw_byte_source_check(const char *path, int64_t *size, struct tumble_error *err);
 
-/* Zeroed with fd -1 is closed and may be closed again. Errors name the path: EINPUT, ECOMPRESS, ENOMEM. */
+/* Zeroed with fd -1 is closed and may be closed again. stopping and its ctx stay as the caller set them. Errors name
+ * the path: EINPUT, ECOMPRESS, ENOMEM; EINTERRUPTED when stopping said so. */
 enum tumble_code tw_byte_source_open(struct tw_byte_source *source, const char *path, struct tumble_alloc alloc,
                                      struct tumble_error *err);
 void tw_byte_source_close(struct tw_byte_source *source);

@@ -13,47 +13,50 @@
 
 enum tumble_capture_format {
     TUMBLE_CAPTURE_AUTO = 0,
-    TUMBLE_CAPTURE_NDJSON,      /* payloads: JSON values one after the other, with or without newlines between */
-    TUMBLE_CAPTURE_ARRAY,       /* payloads: elements of a JSON array (records_at) */
-    TUMBLE_CAPTURE_LAMBDA,      /* Lambda Kinesis events, one or many, with or without window */
-    TUMBLE_CAPTURE_GET_RECORDS  /* what `aws kinesis get-records` prints, one or many */
+    TUMBLE_CAPTURE_NDJSON,     /* payloads: JSON values one after the other, with or without newlines between */
+    TUMBLE_CAPTURE_ARRAY,      /* payloads: elements of a JSON array (records_at) */
+    TUMBLE_CAPTURE_LAMBDA,     /* Lambda Kinesis events, one or many, with or without window */
+    TUMBLE_CAPTURE_GET_RECORDS /* what `aws kinesis get-records` prints, one or many */
 };
 
 struct tumble_capture_options {
     const char *const *paths; /* borrowed until close */
     size_t path_count;
     enum tumble_capture_format format;
-    const char *records_at;   /* JSON Pointer to the array of payloads; NULL: none. Implies ARRAY */
+    const char *records_at;                     /* JSON Pointer to the array of payloads; NULL: none. Implies ARRAY */
     const struct tumble_projection *projection; /* payload formats: values are projected while reading; borrowed */
-    int project_encoded;      /* LAMBDA and GET_RECORDS too: project the decoded data here (a timestamp is needed) */
-    int digest;               /* keep a running digest of each input's (decompressed) bytes, for positions */
+    int project_encoded; /* LAMBDA and GET_RECORDS too: project the decoded data here (a timestamp is needed) */
+    int (*stopping)(
+        void *ctx); /* asked when a signal interrupts a read: non-zero ends it with EINTERRUPTED; may be NULL */
+    void *stopping_ctx;
+    int digest; /* keep a running digest of each input's (decompressed) bytes, for positions */
     struct tumble_alloc alloc;
 };
 
 /* One record as captured. Views live until tumble_capture_release. */
 struct tumble_captured {
-    struct tumble_bytes data;             /* payload, decoded */
-    struct tumble_bytes partition_key;    /* empty: the capture has none */
+    struct tumble_bytes data;          /* payload, decoded */
+    struct tumble_bytes partition_key; /* empty: the capture has none */
     struct tumble_bytes explicit_hash_key;
     struct tumble_bytes sequence_number;  /* empty: payload input; otherwise checked decimal digits, no leading zeros */
     struct tumble_bytes shard_id;         /* empty: not told (payload input, get-records) */
     struct tumble_bytes event_source_arn; /* empty: not told */
     int64_t arrival_ms;                   /* -1: payload input */
     const struct tumble_value *values;    /* projected, or NULL */
-    enum tumble_code bad;                 /* OK, or why the payload cannot be used: EBASE64, EJSON, EUTF8, EDEPTH (encoded
-                                             formats: the record is bad, the capture goes on; data is then the raw text) */
+    enum tumble_code bad; /* OK, or why the payload cannot be used: EBASE64, EJSON, EUTF8, EDEPTH (encoded
+                             formats: the record is bad, the capture goes on; data is then the raw text) */
     int64_t bad_byte;
-    uint32_t input;                       /* index into paths */
-    uint64_t number;                      /* 1-based number of the record in its input */
-    uint64_t line;                        /* 1-based line it begins on */
-    uint64_t offset;                      /* byte offset in the (decompressed) input where it begins */
+    uint32_t input;  /* index into paths */
+    uint64_t number; /* 1-based number of the record in its input */
+    uint64_t line;   /* 1-based line it begins on */
+    uint64_t offset; /* byte offset in the (decompressed) input where it begins */
 };
 
 struct tumble_capture;
 
 /* Opens the first input and tells its format. Errors: EINPUT (names the path and errno's text; a directory is one),
- * ECAPTURE (not a format we know, or inputs of different kinds), ECOMPRESS, ENOMEM. An empty input has no records and is ECAPTURE
- * unless another input has some. */
+ * ECAPTURE (not a format we know, or inputs of different kinds), ECOMPRESS, ENOMEM. An empty input has no records and
+ * is ECAPTURE unless another input has some. */
 enum tumble_code tumble_capture_open(const struct tumble_capture_options *options, struct tumble_capture **out,
                                      struct tumble_error *err);
 void tumble_capture_close(struct tumble_capture *capture); /* NULL allowed */
@@ -64,21 +67,23 @@ enum tumble_capture_format tumble_capture_detected(const struct tumble_capture *
  * sequence numbers are merged: the next record is that of the lowest arrival time, and within a shard of the lowest
  * sequence number, among the heads of all inputs.
  * Errors name the input, line, record and byte: EINPUT, ECAPTURE, ECOMPRESS, EJSON, EUTF8, EDEPTH, EEVENT, ESEQUENCE,
- * ETIMESTAMP, ELIMIT (a record over TW_LIMIT_RECORD_BYTES), ENOMEM. For payload formats a payload that is malformed is an
- * error here, since the next record cannot be found behind it. After an error a capture can only be closed.
- * ELIMIT also at open: more than 1,000 inputs to merge (payload inputs: any number). */
+ * ETIMESTAMP, ELIMIT (a record over TW_LIMIT_RECORD_BYTES), ENOMEM. For payload formats a payload that is malformed is
+ * an error here, since the next record cannot be found behind it. After an error a capture can only be closed. ELIMIT
+ * also at open: more than 1,000 inputs to merge (payload inputs: any number). */
 enum tumble_code tumble_capture_next(struct tumble_capture *capture, struct tumble_captured *record, int *got,
                                      struct tumble_error *err);
 
 /* Everything returned so far may be overwritten. */
 void tumble_capture_release(struct tumble_capture *capture);
 
-/* Where every input stands, as bytes (a JSON object text): sizes, offsets, record numbers and digests of the prefixes, so
- * that the same inputs can be read on from here. seek verifies that each input begins with the bytes it began with
+/* Where every input stands, as bytes (a JSON object text): sizes, offsets, record numbers and digests of the prefixes,
+ * so that the same inputs can be read on from here. seek verifies that each input begins with the bytes it began with
  * (EMISMATCH names the first that does not) and continues there; pipes are read and discarded up to the offset.
- * position copies into buf (cap bytes), returns the length needed. seek must come before the first next and needs digest. */
+ * position copies into buf (cap bytes), returns the length needed. seek must come before the first next and needs
+ * digest. */
 size_t tumble_capture_position(const struct tumble_capture *capture, char *buf, size_t cap);
-enum tumble_code tumble_capture_seek(struct tumble_capture *capture, struct tumble_bytes position, struct tumble_error *err);
+enum tumble_code tumble_capture_seek(struct tumble_capture *capture, struct tumble_bytes position,
+                                     struct tumble_error *err);
 
 /* Progress: bytes read so far of the files as they lie on disk, and their total (-1 when some size is not known). */
 void tumble_capture_progress(const struct tumble_capture *capture, int64_t *done_bytes, int64_t *total_bytes);
@@ -86,6 +91,7 @@ void tumble_capture_progress(const struct tumble_capture *capture, int64_t *done
 uint64_t tumble_capture_bytes(const struct tumble_capture *capture);
 
 /* "FILE: line 3, record 3, byte 120" of a record, for messages. */
-void tumble_capture_where(const struct tumble_capture *capture, const struct tumble_captured *record, char *out, size_t cap);
+void tumble_capture_where(const struct tumble_capture *capture, const struct tumble_captured *record, char *out,
+                          size_t cap);
 
 #endif

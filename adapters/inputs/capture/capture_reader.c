@@ -115,7 +115,12 @@ static enum tumble_code move_on(struct tw_capture_reader *reader, size_t want, s
     if (tail.length) {
         memcpy(block->data, tail.data, tail.length);
     }
-    tw_block_pool_retire(reader->pool, reader->block);
+    if (reader->block_lent) {
+        tw_block_pool_retire(reader->pool, reader->block);
+    } else {
+        tw_block_pool_give(reader->pool, reader->block); /* nobody holds a record of it: long gaps cost no memory */
+    }
+    reader->block_lent = false;
     reader->block = block;
     reader->block_offset += reader->begin;
     reader->begin = 0;
@@ -199,6 +204,8 @@ static struct tumble_bytes pointer_of(const struct tw_capture_reader *reader) {
 enum tumble_code tw_capture_reader_open(struct tw_capture_reader *reader, enum tumble_capture_format format,
                                         struct tumble_error *err) {
     reader->opened = true;
+    reader->source.stopping = reader->options->stopping;
+    reader->source.stopping_ctx = reader->options->stopping_ctx;
     TW_TRY(tw_byte_source_open(&reader->source, reader->path, reader->pool->alloc, err));
     reader->block = tw_block_pool_take(reader->pool, 0);
     if (!reader->block) {
@@ -255,12 +262,14 @@ void tw_capture_reader_count(struct tw_capture_reader *reader, size_t length, ui
 }
 
 void tw_capture_reader_mark(struct tw_capture_reader *reader) {
+    reader->block_lent = true;
     reader->marked = true;
     reader->marked_records = reader->records;
     reader->marked_elements_length = tw_elements_save(reader->elements, reader->marked_elements);
 }
 
 void tw_capture_reader_commit(struct tw_capture_reader *reader) {
+    reader->block_lent = true;
     reader->committed = reader->block_offset + reader->begin;
     reader->marked = false;
 }

@@ -10,6 +10,7 @@
 #include "adapters/inputs/capture/byte_source.h"
 #include "adapters/inputs/capture/capture.h"
 #include "engine/base/buf.h"
+#include "engine/base/limits.h"
 #include "engine/codec/elements.h"
 #include "engine/codec/hash.h"
 
@@ -34,6 +35,7 @@ struct tw_capture_reader {
     struct tw_byte_source source;
     bool at_end; /* the source has no more bytes than the block holds */
     struct tw_block *block;
+    bool block_lent; /* records given out or found may lie in it */
     size_t begin;
     size_t filled;
     uint64_t block_offset; /* of the block's first byte */
@@ -53,10 +55,12 @@ struct tw_capture_reader {
     size_t marked_elements_length;
     char marked_elements[TW_ELEMENTS_STATE];
 
-    struct tumble_layout record_layout;  /* of the records, encoded formats */
-    struct tumble_layout payload_layout; /* of what the projection reads */
-    struct tumble_kinesis_record found;  /* the record found last, encoded formats */
-    struct tw_buf shard_text;            /* its shard id and sequence number, when they were written with escapes */
+    struct tumble_layout record_layout;     /* of the records, encoded formats */
+    struct tumble_layout payload_layout;    /* of what the projection reads */
+    struct tumble_kinesis_record found;     /* the record found last, encoded formats */
+    char shard_id[TW_LIMIT_SHARD_ID_BYTES]; /* the last one, which was checked */
+    size_t shard_id_length;
+    struct tw_buf shard_text; /* its shard id and sequence number, when they were written with escapes */
     struct tw_buf sequence_text;
 };
 

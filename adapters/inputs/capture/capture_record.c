@@ -123,6 +123,27 @@ static bool seconds_and_ms(const struct tumble_value *arrival, int64_t *out_ms) 
     return true;
 }
 
+/* What Kinesis allows. Most records are of the shard of the one before. */
+static bool is_shard_id(struct tw_capture_reader *reader, struct tumble_bytes id) {
+    struct tumble_bytes last = {reader->shard_id, reader->shard_id_length};
+    if (tumble_bytes_equal(id, last)) {
+        return true;
+    }
+    if (id.length > TW_LIMIT_SHARD_ID_BYTES) {
+        return false;
+    }
+    for (size_t i = 0; i < id.length; i++) {
+        char c = id.data[i];
+        if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c == '.' ||
+              c == '-')) {
+            return false;
+        }
+    }
+    memcpy(reader->shard_id, id.data, id.length);
+    reader->shard_id_length = id.length;
+    return true;
+}
+
 static enum tumble_code parse_encoded(struct tw_capture_reader *reader, struct tumble_bytes json,
                                       struct tumble_captured *record, size_t *consumed, struct tumble_error *err) {
     /* A number is seconds whatever its size (semantics 1.3); newer command lines print get-records with ISO 8601 text.
@@ -153,8 +174,9 @@ static enum tumble_code parse_encoded(struct tw_capture_reader *reader, struct t
     const char *colon = text.length ? memchr(text.data, ':', text.length) : NULL;
     record->shard_id.data = colon ? text.data : NULL;
     record->shard_id.length = colon ? (size_t)(colon - text.data) : 0;
-    if (record->shard_id.length > TW_LIMIT_SHARD_ID_BYTES) {
-        tw_fail(err, TUMBLE_EEVENT, "eventID: a shard id has at most %d characters", TW_LIMIT_SHARD_ID_BYTES);
+    if (!is_shard_id(reader, record->shard_id)) {
+        tw_fail(err, TUMBLE_EEVENT, "eventID: a shard id has at most %d letters, digits, '_', '.' and '-'",
+                TW_LIMIT_SHARD_ID_BYTES);
         return wrong_at(json, &found->event_id, TUMBLE_EEVENT, err);
     }
     return TUMBLE_OK;
