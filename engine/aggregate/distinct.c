@@ -61,18 +61,20 @@ static size_t block_bytes(const struct distinct *d, const struct tw_params *para
     return d->dense ? (size_t)1 << precision_of(params) : table_bytes(d->slots_log2);
 }
 
+/* Little-endian at any address. */
+static uint64_t swapped_if_big(uint64_t value) {
+    return __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? __builtin_bswap64(value) : value;
+}
+
 static void put_u64(char *out, uint64_t value) {
-    for (int i = 0; i < 8; i++) {
-        out[i] = (char)(value >> 8 * i);
-    }
+    value = swapped_if_big(value);
+    memcpy(out, &value, sizeof value);
 }
 
 static uint64_t get_u64(const char *in) {
-    uint64_t value = 0;
-    for (int i = 0; i < 8; i++) {
-        value |= (uint64_t)(uint8_t)in[i] << 8 * i;
-    }
-    return value;
+    uint64_t value;
+    memcpy(&value, in, sizeof value);
+    return swapped_if_big(value);
 }
 
 /* Never 0. A string is hashed as it is; the other types begin with a byte that UTF-8 never holds. */
