@@ -16,6 +16,8 @@ static const struct tw_aggregate *const all[] = {
     &tw_aggregate_quantile,
     &tw_aggregate_arg_min,
     &tw_aggregate_arg_max,
+    &tw_aggregate_collect,
+    &tw_aggregate_top,
     NULL,
 };
 

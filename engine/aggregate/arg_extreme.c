@@ -106,7 +106,7 @@ static enum tumble_code decode(void *state, const struct tw_params *params, stru
 
 const struct tw_aggregate tw_aggregate_arg_min = {
     .name = "arg_min",
-    .explanation = "%s of the record with the least value of another field",
+    .explanation = "%s of the record with the least %s",
     .state_size = sizeof(struct arg_extreme),
     .takes = TW_TAKES_NUMBER | TW_TAKES_STRING | TW_TAKES_BOOLEAN,
     .second = "by",
@@ -122,7 +122,7 @@ const struct tw_aggregate tw_aggregate_arg_min = {
 
 const struct tw_aggregate tw_aggregate_arg_max = {
     .name = "arg_max",
-    .explanation = "%s of the record with the greatest value of another field",
+    .explanation = "%s of the record with the greatest %s",
     .state_size = sizeof(struct arg_extreme),
     .takes = TW_TAKES_NUMBER | TW_TAKES_STRING | TW_TAKES_BOOLEAN,
     .second = "by",

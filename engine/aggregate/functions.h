@@ -24,5 +24,7 @@ extern const struct tw_aggregate tw_aggregate_stddev;
 extern const struct tw_aggregate tw_aggregate_stddev_sample;
 extern const struct tw_aggregate tw_aggregate_stddev_population;
 extern const struct tw_aggregate tw_aggregate_histogram;
+extern const struct tw_aggregate tw_aggregate_collect;
+extern const struct tw_aggregate tw_aggregate_top;
 
 #endif

@@ -373,7 +373,9 @@ static void find_knows_every_table_by_name_and_type(void **state) {
         assert_int_equal((*at)->state_size % 8, 0);
         assert_true((*at)->state_size <= 64);
         const char *mark = strchr((*at)->explanation, '%');
-        assert_true(mark && mark[1] == 's' && !strchr(mark + 1, '%'));
+        assert_true(mark && mark[1] == 's');
+        const char *second = strchr(mark + 1, '%');
+        assert_true(!second || ((*at)->second && second[1] == 's' && !strchr(second + 1, '%')));
     }
     assert_null(tw_aggregate_find(tumble_bytes_of("average"), tumble_bytes_of("")));
     assert_null(tw_aggregate_find(tumble_bytes_of("sum"), tumble_bytes_of("string")));
