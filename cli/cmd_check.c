@@ -1,4 +1,5 @@
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -64,6 +65,19 @@ static void print_field(const char *name, struct tumble_bytes text) {
     putchar('\n');
 }
 
+static bool is_exact(const struct tumble_column *column) {
+    return !column->bound || strcmp(column->bound, "exact") == 0;
+}
+
+static bool all_exact(const struct tumble_spec *spec) {
+    for (size_t i = 0; i < tumble_spec_column_count(spec); i++) {
+        if (!is_exact(tumble_spec_column(spec, i))) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static void explain_columns(const struct tumble_spec *spec) {
     static const char *const kinds[] = {"window", "group", "aggregate", "records"};
     size_t widest = 0;
@@ -80,6 +94,10 @@ static void explain_columns(const struct tumble_spec *spec) {
         printf("%*s  %-9s  ", (int)space, "", kinds[column->kind]);
         tw_print_plain(stdout, tumble_bytes_of(column->explanation));
         if (column->kind == TUMBLE_COLUMN_AGGREGATE) {
+            if (!is_exact(column)) {
+                fputs(", ", stdout);
+                tw_print_plain(stdout, tumble_bytes_of(column->bound));
+            }
             printf(" (%" PRIu32 " bytes a group)", column->state_bytes);
         }
         putchar('\n');
@@ -116,9 +134,8 @@ static void explain(const char *path, const struct tumble_spec *spec) {
         printf("%-12s note: %s\n", "", tw_spec_filter_note(spec));
     }
     explain_columns(spec);
-    printf(
-        "%-12s every figure is exact: the same records give the same bytes, whatever the batches, shards or retries\n",
-        "error");
+    printf("%-12s %s: the same records give the same bytes, whatever the batches, shards or retries\n", "error",
+           all_exact(spec) ? "every figure is exact" : "figures are exact where no bound is named above");
     uint64_t fixed = accumulator_bytes(spec) + ENTRY_BYTES;
     printf("%-12s %" PRIu64 " bytes a group (%" PRIu64
            " accumulators, %d header) and its key, and %d to %d of hash table\n",
@@ -165,7 +182,9 @@ static void print_json(const struct tumble_spec *spec) {
         tw_print_json_string(stdout, tumble_bytes_of(column->name));
         fputs(",\"explanation\":", stdout);
         tw_print_json_string(stdout, tumble_bytes_of(column->explanation));
-        printf(",\"error\":\"exact\",\"state_bytes\":%" PRIu32 "}", column->state_bytes);
+        fputs(",\"error\":", stdout);
+        tw_print_json_string(stdout, tumble_bytes_of(column->bound ? column->bound : "exact"));
+        printf(",\"state_bytes\":%" PRIu32 "}", column->state_bytes);
     }
     printf("],\"group_bytes\":{\"accumulators\":%" PRIu64
            ",\"header\":%d,\"table_low\":%d,\"table_high\":%d},\"outputs\":[",

@@ -14,8 +14,10 @@ static const struct {
     const char *scheme;
     const char *shown;
     const struct tumble_output_api *api;
+    enum tumble_code (*check)(const struct tumble_option_value *options, size_t count, const char *name,
+                              struct tumble_error *err);
 } schemes[] = {
-    {"file", "file:PATH", &tumble_file_output},
+    {"file", "file:PATH", &tumble_file_output, tumble_file_output_check},
 };
 enum { SCHEME_COUNT = sizeof schemes / sizeof schemes[0] };
 
@@ -144,11 +146,13 @@ enum tumble_code tw_output_uri_parse(struct tw_output_uri *out, struct tumble_by
         out->output.api = &tumble_file_output;
         out->output.target = out->text;
     }
+    size_t scheme_index = 0;
     for (size_t i = 0; i < SCHEME_COUNT && !out->output.api; i++) {
         size_t length = strlen(schemes[i].scheme);
         if (strncmp(out->text, schemes[i].scheme, length) == 0 && out->text[length] == ':') {
             out->output.api = schemes[i].api;
             out->output.target = out->text + length + 1;
+            scheme_index = i;
         }
     }
     if (!out->output.api) {
@@ -178,7 +182,7 @@ enum tumble_code tw_output_uri_parse(struct tw_output_uri *out, struct tumble_by
             out->is_table = strcmp(out->options[i].value, "table") == 0;
         }
     }
-    return TUMBLE_OK;
+    return schemes[scheme_index].check(out->options, out->output.option_count, out->uri, err);
 }
 
 void tw_output_uri_name_key(struct tumble_error *err, const char *key, int index) {

@@ -4,12 +4,12 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
-#include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "adapters/outputs/file/file_format.h"
+#include "adapters/outputs/file/file_options.h"
 #include "engine/base/fail.h"
 #include "engine/codec/hash.h"
 
@@ -19,8 +19,6 @@ enum {
     GUARD_BYTES = 1024            /* bytes before the committed length that the checkpoint vouches for */
 };
 
-enum format { FORMAT_NDJSON, FORMAT_CSV, FORMAT_TABLE };
-
 struct file_output {
     struct tumble_alloc alloc;
     char *path; /* for messages: "standard output" or the path */
@@ -29,7 +27,7 @@ struct file_output {
     bool keeps_place; /* a regular file that was named: written at known offsets, checked against the checkpoint */
     bool can_cut;     /* a regular file: what a failed write left behind can be taken away */
     bool durable;
-    enum format format;
+    enum tw_file_format format;
     const struct tumble_spec *spec; /* borrowed: lives as long as the engine that owns this output */
     int64_t flushed;                /* length that holds whole, flushed rows */
     int64_t position;               /* where the next byte goes */
@@ -204,10 +202,10 @@ static enum tumble_code release_held(struct file_output *self) {
 }
 
 static enum tumble_code format_row(struct file_output *self, const struct tumble_row *row) {
-    if (self->format == FORMAT_NDJSON) {
+    if (self->format == TW_FILE_NDJSON) {
         return tw_format_ndjson_row(&self->buffer, row);
     }
-    if (self->format == FORMAT_CSV) {
+    if (self->format == TW_FILE_CSV) {
         if (self->header_due) {
             TW_TRY(tw_format_csv_header(&self->buffer, self->spec));
             self->header_due = false;
@@ -223,40 +221,6 @@ static enum tumble_code format_row(struct file_output *self, const struct tumble
 }
 
 /* ---- open ---- */
-
-static const char *option(const struct tumble_output_open *how, const char *name) {
-    for (size_t i = how->option_count; i > 0; i--) { /* the last one given wins */
-        if (strcmp(how->options[i - 1].name, name) == 0) {
-            return how->options[i - 1].value;
-        }
-    }
-    return NULL;
-}
-
-static enum tumble_code read_options(struct file_output *self, const struct tumble_output_open *how, uint32_t *width,
-                                     struct tumble_error *err) {
-    for (size_t i = 0; i < how->option_count; i++) {
-        if (strcmp(how->options[i].name, "format") != 0 && strcmp(how->options[i].name, "width") != 0) {
-            return tw_fail(err, TUMBLE_EUSAGE, "%s: unknown option \"%s\": a file takes format and width", self->path,
-                           how->options[i].name);
-        }
-    }
-    const char *format = option(how, "format");
-    if (format && strcmp(format, "ndjson") != 0 && strcmp(format, "csv") != 0 && strcmp(format, "table") != 0) {
-        return tw_fail(err, TUMBLE_EUSAGE, "%s: unknown format \"%s\": it is ndjson, csv or table", self->path, format);
-    }
-    if (format && how->kind == TUMBLE_ROW_WINDOW) { /* failures have no columns */
-        self->format = format[0] == 'c' ? FORMAT_CSV : format[0] == 't' ? FORMAT_TABLE : FORMAT_NDJSON;
-    }
-    const char *text = option(how, "width");
-    char *end = NULL;
-    unsigned long columns = text ? strtoul(text, &end, 10) : 0;
-    if (text && (end == text || *end != '\0' || columns > 100000)) {
-        return tw_fail(err, TUMBLE_EUSAGE, "%s: width \"%s\" is not a number of columns", self->path, text);
-    }
-    *width = (uint32_t)columns;
-    return TUMBLE_OK;
-}
 
 /* A new file is only safe once its directory says so too. */
 static enum tumble_code sync_directory(struct file_output *self, struct tumble_error *err) {
@@ -397,7 +361,7 @@ static enum tumble_code read_checkpoint(struct file_output *self, struct tumble_
     int64_t size = self->tail_end;
     if (checkpoint.length == 0) { /* the first time: what is there stays, and rows go behind it */
         self->flushed = self->position = size;
-        if (size > 0 && self->format == FORMAT_CSV) {
+        if (size > 0 && self->format == TW_FILE_CSV) {
             TW_TRY(check_header(self, err));
         }
         TW_TRY(check_last_line(self, err));
@@ -419,7 +383,7 @@ static enum tumble_code read_checkpoint(struct file_output *self, struct tumble_
                        "put the file back as it was, or begin anew with a new --state directory",
                        self->path, committed);
     }
-    if (self->format == FORMAT_TABLE && size > self->flushed) {
+    if (self->format == TW_FILE_TABLE && size > self->flushed) {
         return tw_fail(err, TUMBLE_EMISMATCH,
                        "%s: %" PRId64 " bytes stand after the %" PRIu64 " committed, and a table cannot be "
                        "told from them: cut them off (truncate -s %" PRIu64 " FILE) and run again",
@@ -470,13 +434,16 @@ static enum tumble_code file_open(const struct tumble_output_open *how, void **o
     tw_buf_init(&self->buffer, alloc, (size_t)1 << 30);
     tw_buf_init(&self->held, alloc, (size_t)1 << 30);
     self->path = tw_copy_text(&alloc, path, strlen(path));
-    uint32_t width = 0;
-    enum tumble_code code = self->path ? read_options(self, how, &width, err) : tw_no_memory(err);
+    struct tw_file_options options = {TW_FILE_NDJSON, 0};
+    enum tumble_code code = self->path
+                                ? tw_file_options_read(how->options, how->option_count, self->path, &options, err)
+                                : tw_no_memory(err);
+    self->format = how->kind == TUMBLE_ROW_WINDOW ? options.format : TW_FILE_NDJSON; /* failures have no columns */
     if (code == TUMBLE_OK && self->path && self->path[0] == '\0') {
         code = tw_fail(err, TUMBLE_EUSAGE, "file: needs a path behind it, as in file:rows.ndjson");
     }
-    if (code == TUMBLE_OK && self->format == FORMAT_TABLE) {
-        code = prepare_table(self, width, err);
+    if (code == TUMBLE_OK && self->format == TW_FILE_TABLE) {
+        code = prepare_table(self, options.width, err);
     }
     if (code == TUMBLE_OK && to_stdout) {
         open_stdout(self);

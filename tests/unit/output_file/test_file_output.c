@@ -424,6 +424,25 @@ static void unknown_options_and_formats_are_refused(void **state) {
     expect_text("\"colour\"");
 }
 
+static void options_are_checked_without_opening_anything(void **state) {
+    (void)state;
+    static const struct {
+        struct tumble_option_value option;
+        const char *expected; /* NULL: it is fine */
+    } cases[] = {{{"format", "csv"}, NULL},   {{"width", "100000"}, NULL}, {{"width", "0"}, NULL},
+                 {{"format", ""}, "\"\""},    {{"width", "-1"}, "\"-1\""}, {{"width", "100001"}, "100000"},
+                 {{"width", "8x"}, "\"8x\""}, {{"width", ""}, "\"\""},     {{"Format", "csv"}, "\"Format\""}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct tumble_option_value two[] = {{"format", "table"}, cases[i].option};
+        enum tumble_code code = tumble_file_output_check(two, 2, "file:rows", &err);
+        assert_int_equal(code, cases[i].expected ? TUMBLE_EUSAGE : TUMBLE_OK);
+        if (cases[i].expected) {
+            expect_text("file:rows: ");
+            expect_text(cases[i].expected);
+        }
+    }
+}
+
 static void close_takes_null(void **state) {
     (void)state;
     tumble_file_output.close(NULL);
@@ -456,6 +475,7 @@ int main(void) {
         TEST(a_directory_is_refused),
         TEST(a_missing_directory_is_refused),
         TEST(unknown_options_and_formats_are_refused),
+        TEST(options_are_checked_without_opening_anything),
         TEST(close_takes_null),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
