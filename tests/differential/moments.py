@@ -170,7 +170,7 @@ def awkward_sets(rng):
         power = rng.randrange(-300, 200)
         yield [f"{x + d}e{power}", f"{x - d}e{power}"]
         # Halfway between two doubles, and as little beside it as 34 digits allow, with a whole cloud around.
-        m = (2**53 + rng.randrange(2**52)) * 2 + 1
+        m = (2**52 + rng.randrange(2**52)) * 4 + 2
         yield [f"{m}", f"-{m}"]
         yield [f"{m}", f"-{m}", "1e-300", "-1e-300"]
         yield [f"{m}", f"-{m}", f"{m}", f"-{m}", f"{m}.0000000000000001", f"-{m}"]
