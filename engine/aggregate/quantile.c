@@ -56,10 +56,10 @@ static enum tumble_code describe_bound(const struct tw_params *params, uint32_t 
     }
     TW_TRY(tw_buf_append_text(text, "relative error "));
     TW_TRY(tw_buf_append(text, number, tw_decimal_format(params->options[OPTION_ERROR].numbers, number)));
-    TW_TRY(tw_buf_append_text(text, ", more past "));
+    TW_TRY(tw_buf_append_text(text, ", or what the row says past "));
     struct tw_decimal buckets = {.low = params->derived[DERIVED_BUCKETS]};
     TW_TRY(tw_buf_append(text, number, tw_decimal_format(&buckets, number)));
-    return tw_buf_append_text(text, " buckets: as the column _relative_error says");
+    return tw_buf_append_text(text, " buckets");
 }
 
 static void init(void *state, const struct tw_params *params) {
@@ -116,7 +116,7 @@ static enum tumble_code decode(void *state, const struct tw_params *params, stru
 
 const struct tw_aggregate tw_aggregate_quantile = {
     .name = "quantile",
-    .explanation = "quantiles of %s, each within a relative error that the row names",
+    .explanation = "quantiles of %s, and the relative error they keep within",
     .state_size = sizeof(struct tw_ddsketch),
     .takes = TW_TAKES_NUMBER,
     .options = options,
