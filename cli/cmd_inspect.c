@@ -308,7 +308,7 @@ static enum tumble_code check_shard(struct inspection *self) {
         used += n > 0 ? (size_t)n : 0;
     }
     snprintf(self->err.text, sizeof self->err.text,
-             "inspect: no open window is of shard \"%.60s\": they are of %.200s%s", self->settings->shard, names,
+             "inspect: no open window is of shard \"%.60s\": they are of %.150s%s", self->settings->shard, names,
              self->more_shards ? " and others" : "");
     return TUMBLE_EUSAGE;
 }
