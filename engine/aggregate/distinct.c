@@ -77,6 +77,25 @@ static uint64_t get_u64(const char *in) {
     return swapped_if_big(value);
 }
 
+static enum tumble_code append_number(struct tw_buf *out, uint64_t coefficient, int32_t exponent) {
+    tw_uint128 digits = coefficient;
+    exponent += tw_strip_trailing_zeros(&digits);
+    struct tw_decimal number = {.low = (uint64_t)digits, .exponent = digits ? exponent : 0};
+    char text[TW_DECIMAL_TEXT];
+    return tw_buf_append(out, text, tw_decimal_format(&number, text));
+}
+
+static enum tumble_code describe_bound(const struct tw_params *params, uint32_t column, struct tw_buf *text) {
+    (void)column;
+    TW_TRY(tw_buf_append_text(text, "exact up to "));
+    uint32_t limit = room_of(most_slots_log2(params));
+    TW_TRY(append_number(text, limit, 0));
+    TW_TRY(tw_buf_append_text(text, limit == 1 ? " value" : " values"));
+    TW_TRY(tw_buf_append_text(text, ", then a standard error of "));
+    TW_TRY(append_number(text, tw_hll_error_ppm(precision_of(params)), -4));
+    return tw_buf_append_text(text, " %");
+}
+
 /* Never 0. A string is hashed as it is; the other types begin with a byte that UTF-8 never holds. */
 static uint64_t hash_of(const struct tw_value *value) {
     char bytes[21];
@@ -242,14 +261,13 @@ static enum tumble_code value_text(const void *state, const struct tw_params *pa
     if (!d->block) {
         return tw_buf_append_text(out, "null");
     }
-    struct tw_decimal number = {.low = d->count};
+    uint64_t count = d->count;
     if (d->dense) { /* there were more than a table takes: that much is certain */
         uint64_t least = (uint64_t)room_of(most_slots_log2(params)) + 1;
         uint64_t estimate = tw_hll_estimate(d->block, precision_of(params));
-        number.low = estimate < least ? least : estimate;
+        count = estimate < least ? least : estimate;
     }
-    char text[TW_DECIMAL_TEXT];
-    return tw_buf_append(out, text, tw_decimal_format(&number, text));
+    return append_number(out, count, 0);
 }
 
 /* Ascending order for stored hashes, in place: by the byte at shift, then each of its 256 runs by the next one
@@ -407,4 +425,5 @@ const struct tw_aggregate tw_aggregate_distinct = {
     .value = value_text,
     .encode = encode,
     .decode = decode,
+    .describe_bound = describe_bound,
 };

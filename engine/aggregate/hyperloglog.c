@@ -37,6 +37,17 @@ unsigned tw_hll_precision(const struct tw_decimal *error) {
     return 0;
 }
 
+uint32_t tw_hll_error_ppm(unsigned precision) {
+    uint32_t error = 0; /* the least whose square times m reaches 1.04^2 */
+    for (uint32_t bit = UINT32_C(1) << 18; bit; bit >>= 1) {
+        uint64_t below = error + bit - 1;
+        if (below * below << precision < UINT64_C(1081600000000)) {
+            error += bit;
+        }
+    }
+    return error;
+}
+
 void tw_hll_merge(uint8_t *registers, const uint8_t *other, unsigned precision) {
     for (size_t i = 0; i < count_of(precision); i++) {
         registers[i] = registers[i] < other[i] ? other[i] : registers[i];

@@ -33,6 +33,8 @@ enum {
 
 /* The smallest p with 1.04 / sqrt(2^p) <= error; 0 when that is more than TW_HLL_PRECISION_MAX. */
 unsigned tw_hll_precision(const struct tw_decimal *error);
+/* 1.04 / sqrt(2^p) in millionths, rounded up. */
+uint32_t tw_hll_error_ppm(unsigned precision);
 
 static inline void tw_hll_raise(uint8_t *registers, unsigned precision, uint64_t hash) {
     /* The bit behind the rest ends the count of zeros at 64 - p. */

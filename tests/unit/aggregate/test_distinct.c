@@ -363,6 +363,22 @@ static void an_error_that_is_too_small_is_refused(void **state) {
     assert_int_equal(options.params.derived[0], 21);
 }
 
+static void assert_bound(const char *options, const char *expected) {
+    struct stepping s;
+    stepping_init_with(&s, "distinct", NULL, options);
+    assert_int_equal(s.aggregate->describe_bound(&s.params, 0, &s.out), TUMBLE_OK);
+    assert_int_equal(s.out.length, strlen(expected));
+    assert_memory_equal(s.out.data, expected, s.out.length);
+    stepping_clean_up(&s);
+}
+
+static void the_bound_is_said_in_words(void **state) {
+    (void)state;
+    assert_bound(NULL, "exact up to 1536 values, then a standard error of 0.8125 %");
+    assert_bound("error=0.26", "exact up to 1 value, then a standard error of 26 %");
+    assert_bound("error=0.001", "exact up to 196608 values, then a standard error of 0.0719 %");
+}
+
 static void the_finest_registers_fit_into_a_block(void **state) {
     (void)state;
     struct stepping s;
@@ -397,6 +413,7 @@ int main(void) {
         cmocka_unit_test(hostile_bytes_are_refused),
         cmocka_unit_test(a_refused_state_gives_its_registers_back),
         cmocka_unit_test(an_error_that_is_too_small_is_refused),
+        cmocka_unit_test(the_bound_is_said_in_words),
         cmocka_unit_test(the_finest_registers_fit_into_a_block),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -53,6 +53,15 @@ static void precision_is_the_smallest_that_meets_the_error(void **state) {
     }
 }
 
+static void the_standard_error_is_rounded_up(void **state) {
+    (void)state;
+    assert_int_equal(tw_hll_error_ppm(4), 260000);
+    assert_int_equal(tw_hll_error_ppm(5), 183848); /* 183847.76 */
+    assert_int_equal(tw_hll_error_ppm(10), 32500);
+    assert_int_equal(tw_hll_error_ppm(14), 8125);
+    assert_int_equal(tw_hll_error_ppm(21), 719); /* 718.16 */
+}
+
 static void the_first_bits_choose_the_register_and_the_zeros_behind_them_its_rank(void **state) {
     (void)state;
     static const struct {
@@ -265,6 +274,7 @@ static void storing_passes_on_what_the_buffer_says(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(precision_is_the_smallest_that_meets_the_error),
+        cmocka_unit_test(the_standard_error_is_rounded_up),
         cmocka_unit_test(the_first_bits_choose_the_register_and_the_zeros_behind_them_its_rank),
         cmocka_unit_test(estimates_are_the_same_on_every_machine),
         cmocka_unit_test(merging_takes_the_greater_of_each_pair),
