@@ -38,7 +38,7 @@ static const struct tw_option options[] = {
 static const struct tw_option_table table = {
     .command = "inspect",
     .usage = "Usage: tumble inspect --state DIR [OPTION]...\n"
-             "Shows what a state directory holds; looks only, and takes no lock.\n"
+             "Shows what a state directory holds; changes nothing.\n"
              "\n"
              "  tumble inspect --state state\n"
              "  tumble inspect --state state --window 2024-01-15T10:30:00Z --format csv\n"

@@ -29,20 +29,22 @@ static void of_descriptor(int fd, struct identity *out) {
 static void of_new_file(const char *path, struct identity *out) {
     char at[PATH_MAX], target[PATH_MAX];
     struct stat info;
-    if (strlen(path) >= sizeof at) {
+    size_t path_length = strlen(path);
+    if (path_length >= sizeof at) {
         return;
     }
-    strcpy(at, path);
+    memcpy(at, path, path_length + 1);
     for (int links = 0; links < LINKS_MAX; links++) {
         char *slash = strrchr(at, '/');
         size_t directory = slash ? (size_t)(slash - at) + 1 : 0;
         ssize_t length = readlink(at, target, sizeof target - 1);
         if (length < 0) {
             const char *name = at + directory;
-            if (strlen(name) > NAME_MAX || name[0] == '\0') {
+            size_t name_length = strlen(name);
+            if (name_length > NAME_MAX || name_length == 0) {
                 return;
             }
-            strcpy(out->name, name);
+            memcpy(out->name, name, name_length + 1);
             at[directory] = '\0';
             out->known = stat(directory ? at : ".", &info) == 0;
             out->lost = !out->known;

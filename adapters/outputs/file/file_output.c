@@ -367,7 +367,7 @@ static enum tumble_code read_checkpoint(struct file_output *self, struct tumble_
         TW_TRY(check_last_line(self, err));
         return guard_of(self, size, &self->guard, err);
     }
-    uint64_t committed, guard;
+    uint64_t committed = 0, guard = 0;
     TW_TRY(parse_checkpoint(self, checkpoint, &committed, &guard, err));
     if ((uint64_t)size < committed) {
         return tw_fail(err, TUMBLE_EMISMATCH,
@@ -434,12 +434,14 @@ static enum tumble_code file_open(const struct tumble_output_open *how, void **o
     tw_buf_init(&self->buffer, alloc, (size_t)1 << 30);
     tw_buf_init(&self->held, alloc, (size_t)1 << 30);
     self->path = tw_copy_text(&alloc, path, strlen(path));
+    if (!self->path) {
+        file_close(self);
+        return tw_no_memory(err);
+    }
     struct tw_file_options options = {TW_FILE_NDJSON, 0};
-    enum tumble_code code = self->path
-                                ? tw_file_options_read(how->options, how->option_count, self->path, &options, err)
-                                : tw_no_memory(err);
+    enum tumble_code code = tw_file_options_read(how->options, how->option_count, self->path, &options, err);
     self->format = how->kind == TUMBLE_ROW_WINDOW ? options.format : TW_FILE_NDJSON; /* failures have no columns */
-    if (code == TUMBLE_OK && self->path && self->path[0] == '\0') {
+    if (code == TUMBLE_OK && self->path[0] == '\0') {
         code = tw_fail(err, TUMBLE_EUSAGE, "file: needs a path behind it, as in file:rows.ndjson");
     }
     if (code == TUMBLE_OK && self->format == TW_FILE_TABLE) {

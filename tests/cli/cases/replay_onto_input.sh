@@ -5,7 +5,7 @@ replay -o file:./in in
 replay -o file:link in
 replay -o file:rows --failures file:hard in
 replay -o file:rows --failures file:in - < in
-replay in >> link
+replay ./in >> ./link
 replay -o file:spec.json in
 mkdir d; replay -o file:rows -o file:d/../rows in
 replay -o file:new --failures file:hanging in
