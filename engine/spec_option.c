@@ -188,8 +188,9 @@ static enum tumble_code make_option(struct tw_draft *draft, const struct tw_draf
     }
     if (!option->fallback) {
         struct wanted wanted = wanted_of(option);
-        return tw_fail_at(draft->err, TUMBLE_ESPEC, from->byte, "%s.%s is missing: %s", from->place, option->name,
-                          wanted.text);
+        return tw_fail_at(draft->err, TUMBLE_ESPEC, from->byte, "%s.%s is missing: %s%s%s%s", from->place, option->name,
+                          wanted.text, from->byte < 0 ? ", behind the field as " : "",
+                          from->byte < 0 ? option->name : "", from->byte < 0 ? "=…" : "");
     }
     return tw_spec_fallback(draft->arena, option, out) ? TUMBLE_OK : tw_no_memory(draft->err);
 }

@@ -42,9 +42,13 @@ static const char *last_of(struct tumble_bytes text, char c) {
     return NULL;
 }
 
+/* A type that some function has. */
 static bool is_type(struct tumble_bytes text) {
-    static const char *const names[] = {"number", "string"};
-    return tw_name_find(text, names, sizeof names / sizeof *names) >= 0;
+    bool found = tumble_bytes_equal(text, tumble_bytes_of("number"));
+    for (const struct tw_aggregate *const *all = tw_aggregate_all(); *all && !found; all++) {
+        found = (*all)->type_name && tumble_bytes_equal(text, tumble_bytes_of((*all)->type_name));
+    }
+    return found;
 }
 
 static bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }

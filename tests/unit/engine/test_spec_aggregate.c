@@ -99,6 +99,73 @@ static void options_are_read_and_defaults_are_left_out_of_the_canonical_text(voi
                            "{\"field\":\"u\",\"function\":\"distinct\",\"name\":\"c\"}");
 }
 
+static void a_list_of_one_is_the_number(void **state) {
+    (void)state;
+    struct tumble_spec *spec = parse_aggregates(
+        "{\"name\":\"a\",\"function\":\"quantile\",\"field\":\"x\",\"q\":[5e-1],\"max_buckets\":1e2},"
+        "{\"name\":\"b\",\"function\":\"quantile\",\"field\":\"x\",\"q\":[0.90,0.5],\"relative_error\":0.01},"
+        "{\"name\":\"c\",\"function\":\"histogram\",\"field\":\"x\",\"bounds\":5}");
+    assert_int_equal(spec->aggregates[1].params.options[0].count, 2);
+    assert_number(&spec->aggregates[1].params, 0, 0, "0.9");
+    assert_number(&spec->aggregates[0].params, 2, 0, "100");
+    assert_canonical(spec, "{\"field\":\"x\",\"function\":\"quantile\",\"max_buckets\":100,\"name\":\"a\",\"q\":0.5},"
+                           "{\"field\":\"x\",\"function\":\"quantile\",\"name\":\"b\",\"q\":[0.9,0.5]},"
+                           "{\"bounds\":5,\"field\":\"x\",\"function\":\"histogram\",\"name\":\"c\"}");
+}
+
+static void an_aggregate_of_several_columns_names_each(void **state) {
+    (void)state;
+    static const char *const names[] = {"p_0.5",   "p_0.99", "p_relative_error", "one", "one_relative_error", "t",
+                                        "t_exact", "n"};
+    struct tumble_spec *spec =
+        parse_aggregates("{\"name\":\"p\",\"function\":\"quantile\",\"field\":\"x\",\"q\":[0.50,0.99]},"
+                         "{\"name\":\"one\",\"function\":\"quantile\",\"field\":\"x\",\"q\":0.5},"
+                         "{\"name\":\"t\",\"function\":\"top\",\"field\":\"x\",\"k\":3},"
+                         "{\"name\":\"n\",\"function\":\"count\"}");
+    assert_int_equal(tumble_spec_column_count(spec), 5 + sizeof names / sizeof *names + 1);
+    uint32_t bytes = 0;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const struct tumble_column *column = tumble_spec_column(spec, 5 + i);
+        assert_string_equal(column->name, names[i]);
+        assert_int_equal(column->kind, TUMBLE_COLUMN_AGGREGATE);
+        bytes += column->state_bytes;
+    }
+    assert_int_equal(spec->aggregates[0].column_count, 3);
+    assert_int_equal(bytes, spec->accumulator_bytes); /* once for each aggregate */
+    assert_true(tumble_spec_column(spec, 5)->state_bytes > 0);
+    assert_int_equal(tumble_spec_column(spec, 6)->state_bytes, 0);
+    tumble_spec_destroy(spec);
+}
+
+static void a_second_field_is_one_of_the_spec_s_fields(void **state) {
+    (void)state;
+    struct tumble_spec *spec =
+        parse_aggregates("{\"name\":\"a\",\"by\":\"/x\",\"function\":\"arg_max\",\"field\":\"u\"},"
+                         "{\"name\":\"s\",\"function\":\"sum\",\"field\":\"x\"},"
+                         "{\"name\":\"t\",\"function\":\"top\",\"field\":\"u\",\"k\":3,\"weight\":\"$arrival\"},"
+                         "{\"name\":\"o\",\"function\":\"top\",\"field\":\"u\",\"k\":3}");
+    assert_int_equal(spec->field_count, 3); /* u, x, $arrival */
+    assert_int_equal(spec->aggregates[0].second_field, spec->aggregates[1].field);
+    assert_int_equal(spec->aggregates[0].field, spec->aggregates[2].field);
+    assert_int_equal(spec->fields[spec->aggregates[2].second_field].source, TW_FIELD_ARRIVAL);
+    assert_int_equal(spec->aggregates[3].second_field, -1);
+    assert_canonical(spec, "{\"by\":\"x\",\"field\":\"u\",\"function\":\"arg_max\",\"name\":\"a\"},"
+                           "{\"field\":\"x\",\"function\":\"sum\",\"name\":\"s\"},"
+                           "{\"field\":\"u\",\"function\":\"top\",\"k\":3,\"name\":\"t\",\"weight\":\"$arrival\"},"
+                           "{\"field\":\"u\",\"function\":\"top\",\"k\":3,\"name\":\"o\"}");
+}
+
+static void a_type_that_says_what_is_so_anyway_is_left_out(void **state) {
+    (void)state;
+    assert_canonical(
+        parse_aggregates("{\"name\":\"a\",\"function\":\"stddev\",\"field\":\"x\",\"type\":\"sample\"},"
+                         "{\"name\":\"b\",\"function\":\"stddev\",\"field\":\"x\",\"type\":\"population\"},"
+                         "{\"name\":\"c\",\"function\":\"variance\",\"field\":\"x\",\"type\":\"number\"}"),
+        "{\"field\":\"x\",\"function\":\"stddev\",\"name\":\"a\"},"
+        "{\"field\":\"x\",\"function\":\"stddev\",\"name\":\"b\",\"type\":\"population\"},"
+        "{\"field\":\"x\",\"function\":\"variance\",\"name\":\"c\"}");
+}
+
 static void an_aggregate_has_a_where_of_its_own(void **state) {
     (void)state;
     struct tumble_spec *spec = parse_aggregates("{\"name\":\"a\",\"function\":\"count\",\"where\":{\"t\":[\"z\",\"b\"]}"
@@ -149,6 +216,7 @@ static void every_column_says_how_far_it_may_be_off(void **state) {
         assert_true(strlen(tumble_spec_column(spec, i)->bound) >= 5);
     }
     assert_string_equal(tumble_spec_column(spec, 6)->bound, "exact");
+    assert_string_not_equal(tumble_spec_column(spec, 5)->bound, "exact");
     tumble_spec_destroy(spec);
 }
 
@@ -164,6 +232,13 @@ static void shorthand_takes_options_behind_the_field(void **state) {
          "{\"error\":0.02,\"field\":\"user\",\"function\":\"distinct\",\"name\":\"distinct_user\"}"},
         {"distinct(/a,b,c d, error=0.02)",
          "{\"error\":0.02,\"field\":\"a,b,c d\",\"function\":\"distinct\",\"name\":\"distinct_/a,b,c d\"}"},
+        {"p=quantile(latency_ms, q=0.5, q=0.99)",
+         "{\"field\":\"latency_ms\",\"function\":\"quantile\",\"name\":\"p\",\"q\":[0.5,0.99]}"},
+        {"big=arg_max(/a/b, by=1)", "{\"by\":\"1\",\"field\":\"a.b\",\"function\":\"arg_max\",\"name\":\"big\"}"},
+        {"top(page, k=3, weight=x.y)", "{\"field\":\"page\",\"function\":\"top\",\"k\":3,\"name\":\"top_page\","
+                                       "\"weight\":\"x.y\"}"},
+        {"stddev(x, population)",
+         "{\"field\":\"x\",\"function\":\"stddev\",\"name\":\"stddev_x\",\"type\":\"population\"}"},
         {"low=min(page, type=string)",
          "{\"field\":\"page\",\"function\":\"min\",\"name\":\"low\",\"type\":\"string\"}"},
         {"low=min(page,string, where={\"a\":[\"x\",\"]\\\",\"], \"b\":[1]})",
@@ -202,6 +277,40 @@ static void refusals_of_aggregates_name_what_would_be_right(void **state) {
         {"{\"name\":\"a\",\"function\":\"count\",\"where\":{\"x\":\"a\"}}", TUMBLE_EPATTERN,
          "aggregates[0].where: Invalid filter pattern definition. \"x\" must be an object or an array (at /x): write "
          "[\"a\"]"},
+        {"{\"name\":\"a\",\"function\":\"quantile\",\"field\":\"u\"}", TUMBLE_ESPEC,
+         "aggregates[0].q is missing: a number from 0 to 1, or a list of up to 16"},
+        {"{\"name\":\"a\",\"function\":\"quantile\",\"field\":\"u\",\"q\":[]}", TUMBLE_ESPEC,
+         "aggregates[0].q must be a number from 0 to 1, or a list of up to 16, not an empty list"},
+        {"{\"name\":\"a\",\"function\":\"quantile\",\"field\":\"u\",\"q\":[0.5,[1]]}", TUMBLE_ESPEC,
+         "aggregates[0].q must be a number from 0 to 1, or a list of up to 16, not an array"},
+        {"{\"name\":\"a\",\"function\":\"quantile\",\"field\":\"u\",\"q\":[0,1,0,1,0,1,0,1,0,1,0,1,0,1,0,1,0]}",
+         TUMBLE_ESPEC, "aggregates[0].q has more than the 16 numbers that are allowed"},
+        {"{\"name\":\"a\",\"function\":\"quantile\",\"field\":\"u\",\"q\":[0.5,0.50]}", TUMBLE_ESPEC,
+         "aggregates[0]: the column \"a_0.5\" would stand twice"},
+        {"{\"name\":\"a_0.5\",\"function\":\"count\"},{\"name\":\"a\",\"function\":\"quantile\",\"field\":\"u\","
+         "\"q\":[0.5,0.6]}",
+         TUMBLE_ESPEC, "aggregates[1]: the name \"a_0.5\" is used twice: name it otherwise"},
+        {"{\"name\":\"a\",\"function\":\"quantile\",\"field\":\"u\",\"q\":0.5,\"max_buckets\":20.5}", TUMBLE_ESPEC,
+         "aggregates[0].max_buckets must be a whole number from 16 to 65536, not 20.5"},
+        {"{\"name\":\"a\",\"function\":\"histogram\",\"field\":\"u\",\"bounds\":[2,2.0]}", TUMBLE_ESPEC,
+         "aggregates[0].bounds must ascend: each number above the one before, which 2.0 is not"},
+        {"{\"name\":\"a\",\"function\":\"top\",\"field\":\"u\",\"k\":5,\"capacity\":3}", TUMBLE_ESPEC,
+         "aggregates[0]: a capacity of 3 cannot hold k 5: leave it out, or give 5 or more"},
+        {"{\"name\":\"a\",\"function\":\"arg_max\",\"field\":\"u\"}", TUMBLE_ESPEC,
+         "aggregates[0].by is missing: the field that arg_max goes by"},
+        {"{\"name\":\"a\",\"function\":\"arg_max\",\"field\":\"u\",\"by\":5}", TUMBLE_ESPEC,
+         "aggregates[0].by must be a field, not a number"},
+        {"{\"name\":\"a\",\"function\":\"arg_max\",\"field\":\"u\",\"by\":\"\"}", TUMBLE_ESPEC,
+         "aggregates[0].by is empty: leave the key out or name something"},
+        {"{\"name\":\"a\",\"function\":\"arg_max\",\"field\":\"u\",\"by\":\"$shardId\"}", TUMBLE_ESPEC,
+         "aggregates[0].by: $shardId is a string, which arg_max does not take"},
+        {"{\"name\":\"a\",\"function\":\"stddev\",\"field\":\"x\",\"type\":\"pop\"}", TUMBLE_ESPEC,
+         "aggregates[0].type: stddev has no type \"pop\": write \"sample\" or \"population\" or leave the key out"},
+        {"a=arg_max(u, by=x, by=y)", TUMBLE_ESPEC,
+         "aggregate \"a=arg_max(u, by=x, by=y)\".by is given twice: keep one of them"},
+        {"quantile(x, 0.5)", TUMBLE_ESPEC,
+         "aggregate \"quantile(x, 0.5)\".q is missing: a number from 0 to 1, or a list of up to 16, behind the field "
+         "as q=…"},
         {"{\"name\":\"a\",\"function\":\"count\",\"where\":5}", TUMBLE_ESPEC,
          "aggregates[0].where must be an object (a filter pattern), not a number"},
         {"{\"name\":\"a\",\"function\":\"count\"},{\"name\":\"a\",\"function\":\"count\"}", TUMBLE_ESPEC,
@@ -306,6 +415,46 @@ static void no_message_is_ever_cut(void **state) {
     assert_in_range(refused, 120, 1000);
 }
 
+/* ---- the schema and the guide ---- */
+
+static char *file_text(const char *path) {
+    FILE *file = fopen(path, "rb");
+    assert_non_null(file);
+    char *text = calloc(1, 256 * 1024);
+    assert_non_null(text);
+    size_t length = fread(text, 1, 256 * 1024 - 1, file);
+    fclose(file);
+    assert_in_range(length, 1000, 256 * 1024 - 2);
+    return text;
+}
+
+static void schema_and_guide_know_every_function_and_its_keys(void **state) {
+    (void)state;
+    char *schema = file_text("../docs/spec.schema.json");
+    char *guide = file_text("../docs/spec.md");
+    for (const struct tw_aggregate *const *all = tw_aggregate_all(); *all; all++) {
+        const struct tw_option *options = (*all)->options;
+        char quoted[80];
+        char marked[80];
+        const char *words[TW_OPTIONS_MOST + 3] = {(*all)->name, (*all)->second, (*all)->type_name};
+        for (size_t i = 0; options && options[i].name; i++) {
+            words[3 + i] = options[i].name;
+        }
+        for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+            snprintf(quoted, sizeof quoted, "\"%s\"", words[i] ? words[i] : "name");
+            snprintf(marked, sizeof marked, i == 2 ? "\"%s\"" : "`%s`", words[i] ? words[i] : "name");
+            if (!strstr(schema, quoted)) {
+                fail_msg("docs/spec.schema.json does not know %s of %s", quoted, (*all)->name);
+            }
+            if (words[i] && !strstr(guide, marked)) {
+                fail_msg("docs/spec.md does not know %s of %s", marked, (*all)->name);
+            }
+        }
+    }
+    free(schema);
+    free(guide);
+}
+
 /* ---- no memory ---- */
 
 static int allocations_left;
@@ -331,7 +480,8 @@ static void every_failed_allocation_is_an_ordinary_error(void **state) {
     static const char json[] =
         "{\"partials\":true,\"aggregates\":[{\"name\":\"a\",\"function\":\"distinct\",\"field\":\"u\",\"error\":0.02,"
         "\"where\":{\"t\":[\"x\"]}},{\"name\":\"b\",\"function\":\"count\",\"where\":{\"t\":[\"y\"]}},"
-        "{\"name\":\"c\",\"function\":\"distinct\",\"field\":\"u\"}]}";
+        "{\"name\":\"c\",\"function\":\"quantile\",\"field\":\"u\",\"q\":[0.1,0.2,0.3]},"
+        "{\"name\":\"d\",\"function\":\"arg_max\",\"field\":\"u\",\"by\":\"x\"}]}";
     struct tumble_alloc scarce = {scarce_alloc, scarce_resize, scarce_release, NULL};
     const char *shorthand = "u=distinct(user, error=0.02, where={\"a\":[1]})";
     struct tumble_spec_overrides overrides = {.aggregates = &shorthand, .aggregate_count = 1};
@@ -363,12 +513,17 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_option_of_every_function_has_a_fallback_its_own_bounds_allow),
         cmocka_unit_test(options_are_read_and_defaults_are_left_out_of_the_canonical_text),
+        cmocka_unit_test(a_list_of_one_is_the_number),
+        cmocka_unit_test(an_aggregate_of_several_columns_names_each),
+        cmocka_unit_test(a_second_field_is_one_of_the_spec_s_fields),
+        cmocka_unit_test(a_type_that_says_what_is_so_anyway_is_left_out),
         cmocka_unit_test(an_aggregate_has_a_where_of_its_own),
         cmocka_unit_test(partials_add_a_column_before_records_and_to_the_canonical_text),
         cmocka_unit_test(every_column_says_how_far_it_may_be_off),
         cmocka_unit_test(shorthand_takes_options_behind_the_field),
         cmocka_unit_test(refusals_of_aggregates_name_what_would_be_right),
         cmocka_unit_test(no_message_is_ever_cut),
+        cmocka_unit_test(schema_and_guide_know_every_function_and_its_keys),
         cmocka_unit_test(every_failed_allocation_is_an_ordinary_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
