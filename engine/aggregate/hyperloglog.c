@@ -132,13 +132,14 @@ static uint8_t form_for(unsigned precision, size_t escaped) {
 
 static uint8_t half_of(uint8_t reg, uint8_t base) { return reg - base < ESCAPE ? (uint8_t)(reg - base) : ESCAPE; }
 
-static void put_halves(const uint8_t *registers, unsigned precision, uint8_t base, uint8_t *out) {
+static void put_halves(const uint8_t *registers, unsigned precision, uint8_t base, size_t escaped, uint8_t *out) {
     for (size_t i = 0; i < count_of(precision); i += 2) {
         *out++ = (uint8_t)(half_of(registers[i], base) | half_of(registers[i + 1], base) << 4);
     }
-    for (size_t i = 0; i < count_of(precision); i++) {
+    for (size_t i = 0; escaped > 0; i++) {
         if (registers[i] - base >= ESCAPE) {
             *out++ = (uint8_t)(registers[i] - base - ESCAPE);
+            escaped--;
         }
     }
 }
@@ -164,7 +165,7 @@ enum tumble_code tw_hll_append(const uint8_t *registers, unsigned precision, str
     TW_TRY(tw_buf_append_byte(out, (char)precision));
     if (form == FORM_HALVES) {
         TW_TRY(tw_buf_append_byte(out, (char)base));
-        put_halves(registers, precision, base, (uint8_t *)out->data + out->length);
+        put_halves(registers, precision, base, escaped, (uint8_t *)out->data + out->length);
     } else {
         put_sixes(registers, precision, (uint8_t *)out->data + out->length);
     }

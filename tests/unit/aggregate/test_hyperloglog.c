@@ -221,9 +221,8 @@ static bool takes(const char *hex, unsigned precision) {
     uint8_t bytes[64];
     size_t length = strlen(hex) / 2;
     for (size_t i = 0; i < length; i++) {
-        unsigned byte;
-        assert_int_equal(sscanf(hex + 2 * i, "%2x", &byte), 1);
-        bytes[i] = (uint8_t)byte;
+        char digits[3] = {hex[2 * i], hex[2 * i + 1], '\0'};
+        bytes[i] = (uint8_t)strtoul(digits, NULL, 16);
     }
     struct tumble_bytes rest = {(const char *)bytes + 1, length - 1};
     struct tw_cursor cursor = tw_cursor_of(rest);
