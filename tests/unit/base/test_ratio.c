@@ -79,24 +79,55 @@ static void a_root_without_end_is_the_nearest_double(void **state) {
     assert_one(2, -650, 1, 1, true, "1.414213562373095e-325");
 }
 
-static void a_root_beside_a_point_halfway_between_doubles_is_rounded_right(void **state) {
-    (void)state;
-    /* 18014398509481986 = 2^54 + 2 is halfway between …984 and …988; its square, then a little more, a little less. */
-    uint64_t limbs[40] = {0};
-    tw_uint128 square = (tw_uint128)18014398509481986 * 18014398509481986;
-    limbs[38] = (uint64_t)(square % TW_WIDE_BASE);
-    limbs[39] = (uint64_t)(square / TW_WIDE_BASE);
-    struct tw_ratio ratio = ratio_of(limbs, 40, -18 * 38, 1, 1, true);
-    assert_text(&ratio, "18014398509481986"); /* in full */
+/* The text of √(above × 10^exponent), and of the root of 10^-1080 more and less. */
+static void assert_beside(const uint64_t *above, int count, int exponent, const char *more, const char *less) {
+    uint64_t limbs[80] = {0};
+    int lowest = (1080 + exponent) / 18;
+    memcpy(limbs + lowest, above, (size_t)count * sizeof *above);
     limbs[0] = 1;
-    ratio = ratio_of(limbs, 40, -18 * 38, 1, 1, true);
-    assert_text(&ratio, "18014398509481988");
-    limbs[38]--;
-    for (int i = 0; i < 38; i++) {
+    struct tw_ratio ratio = ratio_of(limbs, lowest + count, -1080, 1, 1, true);
+    assert_text(&ratio, more);
+    limbs[lowest]--;
+    for (int i = 0; i < lowest; i++) {
         limbs[i] = TW_WIDE_BASE - 1;
     }
-    ratio = ratio_of(limbs, 40, -18 * 38, 1, 1, true);
-    assert_text(&ratio, "18014398509481984");
+    ratio = ratio_of(limbs, lowest + count, -1080, 1, 1, true);
+    assert_text(&ratio, less);
+}
+
+static void a_root_beside_a_point_halfway_between_doubles_is_rounded_right(void **state) {
+    (void)state;
+    /* 18014398509481986 = 2^54 + 2 is halfway between …984 and …988. */
+    tw_uint128 square = (tw_uint128)18014398509481986 * 18014398509481986;
+    uint64_t limbs[] = {(uint64_t)(square % TW_WIDE_BASE), (uint64_t)(square / TW_WIDE_BASE)};
+    struct tw_ratio ratio = ratio_of(limbs, 2, 0, 1, 1, true);
+    assert_text(&ratio, "18014398509481986"); /* in full */
+    assert_beside(limbs, 2, 0, "18014398509481988", "18014398509481984");
+    /* The same times 2^-100, which has more than 34 digits, and more than 40. */
+    static const uint64_t finer[] = {0,
+                                     886417388916015625,
+                                     786635822048992849,
+                                     577929250285446782,
+                                     451955641741267098,
+                                     940167886394185163,
+                                     348200932327052572,
+                                     121908947815195058,
+                                     106542033561798657,
+                                     736579067026953371,
+                                     201948391};
+    ratio = ratio_of(finer, 11, -216, 1, 1, true);
+    assert_text(&ratio, "0.000000000000014210854715202004");
+    assert_beside(finer, 11, -216, "0.000000000000014210854715202007", "0.000000000000014210854715202004");
+}
+
+static void a_crumb_far_behind_short_digits_does_not_move_them(void **state) {
+    (void)state;
+    uint64_t limbs[61] = {[0] = 1, [60] = 12300};
+    struct tw_ratio ratio = ratio_of(limbs, 61, -1084, 1, 1, false);
+    assert_text(&ratio, "1.23");
+    limbs[60] = 15129;
+    ratio = ratio_of(limbs, 61, -1084, 1, 1, true);
+    assert_text(&ratio, "1.23");
 }
 
 enum { PLACES = 1800 };
@@ -180,6 +211,8 @@ static void the_digits_of_a_root_are_those_below_it(void **state) {
         limbs[count - 1] = 1 + draw(draw(2) ? 9 : TW_WIDE_BASE - 1);
         check_root(limbs, count, -(int)draw(40), draw(2) ? 19 : 1 + draw(60));
     }
+    uint64_t crumb[] = {1, 0, 4}; /* the rest of the digits that are asked for is 0, and yet it does not end */
+    check_root(crumb, 3, 0, 5);
     uint64_t two = 2;
     check_root(&two, 1, 0, TW_RATIO_EXACT);
     check_root(&two, 1, -1, TW_RATIO_EXACT);
@@ -193,6 +226,7 @@ int main(void) {
         cmocka_unit_test(a_root_that_ends_within_34_digits_stands_in_full),
         cmocka_unit_test(a_root_without_end_is_the_nearest_double),
         cmocka_unit_test(a_root_beside_a_point_halfway_between_doubles_is_rounded_right),
+        cmocka_unit_test(a_crumb_far_behind_short_digits_does_not_move_them),
         cmocka_unit_test(the_digits_of_a_root_are_those_below_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
