@@ -90,6 +90,15 @@ static enum tumble_code decode_field(struct tumble_shard *shard, const struct tw
     return TUMBLE_OK;
 }
 
+/* Where a field's value stands in the record; -1: not in its data. */
+static int64_t byte_of(const struct tumble_shard *shard, const struct tumble_record *record,
+                       const struct tumble_value *projected, const struct tw_spec_field *field) {
+    const char *text = field->source == TW_FIELD_PAYLOAD && record->data.data
+                           ? projected[shard->engine->first_spec_field + field->projected].text
+                           : NULL;
+    return text ? text - record->data.data : -1;
+}
+
 /* Refuses a value of a type that its aggregate does not take. */
 static enum tumble_code check_value(const struct tumble_shard *shard, const struct tumble_record *record,
                                     const struct tumble_value *projected, const struct tw_spec_aggregate *aggregate,
@@ -101,11 +110,7 @@ static enum tumble_code check_value(const struct tumble_shard *shard, const stru
     if ((takes & 1u << value->type) && !too_long) {
         return TUMBLE_OK;
     }
-    int64_t byte = -1;
-    if (field->source == TW_FIELD_PAYLOAD && record->data.data) {
-        const char *text = projected[shard->engine->first_spec_field + field->projected].text;
-        byte = text ? text - record->data.data : -1;
-    }
+    int64_t byte = byte_of(shard, record, projected, field);
     if (too_long) {
         return tw_fail_at(err, TUMBLE_ELIMIT, byte,
                           "field %.*s has %zu bytes: aggregate %s keeps strings of at most %d", (int)field->path.length,
@@ -159,6 +164,10 @@ static enum tumble_code choose_steps(const struct tumble_shard *shard, const str
             enum tumble_code code = aggregate->function->check(&aggregate->params, &input, err);
             if (code != TUMBLE_OK) {
                 tw_error_prefix(err, "aggregate %s", aggregate->name);
+                int32_t field = aggregate->second_field >= 0 ? aggregate->second_field : aggregate->field;
+                if (err && field >= 0) {
+                    err->byte = byte_of(shard, record, projected, &spec->fields[field]);
+                }
                 return code;
             }
         }
