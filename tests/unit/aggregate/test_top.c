@@ -200,8 +200,8 @@ static uint64_t halves_of(const struct tw_total *total) {
     return (uint64_t)whole * 2 + (half ? 1 : 0);
 }
 
-/* True count in [count - error, count] for every counter; every key above N / capacity has one; counts add up to N at
- * most; no key without one is above the lowest count. */
+/* True count in [count - error, count] for every counter, no error above N / capacity; every key above N / capacity has
+ * one; counts add up to N at most; no key without one is above the lowest count. */
 static void assert_bounds(const struct law *law, const struct stream *stream, const void *state) {
     const struct tw_space_saving *summary = state;
     uint64_t capacity = law->options.params.derived[1];
@@ -225,7 +225,7 @@ static void assert_bounds(const struct law *law, const struct stream *stream, co
         present[which] = true;
         uint64_t count = halves_of(&list[i]->count);
         uint64_t error = halves_of(&list[i]->error);
-        assert_true(error < count);
+        assert_true(error < count && error * capacity <= stream->sum);
         assert_true(stream->true_counts[which] <= count);
         assert_true(stream->true_counts[which] + error >= count);
         sum += count;
