@@ -205,6 +205,8 @@ static void the_digits_of_a_root_are_those_below_it(void **state) {
     }
     uint64_t crumb[] = {1, 0, 4}; /* the rest of the digits that are asked for is 0, and yet it does not end */
     check_root(crumb, 3, 0, 5);
+    uint64_t within[] = {40000000000000001};
+    check_root(within, 1, 0, 5);
     uint64_t two = 2;
     check_root(&two, 1, 0, TW_RATIO_EXACT);
     check_root(&two, 1, -1, TW_RATIO_EXACT);
