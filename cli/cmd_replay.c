@@ -8,6 +8,7 @@
 #include "cli/command.h"
 #include "cli/exit_code.h"
 #include "cli/file_conflict.h"
+#include "cli/input_hint.h"
 #include "cli/option_table.h"
 #include "cli/output_uri.h"
 #include "cli/progress_bar.h"
@@ -352,15 +353,27 @@ static void tell_filtered(const struct tumble_spec *spec, const struct tumble_re
            note ? note : "");
 }
 
+/* What may help where a run ended with an error. */
+static void tell_hints(const struct settings *settings, const struct tumble_spec *spec,
+                       const struct tumble_replay_summary *summary, enum tumble_code code, const char *input) {
+    char line[512];
+    bool no_record = code == TUMBLE_ERECORD || code == TUMBLE_EUSAGE;
+    if (no_record && summary->format == TUMBLE_CAPTURE_NDJSON && !settings->records_at &&
+        summary->counters.fates[TUMBLE_FATE_APPLIED] == 0 && tw_input_hint(input, line, sizeof line)) {
+        tw_say("%s", line);
+    } else if (code == TUMBLE_ERECORD && !tumble_spec_diverts_bad_records(spec)) {
+        tw_say("mend the record, or go on without it: --bad-records divert%s",
+               tumble_spec_failures(spec).length > 0 ? "" : " --failures file:bad.ndjson");
+    }
+}
+
 static int report(const struct settings *settings, const struct tumble_spec *spec,
-                  const struct tumble_replay_summary *summary, enum tumble_code code, const struct tumble_error *err) {
+                  const struct tumble_replay_summary *summary, enum tumble_code code, const struct tumble_error *err,
+                  const char *input) {
     int status = TW_EXIT_OK;
     if (code != TUMBLE_OK) {
         status = tw_exit_with(err);
-        if (code == TUMBLE_ERECORD && !tumble_spec_diverts_bad_records(spec)) {
-            tw_say("mend the record, or go on without it: --bad-records divert%s",
-                   tumble_spec_failures(spec).length > 0 ? "" : " --failures file:bad.ndjson");
-        }
+        tell_hints(settings, spec, summary, code, input);
     } else if (summary->complete_before) {
         if (!settings->quiet) {
             tw_say("the state in %s is complete: nothing was read and nothing written", settings->state);
@@ -462,7 +475,7 @@ static int run(const struct settings *settings, const struct tumble_spec *spec, 
         code = err.code;
     }
     err.code = code;
-    return report(settings, spec, &summary, code, &err);
+    return report(settings, spec, &summary, code, &err, inputs[0]);
 }
 
 int tw_cmd_replay(int argc, char **argv) {
