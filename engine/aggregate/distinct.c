@@ -123,21 +123,32 @@ static void init(void *state, const struct tw_params *params) {
     memset(state, 0, sizeof(struct distinct));
 }
 
+/* The engine adds up what the steps of a chunk ask for, so each asks for its share: a block that the k-th new value
+ * needs takes k steps to be needed, and each of them has asked for a k-th of it and of the blocks before it. Asking for
+ * whole blocks would have a chunk that goes to one group reserve 32 of them whenever one might be needed. */
 static size_t growth(const void *state, const struct tw_params *params, const struct tw_input *input) {
     (void)input;
     const struct distinct *d = state;
-    if (d->dense) {
+    if (d->dense || (d->block && d->count + TW_STEPS_AT_ONCE < room_of(d->slots_log2))) {
         return 0;
     }
-    uint32_t need = d->count + TW_STEPS_AT_ONCE + 1;
-    if (d->block && need <= room_of(d->slots_log2)) {
-        return 0;
+    unsigned slots_log2 = d->slots_log2;
+    size_t total = 0;
+    size_t share = 0;
+    bool table = d->block != NULL;
+    for (bool more = true; more;) {
+        size_t steps = table ? room_of(slots_log2) - d->count + 1 : 1;
+        if (steps > TW_STEPS_AT_ONCE + 1) {
+            break;
+        }
+        more = !table || slots_log2 < most_slots_log2(params); /* else the registers: nothing comes after them */
+        slots_log2 = !table ? first_slots_log2(params) : more ? slots_log2 + 1 : slots_log2;
+        table = true;
+        total += table_bytes(slots_log2); /* the registers take as much as the largest table */
+        size_t each = (total + steps - 1) / steps;
+        share = each > share ? each : share;
     }
-    unsigned slots_log2 = d->block ? d->slots_log2 : first_slots_log2(params);
-    while (room_of(slots_log2) < need && slots_log2 < most_slots_log2(params)) {
-        slots_log2++;
-    }
-    return table_bytes(slots_log2); /* registers are no larger */
+    return share;
 }
 
 /* The slot that holds hash, or the free one where it belongs. There is always a free one. */

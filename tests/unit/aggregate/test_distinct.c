@@ -234,7 +234,7 @@ static void a_chunk_of_steps_fits_into_what_was_reserved(void **state) {
     (void)state;
     static const char *const options[] = {"error=0.26", "error=0.2", "error=0.1", "error=0.03", NULL};
     for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
-        for (uint64_t offset = 0; offset < TW_STEPS_AT_ONCE; offset += 5) {
+        for (uint64_t offset = 0; offset <= TW_STEPS_AT_ONCE; offset++) {
             struct stepping s;
             uint64_t fed = 0;
             char expected[32];
@@ -242,13 +242,15 @@ static void a_chunk_of_steps_fits_into_what_was_reserved(void **state) {
             struct tumble_alloc usual = s.heap.alloc;
             while (fed < 1700) {
                 size_t growth = 0;
-                uint64_t chunk = fed < offset ? offset - fed : TW_STEPS_AT_ONCE;
+                uint64_t chunk = fed < offset ? offset - fed : TW_STEPS_AT_ONCE + 1;
                 struct tw_value value = number(fed * 10 + 1);
                 struct tw_input input = {.value = &value};
                 for (uint64_t k = 0; k < chunk; k++) {
                     growth += s.aggregate->growth(s.state, &s.params, &input);
                 }
                 assert_true(tw_heap_reserve(&s.heap, growth));
+                memset(s.heap.free_lists, 0, sizeof s.heap.free_lists); /* that much and nothing else */
+                s.heap.slab_left = (growth + 15) & ~(size_t)15;
                 s.heap.alloc.alloc = refuse_memory;
                 s.heap.alloc.resize = refuse_to_resize;
                 for (uint64_t k = 0; k < chunk; k++, fed++) {
