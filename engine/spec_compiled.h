@@ -19,8 +19,8 @@ enum tw_field_source {
 
 struct tw_spec_field { /* each distinct field of group_by and aggregates once */
     enum tw_field_source source;
-    struct tumble_bytes path;  /* as written; PAYLOAD: what tw_projection_new takes */
-    uint32_t projected;        /* PAYLOAD: index among the projected fields of this spec, filter fields excluded */
+    struct tumble_bytes path; /* as written; PAYLOAD: what tw_projection_new takes */
+    uint32_t projected;       /* PAYLOAD: index among the projected fields of this spec, filter fields excluded */
 };
 
 struct tw_spec_group {
@@ -63,7 +63,8 @@ struct tumble_spec {
     char *canonical;
     size_t canonical_length;
     uint64_t digest;
-    struct tumble_column *columns; /* window_start, window_end, shard_id, fragment, last_sequence, groups, aggregates, _partials, records */
+    struct tumble_column *columns; /* window_start, window_end, shard_id, fragment, last_sequence, groups, aggregates,
+                                      _partials, records */
     size_t column_count;
     struct tw_arena arena; /* owns all of the above but the patterns */
 };
