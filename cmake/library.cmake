@@ -57,8 +57,10 @@ if(tumble_objects)
   configure_file(cmake/tumble.pc.in ${PROJECT_BINARY_DIR}/tumble.pc @ONLY)
   install(FILES ${PROJECT_BINARY_DIR}/tumble.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 
-  add_executable(hello_engine examples/hello_engine.c)
-  target_link_libraries(hello_engine PRIVATE tumble_warnings tumble_shared)
+  foreach(example hello_engine aggregate_custom)
+    add_executable(${example} examples/${example}.c)
+    target_link_libraries(${example} PRIVATE tumble_warnings tumble_shared)
+  endforeach()
 endif()
 
 # Man pages, where scdoc is at hand.

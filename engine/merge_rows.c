@@ -116,11 +116,20 @@ static enum tumble_code append_string(struct tw_buf *buf, struct tumble_bytes te
     return code == TUMBLE_OK ? TUMBLE_OK : tw_fail(err, code, "%s", tumble_code_text(code));
 }
 
+static int is_custom(const struct tumble_merge *merge, struct tumble_bytes name) {
+    for (size_t i = 0; i < merge->overrides.custom_count; i++) {
+        if (tumble_bytes_equal(name, tumble_bytes_of(merge->overrides.custom[i]->name))) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 /* {"name":…,"function":…,"field":"/x",…} of one partial. Field paths play no part in merging. */
-static enum tumble_code put_aggregate(struct tw_buf *out, struct tumble_bytes name, const struct tw_partial *partial,
-                                      struct tumble_error *err) {
+static enum tumble_code put_aggregate(const struct tumble_merge *merge, struct tw_buf *out, struct tumble_bytes name,
+                                      const struct tw_partial *partial, struct tumble_error *err) {
     const struct tw_aggregate *function = tw_aggregate_find(partial->function, partial->type);
-    if (!function) {
+    if (!function && !is_custom(merge, partial->function)) {
         return tw_fail(err, TUMBLE_ECORRUPT, "a partial state is of the unknown function \"%.*s\"",
                        (int)(partial->function.length < 60 ? partial->function.length : 60), partial->function.data);
     }
@@ -133,7 +142,7 @@ static enum tumble_code put_aggregate(struct tw_buf *out, struct tumble_bytes na
         TW_TRY(append_string(out, partial->type, err));
     }
     TW_TRY(append(out, ",\"field\":\"/value\"", err));
-    if (function->second && !function->second_optional) {
+    if (function && function->second && !function->second_optional) {
         TW_TRY(append(out, ",", err));
         TW_TRY(append_string(out, tumble_bytes_of(function->second), err));
         TW_TRY(append(out, ":\"/second\"", err));
@@ -165,14 +174,14 @@ static enum tumble_code put_aggregates(struct tumble_merge *merge, const struct 
         TW_TRY(plain(merge, &value, &text, err));
         TW_TRY(tw_partial_parse(text, &partial, err));
         TW_TRY(append(out, count++ ? "," : "", err));
-        TW_TRY(put_aggregate(out, name, &partial, err));
+        TW_TRY(put_aggregate(merge, out, name, &partial, err));
     }
     return append(out, "]", err);
 }
 
 static enum tumble_code parse_spec(struct tumble_merge *merge, struct tw_buf *json, struct tumble_spec **out,
                                    struct tumble_error *err) {
-    enum tumble_code code = tumble_spec_parse(tw_buf_view(json), NULL, merge->alloc, out, err);
+    enum tumble_code code = tumble_spec_parse(tw_buf_view(json), &merge->overrides, merge->alloc, out, err);
     if (code != TUMBLE_OK && code != TUMBLE_ENOMEM) {
         tw_error_prefix(err, "the row's partial states cannot be read");
         return TUMBLE_ECORRUPT;
@@ -429,6 +438,8 @@ enum tumble_code tumble_merge_new(const struct tumble_merge_options *options, st
     }
     merge->alloc = alloc;
     merge->window_ms = options->window_seconds * 1000;
+    merge->overrides.custom = options->custom;
+    merge->overrides.custom_count = options->custom_count;
     tw_arena_init(&merge->arena, alloc);
     struct tw_buf *bufs[] = {&merge->scratch, &merge->states, &merge->key, &merge->text};
     for (size_t i = 0; i < sizeof bufs / sizeof *bufs; i++) {

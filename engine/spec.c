@@ -393,6 +393,8 @@ static enum tumble_code make_canonical(struct tw_draft *draft) {
 static enum tumble_code build(struct tw_draft *draft, const struct tumble_spec_overrides *overrides) {
     TW_TRY(tw_draft_read(draft));
     TW_TRY(tw_draft_override(draft, overrides));
+    draft->custom = overrides ? overrides->custom : NULL;
+    draft->custom_count = overrides ? overrides->custom_count : 0;
     draft->spec->partials = draft->partials;
     TW_TRY(make_time(draft));
     TW_TRY(make_where(draft));

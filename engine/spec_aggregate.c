@@ -124,6 +124,32 @@ static bool is_same(const struct tw_aggregate *a, const struct tw_aggregate *b) 
            a->value == b->value && a->encode == b->encode && a->decode == b->decode;
 }
 
+/* The embedder's aggregate of this name; *found false: there is none. */
+static enum tumble_code find_custom(struct tw_draft *draft, const struct tw_draft_aggregate *from,
+                                    struct tw_spec_aggregate *out, bool *found) {
+    *found = false;
+    for (size_t i = 0; i < draft->custom_count; i++) {
+        const struct tumble_aggregate *custom = draft->custom[i];
+        if (!custom->name || !tumble_bytes_equal(from->function, tumble_bytes_of(custom->name))) {
+            continue;
+        }
+        struct tw_aggregate *table = tw_draft_take(draft, 1, sizeof *table);
+        if (!table) {
+            return tw_no_memory(draft->err);
+        }
+        TW_TRY(tw_aggregate_custom(custom, table, draft->err));
+        if (from->type.length) {
+            return tw_fail_at(draft->err, TUMBLE_ESPEC, from->byte, "%s.type: %s has no types", from->place,
+                              custom->name);
+        }
+        out->function = table;
+        out->params.custom = custom;
+        *found = true;
+        return TUMBLE_OK;
+    }
+    return TUMBLE_OK;
+}
+
 static enum tumble_code find_function(struct tw_draft *draft, const struct tw_draft_aggregate *from,
                                       const struct tw_aggregate **out) {
     struct tumble_bytes plain = {NULL, 0};
@@ -306,7 +332,11 @@ static enum tumble_code make_where(struct tw_draft *draft, const struct tw_draft
 static enum tumble_code make_aggregate(struct tw_draft *draft, const struct tw_draft_aggregate *from,
                                        uint32_t *projected, struct tw_spec_aggregate *out) {
     struct tumble_spec *spec = draft->spec;
-    TW_TRY(find_function(draft, from, &out->function));
+    bool is_custom;
+    TW_TRY(find_custom(draft, from, out, &is_custom));
+    if (!is_custom) {
+        TW_TRY(find_function(draft, from, &out->function));
+    }
     TW_TRY(tw_spec_make_options(draft, from, out));
     TW_TRY(resolve_first(draft, from, projected, out));
     TW_TRY(resolve_second(draft, from, projected, out));

@@ -63,6 +63,8 @@ struct tw_draft {
     struct tw_draft_text failures;
     struct tw_draft_text bad_records;
     bool partials;
+    const struct tumble_aggregate *const *custom; /* of the overrides */
+    size_t custom_count;
 };
 
 void *tw_draft_take(struct tw_draft *draft, size_t count, size_t size); /* zeroed; NULL: no memory */
@@ -79,6 +81,8 @@ enum tumble_code tw_spec_make_aggregates(struct tw_draft *draft, uint32_t *proje
  * Errors: ESPEC, ENOMEM. */
 enum tumble_code tw_spec_make_options(struct tw_draft *draft, const struct tw_draft_aggregate *from,
                                       struct tw_spec_aggregate *out);
+/* The one of keys that word, which is none of them, may have meant; NULL: none. */
+const char *tw_spec_nearest_key(struct tumble_bytes word, const char *const *keys, size_t count);
 /* The numbers of an option when the spec is silent, in the arena. false: no memory, or the table is wrong. */
 bool tw_spec_fallback(struct tw_arena *arena, const struct tw_option *option, struct tw_param *out);
 /* Fills spec->columns. Errors: ENOMEM. */

@@ -1,6 +1,7 @@
 #ifndef TW_AGGREGATE_AGGREGATE_H
 #define TW_AGGREGATE_AGGREGATE_H
 
+#include <tumble/aggregate.h>
 #include <tumble/projection.h>
 
 #include "engine/base/buf.h"
@@ -62,7 +63,8 @@ struct tw_param {
 };
 struct tw_params {
     struct tw_param options[TW_OPTIONS_MOST];
-    uint64_t derived[8]; /* whatever prepare works out of them */
+    uint64_t derived[8];                   /* whatever prepare works out of them */
+    const struct tumble_aggregate *custom; /* an embedder's own: its table; NULL: one of ours */
 };
 
 /* Records between two calls of the engine for memory: see growth. */
@@ -112,6 +114,10 @@ struct tw_aggregate {
 
 /* NULL when there is no such function; type_name NULL or "" is the plain one. */
 const struct tw_aggregate *tw_aggregate_find(struct tumble_bytes name, struct tumble_bytes type_name);
+/* Fills out with a table for an embedder's aggregate: params.custom must point to it. Errors: ESPEC, naming what is wrong
+ * with the embedder's table. */
+enum tumble_code tw_aggregate_custom(const struct tumble_aggregate *custom, struct tw_aggregate *out,
+                                     struct tumble_error *err);
 /* Every table, NULL-ended. */
 const struct tw_aggregate *const *tw_aggregate_all(void);
 

@@ -46,6 +46,9 @@ int tw_decimal_compare(const struct tw_decimal *a, const struct tw_decimal *b); 
 #define TW_DECIMAL_TEXT 80
 size_t tw_decimal_format(const struct tw_decimal *d, char out[TW_DECIMAL_TEXT]);
 
+/* The nearest double, ties to even; infinite beyond its range. Independent of locale. */
+double tw_decimal_double(const struct tw_decimal *d);
+
 /* Order-preserving bytes: memcmp of two encodings orders as the numbers do. Self-delimiting (ends at a terminator that
  * no other position can hold). Returns the length. decode returns false for bytes encode never writes. */
 #define TW_DECIMAL_ORDERED 48

@@ -6,8 +6,8 @@
  * Threads: one engine is used by one thread at a time, except that tumble_shard_apply, tumble_shard_reject and
  * tumble_shard_close may run at the same time for *different* shards while no other engine call runs.
  * Errors: every function returns a code and fills err (may be NULL). After ENOMEM from apply the call may be repeated
- * from record result.processed on; after a failed commit, or a drain that failed with anything but EOUTPUT, the engine must
- * be destroyed and opened again: what was not committed is then not there. */
+ * from record result.processed on; after a failed commit, or a drain that failed with anything but EOUTPUT, the engine
+ * must be destroyed and opened again: what was not committed is then not there. */
 
 #include <stdint.h>
 
@@ -32,20 +32,20 @@ enum tumble_durability {
 };
 
 struct tumble_engine_options {
-    const struct tumble_spec *spec;       /* borrowed until destroy */
-    struct tumble_bytes source;           /* part of every row's key; copied */
-    int64_t window_seconds;               /* 0: the spec's; one of the two must be given, unless read_only */
-    const char *state_directory;          /* made when missing; NULL: everything in memory, gone at destroy */
+    const struct tumble_spec *spec; /* borrowed until destroy */
+    struct tumble_bytes source;     /* part of every row's key; copied */
+    int64_t window_seconds;         /* 0: the spec's; one of the two must be given, unless read_only */
+    const char *state_directory;    /* made when missing; NULL: everything in memory, gone at destroy */
     enum tumble_durability durability;
-    uint32_t sync_every;                  /* DURABILITY_EVERY only, >= 1 */
-    int read_only;                        /* look, never write: no lock is taken (inspect) */
-    int verify;                           /* an existing store is first walked by a forked child, so that a damaged
-                                             one is an error here and not a crash; needs a single-threaded process */
-    size_t memory_limit_bytes;            /* tables of open windows beyond it are dropped from memory at commit and read
-                                             again when needed; 0: no limit */
+    uint32_t sync_every;       /* DURABILITY_EVERY only, >= 1 */
+    int read_only;             /* look, never write: no lock is taken (inspect) */
+    int verify;                /* an existing store is first walked by a forked child, so that a damaged
+                                  one is an error here and not a crash; needs a single-threaded process */
+    size_t memory_limit_bytes; /* tables of open windows beyond it are dropped from memory at commit and read
+                                  again when needed; 0: no limit */
     const struct tumble_bytes *extra_fields; /* paths projected beside the spec's: values[0 … extra_field_count-1] */
     size_t extra_field_count;
-    struct tumble_alloc alloc;            /* zeroed: the C library's */
+    struct tumble_alloc alloc; /* zeroed: the C library's */
 };
 
 /* Opens or makes the state. *out is destroyed with tumble_engine_destroy; NULL on failure.
@@ -66,14 +66,14 @@ TUMBLE_EXPORT void tumble_engine_destroy(struct tumble_engine *engine);
 TUMBLE_EXPORT const struct tumble_projection *tumble_engine_projection(const struct tumble_engine *engine);
 
 struct tumble_record {
-    struct tumble_bytes data;            /* the payload: JSON */
+    struct tumble_bytes data; /* the payload: JSON */
     struct tumble_bytes partition_key;
     struct tumble_bytes sequence_number; /* 1–128 decimal digits, no sign; leading zeros do not count */
     uint64_t sub_sequence_number;
     int64_t arrival_ms;
-    const struct tumble_value *values;   /* NULL, or what tumble_project wrote for data */
-    const char *bad;                     /* NULL, or why the caller knows that data cannot be used (its base64 is
-                                            malformed, say): the record is then bad, in its place among the others */
+    const struct tumble_value *values; /* NULL, or what tumble_project wrote for data */
+    const char *bad;                   /* NULL, or why the caller knows that data cannot be used (its base64 is
+                                          malformed, say): the record is then bad, in its place among the others */
 };
 
 /* What can become of a record: one of these, and nothing else. */
@@ -99,8 +99,8 @@ struct tumble_apply_result {
  * there). Records are borrowed for the call. A record whose sequence number is not above the window's last is a
  * duplicate; a bad one is diverted or, under bad_records "fail", ends the call with ERECORD: err->record is its index,
  * err->byte the offset in its data, and every record before it stays applied.
- * result may be NULL. Errors: EINVAL (no window begins there, or it is closing: commit first), ENOMEM, ERECORD, ECORRUPT,
- * ESTORE (a window that was dropped from memory is read again). */
+ * result may be NULL. Errors: EINVAL (no window begins there, or it is closing: commit first), ENOMEM, ERECORD,
+ * ECORRUPT, ESTORE (a window that was dropped from memory is read again). */
 TUMBLE_EXPORT enum tumble_code tumble_shard_apply(struct tumble_shard *shard, int64_t window_start_ms,
                                                   const struct tumble_record *records, size_t count,
                                                   struct tumble_apply_result *result, struct tumble_error *err);
@@ -108,8 +108,7 @@ TUMBLE_EXPORT enum tumble_code tumble_shard_apply(struct tumble_shard *shard, in
 /* Gives a record a fate the caller decided: LATE and BAD also go to the failures output, when there is one, with
  * reason; DUPLICATE is only counted. Errors: ENOMEM, EINVAL. */
 TUMBLE_EXPORT enum tumble_code tumble_shard_reject(struct tumble_shard *shard, const struct tumble_record *record,
-                                                   enum tumble_fate fate, const char *reason,
-                                                   struct tumble_error *err);
+                                                   enum tumble_fate fate, const char *reason, struct tumble_error *err);
 
 /* Closes a window: the next commit puts its rows into the outbox. A window that is not open is not an error. */
 TUMBLE_EXPORT enum tumble_code tumble_shard_close(struct tumble_shard *shard, int64_t window_start_ms,
@@ -138,7 +137,8 @@ TUMBLE_EXPORT int64_t tumble_engine_window_ms(const struct tumble_engine *engine
 TUMBLE_EXPORT struct tumble_bytes tumble_shard_id(const struct tumble_shard *shard);
 
 /* Adds an output. name (the URI) identifies it in the state: the same name finds its checkpoint again. self is opened
- * here through api->open and closed by destroy. Attach every output before the first commit. kind FAILURE: at most one. */
+ * here through api->open and closed by destroy. Attach every output before the first commit. kind FAILURE: at most one.
+ */
 TUMBLE_EXPORT enum tumble_code tumble_engine_attach(struct tumble_engine *engine, const char *name,
                                                     const struct tumble_output_api *api,
                                                     const struct tumble_output_open *how, struct tumble_error *err);
@@ -161,20 +161,20 @@ TUMBLE_EXPORT enum tumble_code tumble_engine_outbox(struct tumble_engine *engine
 
 /* Figures since the state was made (fates, windows, rows, skipped) and since open (commits, bytes). */
 struct tumble_counters {
-    uint64_t records;                  /* = the sum of fates */
+    uint64_t records; /* = the sum of fates */
     uint64_t fates[TUMBLE_FATE_COUNT];
     uint64_t windows_opened;
     uint64_t windows_closed;
-    uint64_t rows;                     /* put into the outbox */
+    uint64_t rows; /* put into the outbox */
     uint64_t rows_rejected;
-    uint64_t failures;                 /* put into the failures outbox */
-    uint64_t skipped;                  /* null or missing fields an aggregate passed over */
-    uint64_t groups_open;              /* in open windows now */
+    uint64_t failures;    /* put into the failures outbox */
+    uint64_t skipped;     /* null or missing fields an aggregate passed over */
+    uint64_t groups_open; /* in open windows now */
     uint64_t groups_peak;
     uint64_t commits;
-    uint64_t bytes_committed;          /* state bytes written by commits: deltas, snapshots, outbox */
-    uint64_t state_bytes_peak;         /* largest encoded state of a window */
-    uint64_t memory_bytes;             /* held by window tables now */
+    uint64_t bytes_committed;  /* state bytes written by commits: deltas, snapshots, outbox */
+    uint64_t state_bytes_peak; /* largest encoded state of a window */
+    uint64_t memory_bytes;     /* held by window tables now */
 };
 TUMBLE_EXPORT void tumble_engine_counters(const struct tumble_engine *engine, struct tumble_counters *out);
 
@@ -188,7 +188,7 @@ struct tumble_window_info {
     int64_t start_ms;
     int64_t end_ms;
     uint64_t groups;
-    uint64_t records; /* processed in this window */
+    uint64_t records;                   /* processed in this window */
     struct tumble_bytes first_sequence; /* the fragment */
     struct tumble_bytes last_sequence;
     uint64_t stored_bytes; /* snapshot and deltas in the store */

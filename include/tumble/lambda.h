@@ -14,13 +14,14 @@ extern "C" {
 /* One record of a Lambda Kinesis event, or of what `aws kinesis get-records` prints, as it stands in its text.
  * Members that do not occur are TUMBLE_TYPE_MISSING. Strings may be TUMBLE_VALUE_ESCAPED. */
 struct tumble_kinesis_record {
-    struct tumble_value data;             /* base64 text */
+    struct tumble_value data; /* base64 text */
     struct tumble_value partition_key;
     struct tumble_value sequence_number;
     struct tumble_value explicit_hash_key;
     struct tumble_value event_id;         /* "shardId-…:sequence"; Lambda events only */
     struct tumble_value event_source_arn; /* Lambda events only */
-    struct tumble_value arrival;          /* number (Lambda; any form of semantics 1.3), number or ISO 8601 string (get-records) */
+    struct tumble_value
+        arrival; /* number (Lambda; any form of semantics 1.3), number or ISO 8601 string (get-records) */
 };
 
 /* Parses one element of a Lambda event's Records from the front of json, keys in any order, unknown keys checked and

@@ -6,6 +6,7 @@
 
 #include <stdint.h>
 
+#include <tumble/aggregate.h>
 #include <tumble/alloc.h>
 #include <tumble/bytes.h>
 #include <tumble/error.h>
@@ -19,6 +20,8 @@ struct tumble_merge;
 
 struct tumble_merge_options {
     int64_t window_seconds; /* length of the merged windows, a multiple of the rows'; 0: as the rows */
+    const struct tumble_aggregate *const *custom; /* aggregates of your own that the rows may hold; borrowed */
+    size_t custom_count;
     struct tumble_alloc alloc;
 };
 

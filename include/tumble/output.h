@@ -19,7 +19,7 @@
 extern "C" {
 #endif
 
-#define TUMBLE_OUTPUT_ABI 0u
+#define TUMBLE_OUTPUT_ABI              0u
 #define TUMBLE_OUTPUT_CHECKPOINT_BYTES 64
 
 enum tumble_row_kind {
@@ -29,8 +29,8 @@ enum tumble_row_kind {
 
 /* Borrowed for the call it is passed to. */
 struct tumble_row {
-    uint8_t key[16];               /* same key: same row. XXH3-128 of (source, spec digest, window, shard, fragment, group) */
-    struct tumble_bytes json;      /* the row as one flat JSON object, no newline */
+    uint8_t key[16]; /* same key: same row. XXH3-128 of (source, spec digest, window, shard, fragment, group) */
+    struct tumble_bytes json;          /* the row as one flat JSON object, no newline */
     const struct tumble_bytes *values; /* JSON text of each column, in the order of the spec's columns;
                                           NULL unless the output asked for it, and for failures */
     size_t value_count;
@@ -54,22 +54,22 @@ struct tumble_option_value {
 
 /* What an output is opened with; borrowed for the call. */
 struct tumble_output_open {
-    const char *target;                       /* what stands behind "NAME:" in the URI */
+    const char *target;                        /* what stands behind "NAME:" in the URI */
     const struct tumble_option_value *options; /* from ?a=b&c=d, and defaults */
     size_t option_count;
     enum tumble_row_kind kind;
-    const struct tumble_spec *spec;           /* for its columns */
-    struct tumble_bytes checkpoint;           /* as last committed; empty: the first time */
-    int durable;                              /* 1: flush must survive a power cut */
+    const struct tumble_spec *spec; /* for its columns */
+    struct tumble_bytes checkpoint; /* as last committed; empty: the first time */
+    int durable;                    /* 1: flush must survive a power cut */
 };
 
 enum { TUMBLE_OUTPUT_WANTS_VALUES = 1u };
 
 struct tumble_output_api { /* static const in the output */
-    uint32_t struct_size; /* sizeof as built; the host reads no further */
-    uint32_t abi_version; /* TUMBLE_OUTPUT_ABI */
-    const char *name;     /* "file" */
-    uint32_t flags;       /* TUMBLE_OUTPUT_WANTS_… */
+    uint32_t struct_size;  /* sizeof as built; the host reads no further */
+    uint32_t abi_version;  /* TUMBLE_OUTPUT_ABI */
+    const char *name;      /* "file" */
+    uint32_t flags;        /* TUMBLE_OUTPUT_WANTS_… */
     enum tumble_code (*open)(const struct tumble_output_open *how, void **self, struct tumble_error *err);
     /* Fills out[i] for every row i. A non-OK result means that no row of the call was taken. */
     enum tumble_code (*write)(void *self, const struct tumble_row *rows, size_t count, struct tumble_delivery *out,

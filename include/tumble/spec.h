@@ -3,6 +3,7 @@
 
 #include <stdint.h>
 
+#include <tumble/aggregate.h>
 #include <tumble/alloc.h>
 #include <tumble/bytes.h>
 #include <tumble/error.h>
@@ -18,33 +19,37 @@ struct tumble_spec;
 /* Parts of a spec given outside its JSON text (the command line). A zeroed member says nothing; one that is set
  * replaces the text's. Lists are NULL or hold count NUL-terminated strings, borrowed for the call. */
 struct tumble_spec_overrides {
-    int64_t window_seconds;         /* > 0 */
+    int64_t window_seconds; /* > 0 */
     const char *timestamp_field;
     const char *timestamp_format;
-    const char *where;              /* filter pattern, JSON text */
-    const char *const *group_by;    /* "eventType", "geo.country" or "country=geo.country" (name=path) */
+    const char *where;           /* filter pattern, JSON text */
+    const char *const *group_by; /* "eventType", "geo.country" or "country=geo.country" (name=path) */
     size_t group_by_count;
-    const char *const *aggregates;  /* "revenue=sum(amount)", "count()", "p=quantile(/a/b, q=0.5, q=0.99)" */
+    const char *const *aggregates; /* "revenue=sum(amount)", "count()", "p=quantile(/a/b, q=0.5, q=0.99)" */
     size_t aggregate_count;
     const char *const *outputs;
     size_t output_count;
     const char *failures;
-    const char *bad_records;        /* "fail" or "divert" */
-    int partials;                   /* 1: rows carry mergeable state; -1: they do not */
+    const char *bad_records; /* "fail" or "divert" */
+    int partials;            /* 1: rows carry mergeable state; -1: they do not */
+    /* Aggregates of your own (tumble/aggregate.h), usable in the spec by name; borrowed as long as the spec lives. */
+    const struct tumble_aggregate *const *custom;
+    size_t custom_count;
 };
 
 /* Reads a spec (JSON, design of the keys: docs/spec.md) and the overrides (may be NULL) into *out. Empty json with
- * overrides is a spec made of overrides alone. The caller destroys *out with tumble_spec_destroy; on failure *out is NULL.
- * Errors: ESPEC, EPATTERN, EPATH, EJSON, EUTF8, EDEPTH, ENOMEM; err->byte is an offset in json where one is known, and
- * the text names the key, its place and the nearest right one. */
-TUMBLE_EXPORT enum tumble_code tumble_spec_parse(struct tumble_bytes json, const struct tumble_spec_overrides *overrides,
+ * overrides is a spec made of overrides alone. The caller destroys *out with tumble_spec_destroy; on failure *out is
+ * NULL. Errors: ESPEC, EPATTERN, EPATH, EJSON, EUTF8, EDEPTH, ENOMEM; err->byte is an offset in json where one is
+ * known, and the text names the key, its place and the nearest right one. */
+TUMBLE_EXPORT enum tumble_code tumble_spec_parse(struct tumble_bytes json,
+                                                 const struct tumble_spec_overrides *overrides,
                                                  struct tumble_alloc alloc, struct tumble_spec **out,
                                                  struct tumble_error *err);
 
 TUMBLE_EXPORT void tumble_spec_destroy(struct tumble_spec *spec); /* NULL allowed */
 
 /* What the spec says. Views live as long as the spec. */
-TUMBLE_EXPORT int64_t tumble_spec_window_seconds(const struct tumble_spec *spec); /* 0: not given */
+TUMBLE_EXPORT int64_t tumble_spec_window_seconds(const struct tumble_spec *spec);              /* 0: not given */
 TUMBLE_EXPORT struct tumble_bytes tumble_spec_timestamp_field(const struct tumble_spec *spec); /* empty: not given */
 TUMBLE_EXPORT const struct tumble_timestamp_format *tumble_spec_timestamp_format(const struct tumble_spec *spec);
 TUMBLE_EXPORT size_t tumble_spec_output_count(const struct tumble_spec *spec);
@@ -66,9 +71,9 @@ struct tumble_column {
     const char *name;        /* as in the row */
     const char *explanation; /* "exact sum of amount", for people */
     enum tumble_column_kind kind;
-    uint32_t state_bytes;    /* bytes this column adds to a group in memory (fixed part); an aggregate of several
-                                columns counts in its first */
-    const char *bound;       /* how far the value may be off: "exact", "±1 % of the value (relative_error)" */
+    uint32_t state_bytes; /* bytes this column adds to a group in memory (fixed part); an aggregate of several
+                             columns counts in its first */
+    const char *bound;    /* how far the value may be off: "exact", "±1 % of the value (relative_error)" */
 };
 
 TUMBLE_EXPORT size_t tumble_spec_column_count(const struct tumble_spec *spec);

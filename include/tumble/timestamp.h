@@ -16,7 +16,8 @@ extern "C" {
 #define TUMBLE_TIMESTAMP_MAX_MS INT64_C(253402300799999)
 
 enum tumble_timestamp_kind {
-    TUMBLE_TIMESTAMP_AUTO = 0, /* number: epoch seconds below 1e11, else milliseconds; string: ISO 8601, else as a number */
+    TUMBLE_TIMESTAMP_AUTO =
+        0, /* number: epoch seconds below 1e11, else milliseconds; string: ISO 8601, else as a number */
     TUMBLE_TIMESTAMP_EPOCH_S,
     TUMBLE_TIMESTAMP_EPOCH_MS,
     TUMBLE_TIMESTAMP_ISO8601,
