@@ -197,6 +197,48 @@ static enum tumble_code make_option(struct tw_draft *draft, const struct tw_draf
 
 /* ---- keys ---- */
 
+const char *tw_spec_nearest_key(struct tumble_bytes word, const char *const *keys, size_t count) {
+    static const struct {
+        const char *word;
+        const char *key;
+    } synonyms[] = {
+        {"as", "name"},
+        {"alias", "name"},
+        {"column", "field"},
+        {"path", "field"},
+        {"of", "field"},
+        {"fn", "function"},
+        {"agg", "function"},
+        {"op", "function"},
+        {"aggregate", "function"},
+        {"filter", "where"},
+        {"percentile", "q"},
+        {"percentiles", "q"},
+        {"quantile", "q"},
+        {"quantiles", "q"},
+        {"p", "q"},
+        {"accuracy", "relative_error"},
+        {"bins", "bounds"},
+        {"buckets", "bounds"},
+        {"edges", "bounds"},
+        {"limit", "k"},
+        {"n", "k"},
+        {"limit", "cap"},
+        {"n", "cap"},
+        {"k", "cap"},
+        {"order_by", "by"},
+        {"weight_by", "weight"},
+        {"by", "weight"},
+    };
+    for (size_t i = 0; i < sizeof synonyms / sizeof *synonyms; i++) {
+        if (tumble_bytes_equal(word, tumble_bytes_of(synonyms[i].word)) &&
+            tw_name_find(tumble_bytes_of(synonyms[i].key), keys, count) >= 0) {
+            return synonyms[i].key;
+        }
+    }
+    return tw_name_nearest(word, keys, count);
+}
+
 static enum tumble_code check_keys(struct tw_draft *draft, const struct tw_draft_aggregate *from,
                                    const struct tw_aggregate *function) {
     const char *keys[KEYS_MOST] = {"name", "function", "field", "type", "where"};
@@ -211,7 +253,7 @@ static enum tumble_code check_keys(struct tw_draft *draft, const struct tw_draft
     for (size_t i = 0; i < from->member_count; i++) {
         const struct tw_draft_member *member = &from->members[i];
         if (tw_name_find(member->name, keys + fixed, count - fixed) < 0) {
-            const char *nearest = tw_name_nearest(member->name, keys, count);
+            const char *nearest = tw_spec_nearest_key(member->name, keys, count);
             return tw_fail_at(draft->err, TUMBLE_ESPEC, member->byte, "unknown key %s.%.*s%s%s%s", from->place,
                               tw_shown(member->name), member->name.data, nearest ? ": did you mean \"" : "",
                               nearest ? nearest : "", nearest ? "\"?" : "");

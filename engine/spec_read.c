@@ -289,6 +289,20 @@ static enum tumble_code read_member(struct tw_draft *draft, struct tumble_bytes 
     return TUMBLE_OK;
 }
 
+/* Without key; perhaps another one was meant to be it. */
+static enum tumble_code missing_key(struct tw_draft *draft, const struct tw_draft_aggregate *aggregate,
+                                    const char *key) {
+    for (size_t i = 0; i < aggregate->member_count; i++) {
+        struct tumble_bytes name = aggregate->members[i].name;
+        if (tw_spec_nearest_key(name, &key, 1)) {
+            return tw_fail_at(draft->err, TUMBLE_ESPEC, aggregate->members[i].byte,
+                              "unknown key %s.%.*s: did you mean \"%s\"?", aggregate->place, tw_shown(name), name.data,
+                              key);
+        }
+    }
+    return tw_fail_at(draft->err, TUMBLE_ESPEC, aggregate->byte, "%s.%s is missing", aggregate->place, key);
+}
+
 static enum tumble_code read_aggregates(struct tw_draft *draft, const struct tumble_value *value, const char *place,
                                         void *into) {
     static const struct key keys[] = {{"name", read_bytes, offsetof(struct tw_draft_aggregate, name)},
@@ -316,8 +330,7 @@ static enum tumble_code read_aggregates(struct tw_draft *draft, const struct tum
         TW_TRY(make_room(draft, &element, aggregate));
         TW_TRY(read_open_object(draft, &element, aggregate->place, keys, 5, read_member, aggregate));
         if (aggregate->name.length == 0 || aggregate->function.length == 0) {
-            return tw_fail_at(draft->err, TUMBLE_ESPEC, aggregate->byte, "%s.%s is missing", aggregate->place,
-                              aggregate->function.length == 0 ? "function" : "name");
+            return missing_key(draft, aggregate, aggregate->function.length == 0 ? "function" : "name");
         }
     }
     return TUMBLE_OK;
