@@ -193,11 +193,13 @@ static uint64_t halves_of(const struct tw_total *total) {
     memcpy(bytes, text.data, text.length);
     bytes[text.length] = '\0';
     tw_buf_clean_up(&text);
-    unsigned whole = 0, half = 0;
-    if (strcmp(bytes, "null") != 0) {
-        assert_true(sscanf(bytes, "%u.%u", &whole, &half) >= 1);
+    if (strcmp(bytes, "null") == 0) {
+        return 0;
     }
-    return (uint64_t)whole * 2 + (half ? 1 : 0);
+    char *point;
+    uint64_t whole = strtoul(bytes, &point, 10);
+    assert_true(*point == '\0' || strcmp(point, ".5") == 0);
+    return whole * 2 + (*point ? 1 : 0);
 }
 
 /* True count in [count - error, count] for every counter, no error above N / capacity; every key above N / capacity has
