@@ -1,3 +1,4 @@
+#include <fcntl.h>
 #include <string.h>
 
 #include <tumble/version.h>
@@ -85,7 +86,19 @@ static int finish(int status) {
     return status;
 }
 
+/* A standard stream that was closed would give its number to the next file opened, and rows would go there. What is
+ * put in its place can be read (nothing is there) but not written to. */
+static void keep_standard_streams(void) {
+    for (int fd = 0; fd <= 2; fd++) {
+        if (fcntl(fd, F_GETFD) < 0) {
+            int opened = open("/dev/null", O_RDONLY); /* the lowest free number: this one */
+            (void)opened;
+        }
+    }
+}
+
 int main(int argc, char **argv) {
+    keep_standard_streams();
     if (argc < 2) {
         print_usage(stderr);
         return finish(TW_EXIT_USAGE);
