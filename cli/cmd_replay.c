@@ -37,6 +37,7 @@ struct settings {
     int64_t allowed_lateness;
     bool sort;
     int bad_records;
+    bool partials;
     const char *failures;
     struct tw_list outputs;
     int format;
@@ -59,8 +60,11 @@ static const struct tw_option options[] = {
     {"spec", 's', TW_OPTION_TEXT, AT(spec), "FILE", "what to aggregate, as JSON (- : standard input)", 0, 0, NULL},
     {"group-by", 'g', TW_OPTION_COMMAS, AT(group_by), "[NAME=]FIELD,...", "fields that make a group; repeatable", 0, 0,
      NULL},
-    {"aggregate", 'a', TW_OPTION_LIST, AT(aggregates), "[NAME=]FUNCTION(FIELD)",
-     "count sum mean min max first last; repeatable", 0, 0, NULL},
+    {"aggregate", 'a', TW_OPTION_LIST, AT(aggregates), "[NAME=]FUNCTION(FIELD, KEY=VALUE...)",
+     "count sum mean variance stddev min max first last arg_min arg_max distinct quantile histogram top collect; repeatable",
+     0, 0, NULL},
+    {"partials", 0, TW_OPTION_FLAG, AT(partials), "[true|false]", "rows carry state that `tumble merge` folds", 0, 0,
+     NULL},
     {"window", 'w', TW_OPTION_DURATION, AT(window_seconds), "DURATION", "length of the windows: seconds, or as 5m", 1,
      315360000, NULL},
     {"tumbling-window-in-seconds", 0, TW_OPTION_DURATION, AT(window_seconds), "SECONDS", "the same, by AWS's name", 1,
@@ -114,7 +118,7 @@ static const struct tw_option_table table = {
              "  -w, --window DURATION      length of the windows: seconds, or as 5m, 1h\n"
              "  -t, --timestamp FIELD      the field that says when a record arrived\n"
              "  -g, --group-by FIELD,...   fields that make a group\n"
-             "  -a, --aggregate N=F(FIELD) count sum mean min max first last\n"
+             "  -a, --aggregate N=F(FIELD) count sum mean min max distinct quantile top ...\n"
              "      --sort                 order the whole input by time first\n"
              "      --allowed-lateness D   how long a window waits for stragglers\n"
              "      --state DIR            keep the state; the same command goes on from it\n"
@@ -230,6 +234,7 @@ static enum tumble_code read_spec(const struct settings *settings, struct tumble
         .outputs = settings->outputs.count ? settings->outputs.items : NULL,
         .output_count = settings->outputs.count,
         .failures = settings->failures,
+        .partials = settings->partials ? 1 : 0,
         .bad_records = settings->bad_records ? bad_records[settings->bad_records] : NULL,
     };
     return tw_spec_read(settings->spec, &overrides, spec, place, err);
