@@ -3,8 +3,15 @@
 #include "engine/aggregate/functions.h"
 
 static const struct tw_aggregate *const all[] = {
-    &tw_aggregate_count,      &tw_aggregate_sum,        &tw_aggregate_mean,  &tw_aggregate_min,  &tw_aggregate_max,
-    &tw_aggregate_min_string, &tw_aggregate_max_string, &tw_aggregate_first, &tw_aggregate_last,
+    &tw_aggregate_count,
+    &tw_aggregate_sum,
+    &tw_aggregate_mean,
+    &tw_aggregate_min,
+    &tw_aggregate_max,
+    &tw_aggregate_min_string,
+    &tw_aggregate_max_string,
+    &tw_aggregate_first,
+    &tw_aggregate_last,
     &tw_aggregate_distinct,
     &tw_aggregate_variance,
     &tw_aggregate_variance_sample,
