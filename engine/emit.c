@@ -278,17 +278,37 @@ static enum tumble_code drain_output(struct tumble_engine *engine, struct tw_out
     TW_TRY(code);
     bool first = !output->drained_once;
     if (output->changed || first) {
-        expect_answer(err);
-        TW_TRY(answer_of(output, "flush", output->api->flush(output->self, first, err), err));
-        output->drained_once = true;
-        if (output->api->checkpoint) {
-            TW_TRY(take_checkpoint(output, err));
+        struct tumble_error own; /* err says already why rows are held */
+        struct tumble_error *of_flush = delivery->held != TUMBLE_OK && err ? &own : err;
+        expect_answer(of_flush);
+        code = answer_of(output, "flush", output->api->flush(output->self, first, of_flush), of_flush);
+        if (code == TUMBLE_OK) {
+            output->drained_once = true;
+            code = output->api->checkpoint ? take_checkpoint(output, of_flush) : TUMBLE_OK;
+        }
+        if (code != TUMBLE_OK) {
+            if (of_flush != err) {
+                *err = own;
+            }
+            return code;
         }
     }
     return delivery->held;
 }
 
+/* Most commits close no window, and then there is nothing to read, send or flush. */
+static bool has_work(const struct tumble_engine *engine, const struct tw_output *output) {
+    return output->chunk != engine->next_chunk[output->kind] || output->changed || !output->drained_once;
+}
+
 enum tumble_code tumble_engine_drain(struct tumble_engine *engine, struct tumble_error *err) {
+    size_t idle = 0;
+    while (idle < engine->output_count && !has_work(engine, &engine->outputs[idle])) {
+        idle++;
+    }
+    if (idle == engine->output_count) {
+        return TUMBLE_OK;
+    }
     struct delivery *delivery = tw_alloc(&engine->alloc, sizeof *delivery);
     if (!delivery) {
         return tw_no_memory(err);

@@ -11,7 +11,7 @@ static void init(void *state, const struct tw_params *params) {
 }
 
 static inline void keep(struct tw_decimal *kept, const struct tw_decimal *number, int direction) {
-    if (!kept->reserved || tw_decimal_compare(number, kept) * direction > 0) {
+    if (!kept->reserved || tw_decimal_compare_inline(number, kept) * direction > 0) {
         *kept = *number;
         kept->reserved = 1;
     }

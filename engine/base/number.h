@@ -41,6 +41,28 @@ int tw_strip_trailing_zeros(tw_uint128 *value);
 
 int tw_decimal_compare(const struct tw_decimal *a, const struct tw_decimal *b); /* <0, 0, >0 */
 
+/* The same, in place for nearly every pair there is: coefficients of 64 bits whose last digits stand at most 18 places
+ * apart. Scaled by 10^18 such a coefficient is below 2^123. */
+static inline int tw_decimal_compare_inline(const struct tw_decimal *a, const struct tw_decimal *b) {
+    int64_t x = (int64_t)a->low;
+    int64_t y = (int64_t)b->low;
+    int shift = a->exponent - b->exponent;
+    if (a->high != x >> 63 || b->high != y >> 63 || shift < -18 || shift > 18) {
+        return tw_decimal_compare(a, b);
+    }
+    if (shift == 0) {
+        return (x > y) - (x < y);
+    }
+    tw_int128 wide_x = x;
+    tw_int128 wide_y = y;
+    if (shift > 0) {
+        wide_x *= (int64_t)(uint64_t)tw_power_of_ten[shift];
+    } else {
+        wide_y *= (int64_t)(uint64_t)tw_power_of_ten[-shift];
+    }
+    return (wide_x > wide_y) - (wide_x < wide_y);
+}
+
 /* Canonical text: digits in full ("19.99", "-0.001", "120000") when both the integer part and the fraction have at
  * most 34 digits written that way, else d.ddde±XX ("1e+300"). Returns the length; out is not NUL-terminated. */
 #define TW_DECIMAL_TEXT 80

@@ -42,17 +42,20 @@ static enum tumble_code keep(struct tw_capture_reader *reader, struct tumble_byt
 }
 
 /* The text of a string, or nothing of whatever else it is; an escaped one is undone into buf. */
-static enum tumble_code plain(const struct tumble_value *value, struct tw_buf *buf, struct tumble_bytes *out,
-                              struct tumble_error *err) {
-    *out = text_of(value);
-    if (is_escaped(value)) {
-        tw_buf_clear(buf);
-        if (tw_json_unescape(value, buf) != TUMBLE_OK) {
-            return tw_no_memory(err);
-        }
-        *out = tw_buf_view(buf);
+static __attribute__((cold, noinline)) enum tumble_code unescaped(const struct tumble_value *value, struct tw_buf *buf,
+                                                                  struct tumble_bytes *out, struct tumble_error *err) {
+    tw_buf_clear(buf);
+    if (tw_json_unescape(value, buf) != TUMBLE_OK) {
+        return tw_no_memory(err);
     }
+    *out = tw_buf_view(buf);
     return TUMBLE_OK;
+}
+
+static inline enum tumble_code plain(const struct tumble_value *value, struct tw_buf *buf, struct tumble_bytes *out,
+                                     struct tumble_error *err) {
+    *out = text_of(value);
+    return is_escaped(value) ? unescaped(value, buf, out, err) : TUMBLE_OK;
 }
 
 /* ---- finding ---- */
@@ -111,15 +114,16 @@ static bool seconds_and_ms(const struct tumble_value *arrival, int64_t *out_ms) 
     if (arrival->type != TUMBLE_TYPE_NUMBER || arrival->length != 14 || at[10] != '.' || !eight_digits(at, &seconds)) {
         return false;
     }
-    unsigned rest[5]; /* a number's bytes below '0' become large ones */
-    for (int i = 0; i < 5; i++) {
-        rest[i] = (unsigned)(unsigned char)at[i < 2 ? 8 + i : 9 + i] - '0';
-    }
-    if (rest[0] > 9 || rest[1] > 9 || rest[2] > 9 || rest[3] > 9 || rest[4] > 9) {
+    uint64_t last; /* the five digits behind them, the dot taken out from between, three zeros in front */
+    memcpy(&last, at + 6, sizeof last);
+    last = (last >> 40) << 40 | (last >> 16 & 0xffff) << 24 | 0x303030;
+    char digits[8];
+    memcpy(digits, &last, sizeof digits);
+    uint64_t rest;
+    if (!eight_digits(digits, &rest)) {
         return false;
     }
-    seconds = seconds * 100 + rest[0] * 10 + rest[1];
-    *out_ms = (int64_t)(seconds * 1000 + rest[2] * 100 + rest[3] * 10 + rest[4]);
+    *out_ms = (int64_t)(seconds * 100000 + rest);
     return true;
 }
 

@@ -54,6 +54,30 @@ static void sequence_refuses_what_is_not_1_to_128_digits(void **state) {
     }
 }
 
+static void sequence_finds_a_fault_at_any_place_of_any_length(void **state) {
+    (void)state;
+    static const char faults[] = {'/', ':', ' ', '"', (char)0xb0, (char)0xff, 0};
+    char memory[TW_LIMIT_SEQUENCE_DIGITS + 2];
+    for (size_t length = 1; length <= TW_LIMIT_SEQUENCE_DIGITS; length++) {
+        char *digits = memory + 1;
+        memset(memory, 'x', sizeof memory); /* what lies around is not looked at */
+        for (size_t i = 0; i < length; i++) {
+            digits[i] = (char)('1' + i % 9);
+        }
+        struct tumble_bytes text = {digits, length};
+        struct tumble_bytes out;
+        struct tumble_error err;
+        assert_int_equal(tw_sequence_check(text, &out, &err), TUMBLE_OK);
+        for (size_t at = 0; at < length; at++) {
+            char good = digits[at];
+            digits[at] = faults[(at + length) % sizeof faults];
+            assert_int_equal(tw_sequence_check(text, &out, &err), TUMBLE_ESEQUENCE);
+            assert_int_equal(err.byte, at);
+            digits[at] = good;
+        }
+    }
+}
+
 static void sequence_compare_orders_as_numbers(void **state) {
     (void)state;
     static const char *const ascending[] = {"", "0", "1", "9", "10", "11", "99", "100", "18446744073709551616"};
@@ -147,6 +171,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sequence_drops_leading_zeros_and_keeps_one),
         cmocka_unit_test(sequence_refuses_what_is_not_1_to_128_digits),
+        cmocka_unit_test(sequence_finds_a_fault_at_any_place_of_any_length),
         cmocka_unit_test(sequence_compare_orders_as_numbers),
         cmocka_unit_test(sequence_packs_and_unpacks_every_length),
         cmocka_unit_test(sequence_take_refuses_what_append_never_writes),
