@@ -130,7 +130,7 @@ static bool seconds_and_ms(const struct tumble_value *arrival, int64_t *out_ms) 
 /* What Kinesis allows. Most records are of the shard of the one before. */
 static bool is_shard_id(struct tw_capture_reader *reader, struct tumble_bytes id) {
     struct tumble_bytes last = {reader->shard_id, reader->shard_id_length};
-    if (tumble_bytes_equal(id, last)) {
+    if (id.length == 0 || tumble_bytes_equal(id, last)) {
         return true;
     }
     if (id.length > TW_LIMIT_SHARD_ID_BYTES) {
@@ -143,7 +143,9 @@ static bool is_shard_id(struct tw_capture_reader *reader, struct tumble_bytes id
             return false;
         }
     }
-    memcpy(reader->shard_id, id.data, id.length);
+    if (id.length) {
+        memcpy(reader->shard_id, id.data, id.length);
+    }
     reader->shard_id_length = id.length;
     return true;
 }
