@@ -283,7 +283,7 @@ static bool end_literal(struct lesson *lesson, const char *at, uint16_t target) 
 
 /* The place behind the scalar at at, or at itself when something else is there. *key: it is a member's name. */
 static const char *scalar_end(struct tw_lex *lex, const char *at, bool *key) {
-    struct tumble_value value;
+    struct tumble_value value = {0};
     *key = false;
     if (memchr("{}[],: \t\r\n", *at, 10)) {
         return at;
