@@ -37,6 +37,12 @@ struct tw_block *tw_block_pool_take(struct tw_block_pool *pool, size_t capacity)
             return block;
         }
     }
+    if (pool->free) { /* too small for what is asked now: it makes room, or a growing record would leave a trail of them
+                       */
+        struct tw_block *small = pool->free;
+        pool->free = small->next;
+        tw_free(&pool->alloc, small);
+    }
     size_t total;
     struct tw_block *block = tw_add_ok(capacity, HEADER, &total) ? tw_alloc(&pool->alloc, total) : NULL;
     if (block) {
