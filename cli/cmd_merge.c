@@ -122,6 +122,9 @@ static enum tumble_code add_file(struct tumble_merge *merge, const char *path) {
     if (strcmp(path, "-") == 0) {
         return add_rows(merge, "standard input", stdin);
     }
+    if (strncmp(path, "file:", 5) == 0) { /* as an output is named */
+        path += 5;
+    }
     FILE *from = fopen(path, "re");
     if (!from) {
         return input_failure(path, strerror(errno));

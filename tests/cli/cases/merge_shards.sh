@@ -2,4 +2,4 @@ printf '%s' '{"window":{"seconds":60},"timestamp":{"field":"ts"},"partials":true
 "$TUMBLE" replay -q --spec spec.json --allowed-lateness 3600 --shards 4 "$DATA/clicks.ndjson" > rows.ndjson
 "$TUMBLE" merge --completeness windows.ndjson rows.ndjson rows.ndjson
 cut -c1-200 windows.ndjson
-"$TUMBLE" merge -q --window 3600 - < rows.ndjson
+"$TUMBLE" merge -q --window 3600 file:rows.ndjson
