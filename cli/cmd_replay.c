@@ -61,7 +61,8 @@ static const struct tw_option options[] = {
     {"group-by", 'g', TW_OPTION_COMMAS, AT(group_by), "[NAME=]FIELD,...", "fields that make a group; repeatable", 0, 0,
      NULL},
     {"aggregate", 'a', TW_OPTION_LIST, AT(aggregates), "[NAME=]FUNCTION(FIELD, KEY=VALUE...)",
-     "count sum mean variance stddev min max first last arg_min arg_max distinct quantile histogram top collect; repeatable",
+     "count sum mean variance stddev min max first last arg_min arg_max distinct quantile histogram top collect; "
+     "repeatable",
      0, 0, NULL},
     {"partials", 0, TW_OPTION_FLAG, AT(partials), "[true|false]", "rows carry state that `tumble merge` folds", 0, 0,
      NULL},

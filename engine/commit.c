@@ -218,7 +218,8 @@ static enum tumble_code close_window(struct commit *commit, const struct window_
 }
 
 /* Documents, each varint length + bytes, into chunks of the failures outbox. */
-static enum tumble_code write_failures(struct commit *commit, const struct tw_buf *documents, struct tumble_error *err) {
+static enum tumble_code write_failures(struct commit *commit, const struct tw_buf *documents,
+                                       struct tumble_error *err) {
     struct tumble_engine *engine = commit->engine;
     struct tw_cursor in = tw_cursor_of(tw_buf_view(documents));
     size_t mark = 0;
@@ -302,9 +303,11 @@ static enum tumble_code write_counters(struct commit *commit, struct tumble_erro
     total.windows_closed += commit->windows_closed;
     total.rows += commit->rows;
     total.failures += commit->failures;
-    uint64_t values[] = {total.records, total.fates[0], total.fates[1], total.fates[2], total.fates[3], total.fates[4],
-                         total.windows_opened, total.windows_closed, total.rows, total.rows_rejected, total.failures,
-                         total.skipped, total.groups_peak, total.state_bytes_peak, commit->next_chunk[0],
+    uint64_t values[] = {total.records,         total.fates[0],         total.fates[1],
+                         total.fates[2],        total.fates[3],         total.fates[4],
+                         total.windows_opened,  total.windows_closed,   total.rows,
+                         total.rows_rejected,   total.failures,         total.skipped,
+                         total.groups_peak,     total.state_bytes_peak, commit->next_chunk[0],
                          commit->next_chunk[1], commit->first_chunk[0], commit->first_chunk[1]};
     size_t mark;
     TW_TRY(frame_begin(commit, TW_FRAME_COUNTERS, &mark, err));
@@ -501,7 +504,8 @@ static enum tumble_code check_conservation(const struct tumble_engine *engine, s
         fates += total.fates[fate];
     }
     if (fates != total.records) {
-        return tw_fail(err, TUMBLE_ECONSERVATION, "%llu records were read but %llu have a fate: nothing was committed; please report this",
+        return tw_fail(err, TUMBLE_ECONSERVATION,
+                       "%llu records were read but %llu have a fate: nothing was committed; please report this",
                        (unsigned long long)total.records, (unsigned long long)fates);
     }
     return TUMBLE_OK;
@@ -515,8 +519,9 @@ static void note_peak(struct tumble_engine *engine) {
 
 enum tumble_code tumble_engine_commit(struct tumble_engine *engine, struct tumble_error *err) {
     if (engine->read_only || engine->broken) {
-        return tw_fail(err, TUMBLE_EINVAL, engine->read_only ? "the engine was opened read-only"
-                                                             : "an earlier commit failed: open the engine again");
+        return tw_fail(err, TUMBLE_EINVAL,
+                       engine->read_only ? "the engine was opened read-only"
+                                         : "an earlier commit failed: open the engine again");
     }
     struct commit commit = {.engine = engine};
     TW_TRY(check_conservation(engine, err));

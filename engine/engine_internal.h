@@ -12,8 +12,8 @@
 #include "engine/window/window.h"
 
 /* What the files of the engine share. engine.c: open, shards, notes · apply.c: records → accumulators · commit.c: one
- * transaction · recover.c: what open and a dropped window read back · row.c: a group as a row · emit.c: outbox → outputs
- * · failure.c: the failures stream. */
+ * transaction · recover.c: what open and a dropped window read back · row.c: a group as a row · emit.c: outbox →
+ * outputs · failure.c: the failures stream. */
 
 enum { TW_CHUNK_RECORDS = TW_STEPS_AT_ONCE }; /* records hashed and prefetched together, see speed notes in apply.c */
 
@@ -67,7 +67,7 @@ struct tw_output {
     uint64_t row;   /* next row in it */
     char checkpoint[TUMBLE_OUTPUT_CHECKPOINT_BYTES];
     size_t checkpoint_length;
-    bool changed;  /* cursor or checkpoint differ from the store's */
+    bool changed; /* cursor or checkpoint differ from the store's */
     bool drained_once;
 };
 
@@ -85,8 +85,8 @@ struct tumble_engine {
     struct tw_store *store;
     pthread_mutex_t store_lock; /* shards applied in parallel may each read a dropped window back */
     struct tumble_projection *projection;
-    size_t projected_count;     /* all of it */
-    size_t first_spec_field;    /* where the spec's fields begin among the projected */
+    size_t projected_count;  /* all of it */
+    size_t first_spec_field; /* where the spec's fields begin among the projected */
     size_t first_where_field;
     uint32_t *aggregate_where; /* where the filter fields of each aggregate begin among the projected */
     struct tw_layout layout;
@@ -100,7 +100,7 @@ struct tumble_engine {
     struct tw_output outputs[TW_LIMIT_OUTPUTS];
     size_t output_count;
     bool meta_stored;
-    bool broken; /* a commit failed: memory and store may differ */
+    bool broken;            /* a commit failed: memory and store may differ */
     uint64_t next_chunk[2]; /* of the outbox, by kind */
     uint64_t first_chunk[2];
     struct tumble_counters counters; /* stored figures; those of shards are added when committed */
@@ -125,7 +125,8 @@ enum tumble_code tw_shard_window(struct tumble_shard *shard, int64_t start_ms, s
 enum tumble_code tw_shard_add(struct tumble_engine *engine, struct tumble_bytes id, struct tumble_shard **out,
                               struct tumble_error *err);
 enum tumble_code tw_shard_insert_window(struct tumble_shard *shard, struct tw_window *window, struct tumble_error *err);
-enum tumble_code tw_engine_order(struct tumble_engine *engine, size_t n, struct tumble_error *err); /* scratch for ranks */
+enum tumble_code tw_engine_order(struct tumble_engine *engine, size_t n,
+                                 struct tumble_error *err); /* scratch for ranks */
 uint32_t tw_engine_key_hash(const void *engine, struct tumble_bytes key);
 void tw_engine_total(const struct tumble_engine *engine, struct tumble_counters *out); /* stored figures + shards' */
 enum tumble_code tw_note_set(struct tumble_engine *engine, struct tumble_bytes name, struct tumble_bytes value,
@@ -134,12 +135,13 @@ enum tumble_code tw_note_set(struct tumble_engine *engine, struct tumble_bytes n
 /* recover.c */
 enum tumble_code tw_engine_recover(struct tumble_engine *engine, struct tumble_error *err);
 enum tumble_code tw_window_load(struct tumble_shard *shard, struct tw_window *window, struct tumble_error *err);
-enum tumble_code tw_engine_read_cursor(struct tumble_engine *engine, struct tw_output *output, struct tumble_error *err);
+enum tumble_code tw_engine_read_cursor(struct tumble_engine *engine, struct tw_output *output,
+                                       struct tumble_error *err);
 
 /* row.c */
-struct tw_row_writer { /* what the rows of one window share */
-    struct tw_buf head;   /* {"window_start":… up to the first group column */
-    struct tw_buf key;    /* identity of the window; the group's key is appended to it */
+struct tw_row_writer {  /* what the rows of one window share */
+    struct tw_buf head; /* {"window_start":… up to the first group column */
+    struct tw_buf key;  /* identity of the window; the group's key is appended to it */
     size_t key_base;
 };
 enum tumble_code tw_row_writer_init(struct tw_row_writer *writer, const struct tumble_shard *shard,

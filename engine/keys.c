@@ -15,8 +15,12 @@ struct tw_key tw_key_prefix(char letter) {
     return key;
 }
 
-struct tw_key tw_key_meta(void) { return tw_key_prefix('M'); }
-struct tw_key tw_key_counters(void) { return tw_key_prefix('C'); }
+struct tw_key tw_key_meta(void) {
+    return tw_key_prefix('M');
+}
+struct tw_key tw_key_counters(void) {
+    return tw_key_prefix('C');
+}
 
 struct tw_key tw_key_note(struct tumble_bytes name) {
     struct tw_key key = tw_key_prefix('N');
@@ -38,8 +42,12 @@ static struct tw_key window_key(char letter, uint32_t shard, int64_t start_ms) {
     return key;
 }
 
-struct tw_key tw_key_window(uint32_t shard, int64_t start_ms) { return window_key('W', shard, start_ms); }
-struct tw_key tw_key_groups_all(uint32_t shard, int64_t start_ms) { return window_key('G', shard, start_ms); }
+struct tw_key tw_key_window(uint32_t shard, int64_t start_ms) {
+    return window_key('W', shard, start_ms);
+}
+struct tw_key tw_key_groups_all(uint32_t shard, int64_t start_ms) {
+    return window_key('G', shard, start_ms);
+}
 
 struct tw_key tw_key_generation(uint32_t shard, int64_t start_ms, uint32_t generation) {
     struct tw_key key = window_key('G', shard, start_ms);

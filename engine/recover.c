@@ -6,7 +6,8 @@
 /* What open and a window dropped from memory read back from the store. */
 
 static enum tumble_code damaged(struct tumble_error *err, const char *what) {
-    return tw_fail(err, TUMBLE_ECORRUPT, "the state directory is damaged (%s): restore it, or remove it and run again", what);
+    return tw_fail(err, TUMBLE_ECORRUPT, "the state directory is damaged (%s): restore it, or remove it and run again",
+                   what);
 }
 
 /* ---- windows ---- */
@@ -105,7 +106,8 @@ static enum tumble_code differs(struct tumble_error *err, const char *what, stru
     }
     size_t from = at > 24 ? at - 24 : 0;
     return tw_fail(err, TUMBLE_EMISMATCH,
-                   "the state was made with another %s (it has …%.*s, this run …%.*s): use what it was made with, or another --state",
+                   "the state was made with another %s (it has …%.*s, this run …%.*s): use what it was made with, or "
+                   "another --state",
                    what, (int)(was.length - from > 60 ? 60 : was.length - from), was.data + from,
                    (int)(is.length - from > 60 ? 60 : is.length - from), is.data + from);
 }
@@ -123,8 +125,10 @@ static enum tumble_code check_meta(struct tumble_engine *engine, const struct me
         return TUMBLE_OK;
     }
     if ((uint64_t)engine->window_ms != meta->window_ms) {
-        return tw_fail(err, TUMBLE_EMISMATCH, "the state was made with windows of %llu seconds, this run has %lld: use the same, or another --state",
-                       (unsigned long long)meta->window_ms / 1000, (long long)engine->window_ms / 1000);
+        return tw_fail(
+            err, TUMBLE_EMISMATCH,
+            "the state was made with windows of %llu seconds, this run has %lld: use the same, or another --state",
+            (unsigned long long)meta->window_ms / 1000, (long long)engine->window_ms / 1000);
     }
     return tumble_bytes_equal(source, meta->source) ? TUMBLE_OK : differs(err, "source", meta->source, source);
 }
@@ -190,10 +194,24 @@ static enum tumble_code read_counters(struct tumble_engine *engine, struct tumbl
     }
     TW_TRY(tw_frame_open(value, TW_FRAME_COUNTERS, engine->spec->digest, "the counters", &payload, err));
     struct tumble_counters *c = &engine->counters;
-    uint64_t *into[] = {&c->records, &c->fates[0], &c->fates[1], &c->fates[2], &c->fates[3], &c->fates[4],
-                        &c->windows_opened, &c->windows_closed, &c->rows, &c->rows_rejected, &c->failures, &c->skipped,
-                        &c->groups_peak, &c->state_bytes_peak, &engine->next_chunk[0], &engine->next_chunk[1],
-                        &engine->first_chunk[0], &engine->first_chunk[1]};
+    uint64_t *into[] = {&c->records,
+                        &c->fates[0],
+                        &c->fates[1],
+                        &c->fates[2],
+                        &c->fates[3],
+                        &c->fates[4],
+                        &c->windows_opened,
+                        &c->windows_closed,
+                        &c->rows,
+                        &c->rows_rejected,
+                        &c->failures,
+                        &c->skipped,
+                        &c->groups_peak,
+                        &c->state_bytes_peak,
+                        &engine->next_chunk[0],
+                        &engine->next_chunk[1],
+                        &engine->first_chunk[0],
+                        &engine->first_chunk[1]};
     struct tw_cursor in = tw_cursor_of(payload);
     for (size_t i = 0; i < sizeof into / sizeof *into; i++) {
         if (!tw_take_varint(&in, into[i])) {
@@ -208,7 +226,8 @@ static enum tumble_code recover(struct tumble_engine *engine, struct tumble_erro
     struct meta meta;
     TW_TRY(read_meta(engine->store, &found, &meta, err));
     if (!found) {
-        return engine->read_only ? tw_fail(err, TUMBLE_ESTORE, "there is no committed state in the directory yet") : TUMBLE_OK;
+        return engine->read_only ? tw_fail(err, TUMBLE_ESTORE, "there is no committed state in the directory yet")
+                                 : TUMBLE_OK;
     }
     TW_TRY(check_meta(engine, &meta, err));
     engine->meta_stored = true;
@@ -257,7 +276,8 @@ static enum tumble_code find_cursor(struct tumble_engine *engine, struct tw_outp
     return parse_cursor(output, payload, err);
 }
 
-enum tumble_code tw_engine_read_cursor(struct tumble_engine *engine, struct tw_output *output, struct tumble_error *err) {
+enum tumble_code tw_engine_read_cursor(struct tumble_engine *engine, struct tw_output *output,
+                                       struct tumble_error *err) {
     TW_TRY(tw_store_begin(engine->store, err));
     enum tumble_code code = find_cursor(engine, output, err);
     tw_store_abort(engine->store);

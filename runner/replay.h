@@ -13,7 +13,7 @@
 #include "adapters/inputs/capture/capture.h"
 
 struct tumble_replay_output {
-    const char *uri;                        /* identifies the output in the state */
+    const char *uri; /* identifies the output in the state */
     const struct tumble_output_api *api;
     const char *target;
     const struct tumble_option_value *options;
@@ -26,18 +26,18 @@ struct tumble_replay_options {
     size_t path_count;
     enum tumble_capture_format format;
     const char *records_at;
-    const char *partition_key_field;        /* NULL: the capture's own, or the record's number */
-    const char *timestamp_field;            /* arrival time of payload input; NULL: not given */
-    int timestamp_overrides;                /* take it for captures that carry arrival times too */
+    const char *partition_key_field; /* NULL: the capture's own, or the record's number */
+    const char *timestamp_field;     /* arrival time of payload input; NULL: not given */
+    int timestamp_overrides;         /* take it for captures that carry arrival times too */
     struct tumble_timestamp_format timestamp_format;
     int64_t window_seconds;
-    uint32_t shards;                        /* 0: not asked for (1) */
-    uint32_t threads;                       /* >= 1 */
+    uint32_t shards;  /* 0: not asked for (1) */
+    uint32_t threads; /* >= 1 */
     uint32_t batch_size;
     int64_t allowed_lateness_seconds;
     int sort;
-    const char *source;                     /* NULL: from the inputs */
-    const char *state_directory;            /* NULL: a temporary one */
+    const char *source;          /* NULL: from the inputs */
+    const char *state_directory; /* NULL: a temporary one */
     enum tumble_durability durability;
     uint32_t sync_every;
     size_t memory_limit_bytes;
@@ -53,21 +53,22 @@ struct tumble_replay_options {
     void *say_ctx;
 };
 
-/* Figures of a run, for --summary. Fates, windows and rows count from the beginning of the state; the others this process. */
+/* Figures of a run, for --summary. Fates, windows and rows count from the beginning of the state; the others this
+ * process. */
 struct tumble_replay_summary {
     struct tumble_counters counters;
     enum tumble_capture_format format;
     uint32_t shards;
     uint64_t batches;
-    uint64_t records_read;       /* by this process */
-    uint64_t bytes_read;         /* decompressed, by this process */
+    uint64_t records_read; /* by this process */
+    uint64_t bytes_read;   /* decompressed, by this process */
     double seconds;
-    uint64_t latency_count;      /* batches measured */
+    uint64_t latency_count; /* batches measured */
     double latency_p50_us, latency_p90_us, latency_p99_us, latency_max_us;
     int64_t first_arrival_ms, last_arrival_ms;
-    int resumed;                 /* the state held a position */
-    int complete_before;         /* the state was complete: nothing was done */
-    int stopped;                 /* progress asked to stop */
+    int resumed;         /* the state held a position */
+    int complete_before; /* the state was complete: nothing was done */
+    int stopped;         /* progress asked to stop */
 };
 
 enum tumble_code tumble_replay_run(const struct tumble_replay_options *options, struct tumble_replay_summary *summary,

@@ -162,7 +162,8 @@ static uint64_t now_ns(void) {
 static void apply_batch(struct tumble_lane *lane, const struct tumble_run *run, size_t from, size_t to) {
     uint64_t start = now_ns();
     struct tumble_error error;
-    enum tumble_code code = tumble_shard_apply(lane->shard, run->window_start_ms, run->records + from, to - from, NULL, &error);
+    enum tumble_code code =
+        tumble_shard_apply(lane->shard, run->window_start_ms, run->records + from, to - from, NULL, &error);
     tumble_latency_add(lane->latency, now_ns() - start);
     lane->batches++;
     if (code == TUMBLE_OK) {
@@ -170,7 +171,8 @@ static void apply_batch(struct tumble_lane *lane, const struct tumble_run *run, 
     }
     uint64_t ordinal = error.record >= 0 ? run->origins[from + (size_t)error.record].ordinal : 0;
     /* Windows of a round are applied one after the other: the earliest record of the input is the one to report. */
-    if (lane->code == TUMBLE_OK || (code == TUMBLE_ERECORD && lane->code == TUMBLE_ERECORD && ordinal < lane->failed.ordinal) ||
+    if (lane->code == TUMBLE_OK ||
+        (code == TUMBLE_ERECORD && lane->code == TUMBLE_ERECORD && ordinal < lane->failed.ordinal) ||
         (code != TUMBLE_ERECORD && lane->code == TUMBLE_ERECORD)) {
         lane->code = code;
         lane->error = error;

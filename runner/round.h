@@ -8,10 +8,10 @@
 #include "runner/latency.h"
 #include "runner/workers.h"
 
-/* A round is what one poll of every shard would bring: records read one after the other, sorted into shards and windows,
- * then applied in batches, shards in parallel, and committed together. A round ends when a shard has a full batch, when
- * the round holds enough bytes, or behind a record that closes a window; so the state after each commit is that of a
- * prefix of the input, whatever the threads. Rows do not depend on where rounds end. */
+/* A round is what one poll of every shard would bring: records read one after the other, sorted into shards and
+ * windows, then applied in batches, shards in parallel, and committed together. A round ends when a shard has a full
+ * batch, when the round holds enough bytes, or behind a record that closes a window; so the state after each commit is
+ * that of a prefix of the input, whatever the threads. Rows do not depend on where rounds end. */
 
 /* Where a record came from, for messages. */
 struct tumble_origin {
@@ -86,7 +86,8 @@ enum tumble_code tumble_round_refuse(struct tumble_round *round, struct tumble_l
                                      const struct tumble_record *record, const struct tumble_origin *origin,
                                      const char *reason);
 
-/* Applies everything. On failure *failed is the lane whose record comes first in the input. The round is empty after. */
+/* Applies everything. On failure *failed is the lane whose record comes first in the input. The round is empty after.
+ */
 enum tumble_code tumble_round_apply(struct tumble_round *round, struct tumble_workers *workers,
                                     struct tumble_lane **failed);
 

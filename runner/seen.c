@@ -15,7 +15,9 @@ struct tumble_seen {
     uint64_t hint; /* where the last search hit: records delivered again come in the order they first came */
 };
 
-struct tumble_seen *tumble_seen_new(void) { return tumble_runner_alloc(sizeof(struct tumble_seen)); }
+struct tumble_seen *tumble_seen_new(void) {
+    return tumble_runner_alloc(sizeof(struct tumble_seen));
+}
 
 void tumble_seen_destroy(struct tumble_seen *seen) {
     if (seen) {

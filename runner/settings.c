@@ -86,7 +86,8 @@ char *tumble_settings_text(const struct tumble_replay_options *options) {
     line(&text, "--partition-key", options->partition_key_field);
     line(&text, "--timestamp", options->timestamp_field);
     line(&text, "--timestamp-format", timestamp_format_name(&options->timestamp_format));
-    line(&text, "arrival times", options->timestamp_overrides ? "of the field, always" : "of the capture, if it has them");
+    line(&text, "arrival times",
+         options->timestamp_overrides ? "of the field, always" : "of the capture, if it has them");
     number_line(&text, "--allowed-lateness", options->allowed_lateness_seconds);
     line(&text, "--sort", options->sort ? "true" : "false");
     line(&text, "--input-format", input_format_name(options->format));
@@ -115,10 +116,10 @@ enum tumble_code tumble_settings_compare(struct tumble_bytes stored, const char 
     while (a < a_end || b < b_end) {
         size_t a_length = a < a_end ? line_length(a, a_end) : 0, b_length = b < b_end ? line_length(b, b_end) : 0;
         if (a_length != b_length || memcmp(a, b, a_length) != 0) {
-            return tumble_runner_fail(
-                err, TUMBLE_EMISMATCH,
-                "the state was made with \"%.*s\", this run has \"%.*s\": use what it was made with, or another --state",
-                (int)a_length, a_length ? a : "", (int)b_length, b_length ? b : "");
+            return tumble_runner_fail(err, TUMBLE_EMISMATCH,
+                                      "the state was made with \"%.*s\", this run has \"%.*s\": use what it was made "
+                                      "with, or another --state",
+                                      (int)a_length, a_length ? a : "", (int)b_length, b_length ? b : "");
         }
         a += a_length + (a < a_end);
         b += b_length + (b < b_end);
@@ -135,15 +136,16 @@ char *tumble_progress_text(const struct tumble_progress *progress) {
 
 enum tumble_code tumble_progress_read(struct tumble_bytes text, struct tumble_progress *progress,
                                       struct tumble_error *err) {
-    static const char *const names[] = {"records=",         "watermark_ms=", "first_arrival_ms=",
-                                        "last_arrival_ms=", "batches=",      "complete="};
+    static const char *const names[] = {
+        "records=", "watermark_ms=", "first_arrival_ms=", "last_arrival_ms=", "batches=", "complete="};
     int64_t values[6];
     const char *at = text.data, *end = at + text.length;
     for (size_t i = 0; i < 6; i++) {
         size_t length = line_length(at, end), name = strlen(names[i]);
         char digits[24] = {0};
         if (length <= name || length - name >= sizeof digits || memcmp(at, names[i], name) != 0) {
-            return tumble_runner_fail(err, TUMBLE_ECORRUPT, "the state's progress is damaged at \"%.*s\": restore it, or use another --state",
+            return tumble_runner_fail(err, TUMBLE_ECORRUPT,
+                                      "the state's progress is damaged at \"%.*s\": restore it, or use another --state",
                                       (int)length, at);
         }
         memcpy(digits, at + name, length - name);

@@ -14,7 +14,7 @@ enum tumble_code tumble_settings_compare(struct tumble_bytes stored, const char 
 
 /* How far a replay has come, kept with the position of its inputs. */
 struct tumble_progress {
-    uint64_t records;      /* consumed */
+    uint64_t records; /* consumed */
     int64_t watermark_ms;
     int64_t first_arrival_ms;
     int64_t last_arrival_ms;

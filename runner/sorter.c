@@ -81,8 +81,8 @@ static enum tumble_code merge_shards(struct tumble_sorter *sorter, struct tumble
     for (size_t n = 0; n < sorter->count; n++) {
         size_t best = count;
         for (size_t h = 0; h < count; h++) {
-            if (heads[h].at < heads[h].end &&
-                (best == count || sorter->records[heads[h].at].arrival_ms < sorter->records[heads[best].at].arrival_ms)) {
+            if (heads[h].at < heads[h].end && (best == count || sorter->records[heads[h].at].arrival_ms <
+                                                                    sorter->records[heads[best].at].arrival_ms)) {
                 best = h;
             }
         }

@@ -12,7 +12,8 @@ struct tumble_workers;
 enum tumble_code tumble_workers_new(uint32_t threads, struct tumble_workers **out, struct tumble_error *err);
 void tumble_workers_destroy(struct tumble_workers *workers); /* NULL allowed */
 
-/* Runs work(ctx, item) for every item in [0, count) and returns when all are done; each item runs once, on one thread. */
+/* Runs work(ctx, item) for every item in [0, count) and returns when all are done; each item runs once, on one thread.
+ */
 typedef void tumble_work_fn(void *ctx, uint32_t item);
 void tumble_workers_run(struct tumble_workers *workers, uint32_t count, tumble_work_fn *work, void *ctx);
 

@@ -71,14 +71,15 @@ struct tw_params {
 enum { TW_STEPS_AT_ONCE = 32 };
 
 struct tw_aggregate {
-    const char *name;        /* as in the spec: "sum" */
-    const char *type_name;   /* "type" in the spec this table is for ("string"), NULL for the plain one */
-    const char *explanation; /* printf pattern with one %s for the field: "exact sum of %s"; a second %s: for the second */
-    uint32_t state_size;     /* multiple of 8 */
-    uint32_t takes;          /* TW_TAKES_… ; another type makes the record bad; null and missing are skipped */
-    bool field_optional;     /* may stand without a field (every record then counts) */
-    const char *second;      /* key of a second field in the spec ("by", "weight"); NULL: there is none */
-    uint32_t second_takes;   /* as takes; a record whose second field is null or missing is skipped too */
+    const char *name;      /* as in the spec: "sum" */
+    const char *type_name; /* "type" in the spec this table is for ("string"), NULL for the plain one */
+    const char
+        *explanation;    /* printf pattern with one %s for the field: "exact sum of %s"; a second %s: for the second */
+    uint32_t state_size; /* multiple of 8 */
+    uint32_t takes;      /* TW_TAKES_… ; another type makes the record bad; null and missing are skipped */
+    bool field_optional; /* may stand without a field (every record then counts) */
+    const char *second;  /* key of a second field in the spec ("by", "weight"); NULL: there is none */
+    uint32_t second_takes; /* as takes; a record whose second field is null or missing is skipped too */
     bool second_optional;
     const struct tw_option *options; /* ended by a zeroed one; NULL: none */
     /* Fills params->derived, and may refuse combinations. NULL: nothing to do. Errors: ESPEC. */
@@ -114,8 +115,8 @@ struct tw_aggregate {
 
 /* NULL when there is no such function; type_name NULL or "" is the plain one. */
 const struct tw_aggregate *tw_aggregate_find(struct tumble_bytes name, struct tumble_bytes type_name);
-/* Fills out with a table for an embedder's aggregate: params.custom must point to it. Errors: ESPEC, naming what is wrong
- * with the embedder's table. */
+/* Fills out with a table for an embedder's aggregate: params.custom must point to it. Errors: ESPEC, naming what is
+ * wrong with the embedder's table. */
 enum tumble_code tw_aggregate_custom(const struct tumble_aggregate *custom, struct tw_aggregate *out,
                                      struct tumble_error *err);
 /* Every table, NULL-ended. */

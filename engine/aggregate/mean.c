@@ -33,7 +33,7 @@ static enum tumble_code merge(void *state, const struct tw_params *params, const
     struct mean *mean = state;
     const struct mean *from = other;
     TW_TRY(tw_total_merge(&mean->total, &from->total, heap));
-    uint64_t count = mean->count + from->count; /* both at most INT64_MAX: this does not wrap */
+    uint64_t count = mean->count + from->count;          /* both at most INT64_MAX: this does not wrap */
     mean->count = count > INT64_MAX ? INT64_MAX : count; /* only damaged states hold so many */
     return TUMBLE_OK;
 }

@@ -10,11 +10,11 @@
 struct tumble_alloc tw_alloc_default(void);
 struct tumble_alloc tw_alloc_or_default(struct tumble_alloc alloc);
 
-void *tw_alloc(const struct tumble_alloc *alloc, size_t size);       /* NULL: no memory */
+void *tw_alloc(const struct tumble_alloc *alloc, size_t size); /* NULL: no memory */
 void *tw_alloc_zero(const struct tumble_alloc *alloc, size_t size);
 void *tw_alloc_array(const struct tumble_alloc *alloc, size_t count, size_t size); /* NULL on overflow too */
 void *tw_resize(const struct tumble_alloc *alloc, void *pointer, size_t old_size, size_t new_size);
-void tw_free(const struct tumble_alloc *alloc, void *pointer); /* NULL allowed */
+void tw_free(const struct tumble_alloc *alloc, void *pointer);                         /* NULL allowed */
 char *tw_copy_text(const struct tumble_alloc *alloc, const char *data, size_t length); /* NUL-terminated copy */
 
 /* false when a*b does not fit; *out is then untouched. */

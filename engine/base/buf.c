@@ -69,8 +69,14 @@ enum tumble_code tw_buf_append_json_string(struct tw_buf *buf, struct tumble_byt
         }
         char escape[6] = {'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]};
         size_t length = 6;
-        const char *short_form = c == '"' ? "\\\"" : c == '\\' ? "\\\\" : c == '\n' ? "\\n" : c == '\r' ? "\\r"
-                               : c == '\t' ? "\\t" : c == '\b' ? "\\b" : c == '\f' ? "\\f" : NULL;
+        const char *short_form = c == '"'    ? "\\\""
+                                 : c == '\\' ? "\\\\"
+                                 : c == '\n' ? "\\n"
+                                 : c == '\r' ? "\\r"
+                                 : c == '\t' ? "\\t"
+                                 : c == '\b' ? "\\b"
+                                 : c == '\f' ? "\\f"
+                                             : NULL;
         if (short_form) {
             memcpy(escape, short_form, 2);
             length = 2;

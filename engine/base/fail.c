@@ -85,6 +85,4 @@ void tw_error_prefix(struct tumble_error *err, const char *format, ...) {
     sanitize(err->text);
 }
 
-enum tumble_code tw_no_memory(struct tumble_error *err) {
-    return tw_fail(err, TUMBLE_ENOMEM, "out of memory");
-}
+enum tumble_code tw_no_memory(struct tumble_error *err) { return tw_fail(err, TUMBLE_ENOMEM, "out of memory"); }

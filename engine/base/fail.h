@@ -17,12 +17,12 @@ void tw_error_prefix(struct tumble_error *err, const char *format, ...) __attrib
 enum tumble_code tw_no_memory(struct tumble_error *err); /* ENOMEM with its text */
 
 /* Runs a call and returns its code unless it is OK. */
-#define TW_TRY(call)                             \
-    do {                                         \
-        enum tumble_code tw_try_code_ = (call);  \
-        if (tw_try_code_ != TUMBLE_OK) {         \
-            return tw_try_code_;                 \
-        }                                        \
+#define TW_TRY(call)                                                                                                   \
+    do {                                                                                                               \
+        enum tumble_code tw_try_code_ = (call);                                                                        \
+        if (tw_try_code_ != TUMBLE_OK) {                                                                               \
+            return tw_try_code_;                                                                                       \
+        }                                                                                                              \
     } while (0)
 
 #endif

@@ -7,19 +7,19 @@ enum {
     TW_LIMIT_JSON_DEPTH = 1000,               /* nesting of arrays and objects in a record or event */
     TW_LIMIT_RECORD_BYTES = 16 * 1024 * 1024, /* one JSON element of a capture; Kinesis allows 10 MiB of data */
     TW_LIMIT_SPEC_BYTES = 1024 * 1024,
-    TW_LIMIT_FIELDS = 256,                    /* distinct field paths of a spec */
+    TW_LIMIT_FIELDS = 256, /* distinct field paths of a spec */
     TW_LIMIT_PATH_BYTES = 1024,
     TW_LIMIT_GROUP_FIELDS = 32,
     TW_LIMIT_AGGREGATES = 128,
-    TW_LIMIT_GROUP_KEY_BYTES = 16 * 1024,     /* encoded group key */
-    TW_LIMIT_STRING_VALUE_BYTES = 64 * 1024,  /* a string that min, max, first or last keeps */
+    TW_LIMIT_GROUP_KEY_BYTES = 16 * 1024,    /* encoded group key */
+    TW_LIMIT_STRING_VALUE_BYTES = 64 * 1024, /* a string that min, max, first or last keeps */
     TW_LIMIT_NUMBER_DIGITS = 34,
     TW_LIMIT_SEQUENCE_DIGITS = 128,
-    TW_LIMIT_SHARD_ID_BYTES = 128,            /* as Kinesis */
+    TW_LIMIT_SHARD_ID_BYTES = 128, /* as Kinesis */
     TW_LIMIT_SHARDS = 10000,
     TW_LIMIT_NOTE_NAME_BYTES = 64,
     TW_LIMIT_OUTPUTS = 16,
-    TW_LIMIT_OUTBOX_CHUNK_BYTES = 256 * 1024  /* rows packed into one outbox value */
+    TW_LIMIT_OUTBOX_CHUNK_BYTES = 256 * 1024 /* rows packed into one outbox value */
 };
 
 #endif

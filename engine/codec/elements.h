@@ -8,8 +8,8 @@
 
 /* Finds records in a stream of JSON without holding the stream: either every top-level value is an element (values
  * separated by white space or by nothing), or the elements are those of the array at a JSON Pointer inside each
- * top-level value ("/Records", "/features", "" for a top-level array). Sans I/O: the caller owns the buffer, refills it,
- * and parses the element itself, which is how a record is read in one pass.
+ * top-level value ("/Records", "/features", "" for a top-level array). Sans I/O: the caller owns the buffer, refills
+ * it, and parses the element itself, which is how a record is read in one pass.
  *
  *     tw_elements_next(e, bytes, end_of_input, &skipped, err)
  *        → TUMBLE_OK, e->at_element: an element begins at bytes.data[skipped]; the caller parses it and calls
@@ -20,7 +20,8 @@
  * array at the pointer is ECAPTURE, and so are a byte order mark and a second member of the same name on the way (its
  * elements cannot be taken back). After an error the reader is of no use but to destroy.
  * tw_elements_new: a pointer has at most 32 segments; with each_top_level_value it is ignored. Errors: EPATH, ENOMEM.
- * tw_elements_next: ECAPTURE, EJSON, EUTF8, EDEPTH, EMORE; byte is relative to bytes. A reader belongs to one thread. */
+ * tw_elements_next: ECAPTURE, EJSON, EUTF8, EDEPTH, EMORE; byte is relative to bytes. A reader belongs to one thread.
+ */
 struct tw_elements;
 
 enum tumble_code tw_elements_new(struct tumble_bytes pointer, int each_top_level_value, struct tumble_alloc alloc,

@@ -20,8 +20,8 @@ struct tw_store;
 struct tw_store_options {
     const char *directory; /* NULL: in memory */
     bool read_only;
-    bool verify;           /* existing files are first walked by a forked child */
-    bool sync;             /* every commit is synced; otherwise tw_store_sync does it */
+    bool verify; /* existing files are first walked by a forked child */
+    bool sync;   /* every commit is synced; otherwise tw_store_sync does it */
     struct tumble_alloc alloc;
     size_t map_bytes; /* what LMDB's map begins with; 0: 1 GiB of address space. It grows by itself */
 };

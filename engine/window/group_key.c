@@ -18,9 +18,7 @@ size_t tw_group_key_bound(const struct tw_value *value) {
 
 size_t tw_group_key_put(const struct tw_value *value, char *out) {
     switch (value->type) {
-    case TUMBLE_TYPE_NUMBER:
-        out[0] = TAG_NUMBER;
-        return 1 + tw_decimal_encode_ordered(&value->number, out + 1);
+    case TUMBLE_TYPE_NUMBER: out[0] = TAG_NUMBER; return 1 + tw_decimal_encode_ordered(&value->number, out + 1);
     case TUMBLE_TYPE_STRING: break;
     case TUMBLE_TYPE_FALSE: out[0] = TAG_FALSE; return 1;
     case TUMBLE_TYPE_TRUE: out[0] = TAG_TRUE; return 1;

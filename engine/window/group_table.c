@@ -80,8 +80,8 @@ static enum tumble_code make_room(struct tw_group_table *table, size_t bytes) {
     }
     if (table->block_count == table->block_capacity) {
         uint32_t capacity = table->block_capacity ? table->block_capacity * 2 : 4;
-        char **blocks = tw_resize(&table->alloc, table->blocks, table->block_capacity * sizeof *blocks,
-                                  capacity * sizeof *blocks);
+        char **blocks =
+            tw_resize(&table->alloc, table->blocks, table->block_capacity * sizeof *blocks, capacity * sizeof *blocks);
         if (!blocks) {
             return TUMBLE_ENOMEM;
         }

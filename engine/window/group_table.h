@@ -10,7 +10,8 @@
 #include "engine/base/alloc.h"
 
 /* The groups of one window: an open-addressing index of 8-byte slots over entries that lie one behind the other in
- * blocks. An entry is named by a reference (its offset in 8-byte units), because the first block moves while it grows. */
+ * blocks. An entry is named by a reference (its offset in 8-byte units), because the first block moves while it grows.
+ */
 
 /* What lies in a group's accumulators; shared by every window of an engine. */
 struct tw_layout_item {
@@ -26,9 +27,9 @@ struct tw_layout {
 
 struct tw_group {
     uint32_t key_length;
-    uint32_t touched;  /* in the list of groups changed since the last commit */
-    uint64_t records;  /* applied */
-    uint64_t state[];  /* layout.bytes of accumulators, then the key */
+    uint32_t touched; /* in the list of groups changed since the last commit */
+    uint64_t records; /* applied */
+    uint64_t state[]; /* layout.bytes of accumulators, then the key */
 };
 
 struct tw_group_slot {

@@ -17,7 +17,7 @@ struct tw_window {
     bool stored;  /* the store knows it */
     struct tw_group_table groups;
     struct tw_heap heap;
-    uint64_t records; /* processed, whatever their fate */
+    uint64_t records;     /* processed, whatever their fate */
     uint64_t group_count; /* = groups.count while loaded */
     char first_sequence[TW_LIMIT_SEQUENCE_DIGITS];
     char last_sequence[TW_LIMIT_SEQUENCE_DIGITS];

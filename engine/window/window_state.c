@@ -23,8 +23,8 @@ enum tumble_code tw_window_encode_groups(const struct tw_window *window, const s
 }
 
 static enum tumble_code damaged(struct tumble_error *err, const char *what) {
-    return tw_fail(err, TUMBLE_ECORRUPT, "the stored groups of a window are damaged (%s): restore the state directory or start anew",
-                   what);
+    return tw_fail(err, TUMBLE_ECORRUPT,
+                   "the stored groups of a window are damaged (%s): restore the state directory or start anew", what);
 }
 
 enum tumble_code tw_window_decode_groups(struct tw_window *window, struct tumble_bytes bytes, tw_key_hash_fn *hash,
@@ -78,15 +78,16 @@ static bool take_u32(struct tw_cursor *in, uint32_t *out) {
     return true;
 }
 
-enum tumble_code tw_window_decode_header(struct tw_window *window, struct tumble_bytes bytes, struct tumble_error *err) {
+enum tumble_code tw_window_decode_header(struct tw_window *window, struct tumble_bytes bytes,
+                                         struct tumble_error *err) {
     struct tw_cursor in = tw_cursor_of(bytes);
     size_t first, last;
     if (!tw_take_varint(&in, &window->records) || !tw_take_varint(&in, &window->group_count) ||
-        !tw_sequence_take(&in, window->first_sequence, &first) || !tw_sequence_take(&in, window->last_sequence, &last) ||
-        !tw_take_varint(&in, &window->last_sub_sequence) || !take_u32(&in, &window->generation) ||
-        !take_u32(&in, &window->snapshot_chunks) || !take_u32(&in, &window->deltas) ||
-        !tw_take_varint(&in, &window->snapshot_bytes) || !tw_take_varint(&in, &window->delta_bytes) ||
-        tw_cursor_left(&in) != 0) {
+        !tw_sequence_take(&in, window->first_sequence, &first) ||
+        !tw_sequence_take(&in, window->last_sequence, &last) || !tw_take_varint(&in, &window->last_sub_sequence) ||
+        !take_u32(&in, &window->generation) || !take_u32(&in, &window->snapshot_chunks) ||
+        !take_u32(&in, &window->deltas) || !tw_take_varint(&in, &window->snapshot_bytes) ||
+        !tw_take_varint(&in, &window->delta_bytes) || tw_cursor_left(&in) != 0) {
         return damaged(err, "its header is cut");
     }
     window->first_length = (uint8_t)first;

@@ -18,7 +18,8 @@ struct counting_alloc {
 
 static int counting_fails(struct counting_alloc *count) {
     count->calls++;
-    int fails = count->fail_at && (count->calls == count->fail_at || (count->persistent && count->calls > count->fail_at));
+    int fails =
+        count->fail_at && (count->calls == count->fail_at || (count->persistent && count->calls > count->fail_at));
     count->failed += (size_t)fails;
     return fails;
 }

@@ -514,7 +514,8 @@ static enum tumble_code flush_rows(struct file_output *self, int pending_done, s
     }
     struct stat status;
     if (self->can_cut && self->position != self->flushed && fstat(self->fd, &status) == 0 && status.st_nlink == 0) {
-        return tw_fail(err, TUMBLE_EOUTPUT, "%s: was removed while it was written to: the rows since have nowhere to go", self->path);
+        return tw_fail(err, TUMBLE_EOUTPUT,
+                       "%s: was removed while it was written to: the rows since have nowhere to go", self->path);
     }
     if (self->position == self->flushed) {
         return TUMBLE_OK;

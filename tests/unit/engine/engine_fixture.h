@@ -18,16 +18,16 @@
 /* What the engine's tests share: a spec, records in their order, an output that keeps what it is given. */
 
 #define SPEC                                                                                                           \
-    "{\"window\":{\"seconds\":60},\"group_by\":[\"k\"],\"aggregates\":[{\"name\":\"n\",\"function\":\"count\"},"        \
-    "{\"name\":\"s\",\"function\":\"sum\",\"field\":\"v\"},{\"name\":\"lo\",\"function\":\"min\",\"field\":\"v\"},"     \
+    "{\"window\":{\"seconds\":60},\"group_by\":[\"k\"],\"aggregates\":[{\"name\":\"n\",\"function\":\"count\"},"       \
+    "{\"name\":\"s\",\"function\":\"sum\",\"field\":\"v\"},{\"name\":\"lo\",\"function\":\"min\",\"field\":\"v\"},"    \
     "{\"name\":\"last\",\"function\":\"last\",\"field\":\"v\"}]}"
 
 struct kept_rows {
     char text[1 << 18];
     size_t length;
     size_t count;
-    size_t retry_from;  /* rows from this one on are asked for again; SIZE_MAX: none */
-    size_t reject_row;  /* this row is rejected; SIZE_MAX: none */
+    size_t retry_from; /* rows from this one on are asked for again; SIZE_MAX: none */
+    size_t reject_row; /* this row is rejected; SIZE_MAX: none */
     size_t offered;
 };
 
@@ -119,8 +119,10 @@ static inline struct tumble_engine *engine_of(const struct tumble_spec *spec, co
                                               size_t memory_limit) {
     struct tumble_error error;
     struct tumble_engine *engine;
-    struct tumble_engine_options options = {.spec = spec, .source = tumble_bytes_of("test"),
-                                            .state_directory = directory, .durability = TUMBLE_DURABILITY_NONE,
+    struct tumble_engine_options options = {.spec = spec,
+                                            .source = tumble_bytes_of("test"),
+                                            .state_directory = directory,
+                                            .durability = TUMBLE_DURABILITY_NONE,
                                             .memory_limit_bytes = memory_limit};
     ok(tumble_engine_open(&options, &engine, &error));
     return engine;

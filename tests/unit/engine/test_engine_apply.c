@@ -26,14 +26,14 @@ static void rows_are_grouped_and_ordered(void **state) {
     assert_int_equal(kept[0].count, 0); /* rows leave after the commit, not in it */
     ok(tumble_engine_drain(engine, &error));
 #define HEAD                                                                                                           \
-    "{\"window_start\":\"1970-01-01T00:01:00Z\",\"window_end\":\"1970-01-01T00:02:00Z\",\"shard_id\":\"shard-a\","      \
+    "{\"window_start\":\"1970-01-01T00:01:00Z\",\"window_end\":\"1970-01-01T00:02:00Z\",\"shard_id\":\"shard-a\","     \
     "\"fragment\":\"1\",\"last_sequence\":\"6\","
     assert_string_equal(kept[0].text,
-                        HEAD "\"k\":null,\"n\":1,\"s\":1,\"lo\":1,\"last\":1,\"records\":1}\n"
-                        HEAD "\"k\":7,\"n\":1,\"s\":null,\"lo\":null,\"last\":null,\"records\":1}\n"
-                        HEAD "\"k\":\"a\",\"n\":1,\"s\":19.99,\"lo\":19.99,\"last\":19.99,\"records\":1}\n"
-                        HEAD "\"k\":\"b\",\"n\":2,\"s\":0.3,\"lo\":0.1,\"last\":0.2,\"records\":2}\n"
-                        HEAD "\"k\":\"q\\\"\",\"n\":1,\"s\":null,\"lo\":null,\"last\":null,\"records\":1}\n");
+                        HEAD "\"k\":null,\"n\":1,\"s\":1,\"lo\":1,\"last\":1,\"records\":1}\n" HEAD
+                             "\"k\":7,\"n\":1,\"s\":null,\"lo\":null,\"last\":null,\"records\":1}\n" HEAD
+                             "\"k\":\"a\",\"n\":1,\"s\":19.99,\"lo\":19.99,\"last\":19.99,\"records\":1}\n" HEAD
+                             "\"k\":\"b\",\"n\":2,\"s\":0.3,\"lo\":0.1,\"last\":0.2,\"records\":2}\n" HEAD
+                             "\"k\":\"q\\\"\",\"n\":1,\"s\":null,\"lo\":null,\"last\":null,\"records\":1}\n");
     struct tumble_counters counters;
     tumble_engine_counters(engine, &counters);
     assert_int_equal(counters.skipped, 6); /* three aggregates over v, in records 4 and 6 */
@@ -51,8 +51,9 @@ static void a_bad_record_ends_the_call_and_those_before_it_stay_applied(void **s
     static const struct {
         const char *json;
         int64_t byte;
-    } bad[] = {{"{\"k\":\"a\",\"v\":\"x\"}", 14},    {"{\"k\":\"a\",\"v\":[1]}", 13}, {"{\"k\":{},\"v\":1}", 5},
-               {"{\"k\":\"a\",\"v\":1e400}", 13},    {"{\"k\":\"a\",\"v\":NaN}", 13}, {"{\"k\":\"a\"", 8},
+    } bad[] = {{"{\"k\":\"a\",\"v\":\"x\"}", 14},  {"{\"k\":\"a\",\"v\":[1]}", 13},
+               {"{\"k\":{},\"v\":1}", 5},          {"{\"k\":\"a\",\"v\":1e400}", 13},
+               {"{\"k\":\"a\",\"v\":NaN}", 13},    {"{\"k\":\"a\"", 8},
                {"{\"k\":\"\\ud800\",\"v\":1}", 6}, {"", 0}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct made_records made = {0};
@@ -77,8 +78,8 @@ static void a_bad_record_ends_the_call_and_those_before_it_stay_applied(void **s
 static void diverted_and_late_records_become_failures(void **state) {
     (void)state;
     struct tumble_error error;
-    struct tumble_spec *spec =
-        spec_of("{\"window\":{\"seconds\":60},\"bad_records\":\"divert\",\"aggregates\":[{\"name\":\"s\",\"function\":\"sum\",\"field\":\"v\"}]}");
+    struct tumble_spec *spec = spec_of("{\"window\":{\"seconds\":60},\"bad_records\":\"divert\",\"aggregates\":[{"
+                                       "\"name\":\"s\",\"function\":\"sum\",\"field\":\"v\"}]}");
     struct tumble_engine *engine = engine_of(spec, NULL, 0);
     kept_reset();
     attach_kept(engine, TUMBLE_ROW_WINDOW);
@@ -97,7 +98,11 @@ static void diverted_and_late_records_become_failures(void **state) {
     ok(tumble_engine_commit(engine, &error));
     ok(tumble_engine_drain(engine, &error));
     assert_int_equal(kept[1].count, 3);
-    assert_non_null(strstr(kept[1].text, "{\"fate\":\"bad\",\"reason\":\"field v is a string: aggregate sum(v) does not take it\",\"source\":\"test\",\"shard_id\":\"s\",\"sequence_number\":\"2\",\"partition_key\":\"pk\",\"arrival\":\"1970-01-01T00:00:01.000Z\",\"window_start\":\"1970-01-01T00:00:00Z\",\"data\":\"{\\\"v\\\":\\\"x\\\"}\"}\n"));
+    assert_non_null(
+        strstr(kept[1].text, "{\"fate\":\"bad\",\"reason\":\"field v is a string: aggregate sum(v) does not take "
+                             "it\",\"source\":\"test\",\"shard_id\":\"s\",\"sequence_number\":\"2\",\"partition_key\":"
+                             "\"pk\",\"arrival\":\"1970-01-01T00:00:01.000Z\",\"window_start\":\"1970-01-01T00:00:"
+                             "00Z\",\"data\":\"{\\\"v\\\":\\\"x\\\"}\"}\n"));
     assert_non_null(strstr(kept[1].text, "\"data_base64\":\"eyJ2Ijoy\"")); /* {"v":2 is no JSON */
     assert_non_null(strstr(kept[1].text, "{\"fate\":\"late\",\"reason\":\"too late\""));
     struct tumble_counters counters;
@@ -136,10 +141,11 @@ static void a_record_not_above_the_last_is_a_duplicate(void **state) {
 static void filters_and_attributes_apply(void **state) {
     (void)state;
     struct tumble_error error;
-    struct tumble_spec *spec = spec_of(
-        "{\"window\":{\"seconds\":60},\"where\":{\"v\":[{\"numeric\":[\">\",1]}]},\"group_by\":[\"$partitionKey\",\"$shardId\"],"
-        "\"aggregates\":[{\"name\":\"n\",\"function\":\"count\"},{\"name\":\"a\",\"function\":\"max\",\"field\":\"$arrival\"},"
-        "{\"name\":\"q\",\"function\":\"last\",\"field\":\"$sequenceNumber\"}]}");
+    struct tumble_spec *spec = spec_of("{\"window\":{\"seconds\":60},\"where\":{\"v\":[{\"numeric\":[\">\",1]}]},"
+                                       "\"group_by\":[\"$partitionKey\",\"$shardId\"],"
+                                       "\"aggregates\":[{\"name\":\"n\",\"function\":\"count\"},{\"name\":\"a\","
+                                       "\"function\":\"max\",\"field\":\"$arrival\"},"
+                                       "{\"name\":\"q\",\"function\":\"last\",\"field\":\"$sequenceNumber\"}]}");
     struct tumble_engine *engine = engine_of(spec, NULL, 0);
     kept_reset();
     attach_kept(engine, TUMBLE_ROW_WINDOW);
@@ -154,7 +160,8 @@ static void filters_and_attributes_apply(void **state) {
     ok(tumble_shard_close(shard, 0, &error));
     ok(tumble_engine_commit(engine, &error));
     ok(tumble_engine_drain(engine, &error));
-    assert_non_null(strstr(kept[0].text, "\"fragment\":\"1\",\"last_sequence\":\"3\",\"$partitionKey\":\"pk\",\"$shardId\":\"s\",\"n\":1,\"a\":1000,\"q\":\"2\",\"records\":1}"));
+    assert_non_null(strstr(kept[0].text, "\"fragment\":\"1\",\"last_sequence\":\"3\",\"$partitionKey\":\"pk\",\"$"
+                                         "shardId\":\"s\",\"n\":1,\"a\":1000,\"q\":\"2\",\"records\":1}"));
     tumble_engine_destroy(engine);
     tumble_spec_destroy(spec);
 }
@@ -166,7 +173,8 @@ static void nothing_is_allocated_per_record_after_warm_up(void **state) {
     struct counting_alloc count = {0};
     struct tumble_spec *spec = spec_of(SPEC);
     struct tumble_engine *engine;
-    struct tumble_engine_options options = {.spec = spec, .source = tumble_bytes_of("t"), .alloc = counting_alloc_of(&count)};
+    struct tumble_engine_options options = {
+        .spec = spec, .source = tumble_bytes_of("t"), .alloc = counting_alloc_of(&count)};
     ok(tumble_engine_open(&options, &engine, &error));
     struct tumble_shard *shard = shard_of(engine, "s");
     size_t after_warm_up = 0;

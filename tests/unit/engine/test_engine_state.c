@@ -22,8 +22,8 @@ static void apply_batch(struct tumble_engine *engine, uint64_t batch) {
                  (unsigned long long)(n * 31 % 1000), (unsigned long long)(n % 100));
         make_record(&made, n + 1, json);
     }
-    ok(tumble_shard_apply(shard_of(engine, batch % 2 ? "odd" : "even"), batch / 2 % 2 ? 60000 : 0, made.records, made.count,
-                          NULL, &error));
+    ok(tumble_shard_apply(shard_of(engine, batch % 2 ? "odd" : "even"), batch / 2 % 2 ? 60000 : 0, made.records,
+                          made.count, NULL, &error));
 }
 
 static enum tumble_code close_all(void *ctx, struct tumble_shard *shard, int64_t window_start_ms) {
@@ -179,7 +179,9 @@ static void a_rejected_row_becomes_a_failure_or_ends_the_drain(void **state) {
             ok(tumble_engine_commit(engine, &error));
             ok(tumble_engine_drain(engine, &error));
             assert_int_equal(kept[1].count, 1);
-            assert_non_null(strstr(kept[1].text, "{\"fate\":\"rejected\",\"reason\":\"too ugly\",\"output\":\"kept:\",\"row\":{\"window_start\":"));
+            assert_non_null(strstr(
+                kept[1].text,
+                "{\"fate\":\"rejected\",\"reason\":\"too ugly\",\"output\":\"kept:\",\"row\":{\"window_start\":"));
         }
         tumble_engine_destroy(engine);
     }
@@ -190,13 +192,15 @@ static void a_state_of_something_else_is_refused(void **state) {
     (void)state;
     struct tumble_error error;
     struct tumble_spec *spec = spec_of(SPEC);
-    struct tumble_spec *other = spec_of("{\"window\":{\"seconds\":60},\"aggregates\":[{\"name\":\"n\",\"function\":\"count\"}]}");
+    struct tumble_spec *other =
+        spec_of("{\"window\":{\"seconds\":60},\"aggregates\":[{\"name\":\"n\",\"function\":\"count\"}]}");
     char *directory = new_directory();
     struct tumble_engine *engine = engine_of(spec, directory, 0);
     apply_batch(engine, 0);
     ok(tumble_engine_commit(engine, &error));
     struct tumble_engine *second;
-    struct tumble_engine_options options = {.spec = spec, .source = tumble_bytes_of("test"), .state_directory = directory};
+    struct tumble_engine_options options = {
+        .spec = spec, .source = tumble_bytes_of("test"), .state_directory = directory};
     assert_int_equal(tumble_engine_open(&options, &second, &error), TUMBLE_EBUSY);
     assert_null(second);
     tumble_engine_destroy(engine);
@@ -242,7 +246,8 @@ static void memory_may_run_out_anywhere(void **state) {
             struct tumble_error error;
             struct counting_alloc count = {.fail_at = n, .persistent = persistent};
             struct tumble_engine *engine;
-            struct tumble_engine_options options = {.spec = spec, .source = tumble_bytes_of("test"), .alloc = counting_alloc_of(&count)};
+            struct tumble_engine_options options = {
+                .spec = spec, .source = tumble_bytes_of("test"), .alloc = counting_alloc_of(&count)};
             struct tumble_output_open how = {.kind = TUMBLE_ROW_WINDOW};
             kept_reset();
             enum tumble_code code = tumble_engine_open(&options, &engine, &error);
@@ -263,7 +268,8 @@ static void memory_may_run_out_anywhere(void **state) {
                 struct tumble_apply_result result = {0};
                 code = tumble_engine_shard(engine, tumble_bytes_of(batch % 2 ? "odd" : "even"), &shard, &error);
                 for (size_t done = 0; code == TUMBLE_OK && done < made.count; done += result.processed) {
-                    code = tumble_shard_apply(shard, batch / 2 % 2 ? 60000 : 0, made.records + done, made.count - done, &result, &error);
+                    code = tumble_shard_apply(shard, batch / 2 % 2 ? 60000 : 0, made.records + done, made.count - done,
+                                              &result, &error);
                     if (code == TUMBLE_ENOMEM && !persistent) {
                         code = TUMBLE_OK; /* once more, from the first record without a fate */
                     }

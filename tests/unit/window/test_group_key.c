@@ -30,11 +30,28 @@ static size_t put(const struct tw_value *a, const struct tw_value *b, char *out)
 
 static void keys_order_as_their_values_do(void **state) {
     (void)state;
-    struct tw_value values[] = {{.type = TUMBLE_TYPE_NULL}, {.type = TUMBLE_TYPE_FALSE}, {.type = TUMBLE_TYPE_TRUE},
-                                number("-1e300"), number("-2"), number("-1.5"), number("0"), number("1e-9"),
-                                number("0.5"), number("9"), number("10"), number("1e300"), string("", 0),
-                                string("\0", 1), string("\0\0", 2), string("\0a", 2), string("A", 1), string("a", 1),
-                                string("a\0", 2), string("a\0b", 3), string("aa", 2), string("b", 1),
+    struct tw_value values[] = {{.type = TUMBLE_TYPE_NULL},
+                                {.type = TUMBLE_TYPE_FALSE},
+                                {.type = TUMBLE_TYPE_TRUE},
+                                number("-1e300"),
+                                number("-2"),
+                                number("-1.5"),
+                                number("0"),
+                                number("1e-9"),
+                                number("0.5"),
+                                number("9"),
+                                number("10"),
+                                number("1e300"),
+                                string("", 0),
+                                string("\0", 1),
+                                string("\0\0", 2),
+                                string("\0a", 2),
+                                string("A", 1),
+                                string("a", 1),
+                                string("a\0", 2),
+                                string("a\0b", 3),
+                                string("aa", 2),
+                                string("b", 1),
                                 string("\xc3\xa9", 2)};
     const size_t n = sizeof values / sizeof *values;
     for (size_t i = 0; i < n * n; i++) {
@@ -51,8 +68,13 @@ static void keys_order_as_their_values_do(void **state) {
 
 static void keys_read_back_as_json(void **state) {
     (void)state;
-    struct tw_value values[] = {{.type = TUMBLE_TYPE_MISSING}, {.type = TUMBLE_TYPE_FALSE}, {.type = TUMBLE_TYPE_TRUE},
-                                number("1.50"), string("a\"b", 3), string("a\0b\0", 4), string("", 0)};
+    struct tw_value values[] = {{.type = TUMBLE_TYPE_MISSING},
+                                {.type = TUMBLE_TYPE_FALSE},
+                                {.type = TUMBLE_TYPE_TRUE},
+                                number("1.50"),
+                                string("a\"b", 3),
+                                string("a\0b\0", 4),
+                                string("", 0)};
     char key[512];
     size_t length = 0;
     for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
@@ -74,7 +96,14 @@ static void keys_read_back_as_json(void **state) {
 
 static void bytes_that_are_no_key_are_refused(void **state) {
     (void)state;
-    static const struct tumble_bytes bad[] = {{"", 0}, {"\0", 1}, {"\6", 1}, {"\5abc", 4}, {"\5a\0\xff" "b", 5}, {"\4", 1}};
+    static const struct tumble_bytes bad[] = {{"", 0},
+                                              {"\0", 1},
+                                              {"\6", 1},
+                                              {"\5abc", 4},
+                                              {"\5a\0\xff"
+                                               "b",
+                                               5},
+                                              {"\4", 1}};
     struct tw_buf out;
     tw_buf_init(&out, tw_alloc_default(), 4096);
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
