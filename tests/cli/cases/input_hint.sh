@@ -1,3 +1,4 @@
+# shellcheck disable=SC1003 # the backslash belongs to the JSON
 replay() { "$TUMBLE" replay -w 60 -a count -q "$@"; }
 echo '{"type": "x", "n": [1, [{"a": 1}]], "e": {}, "body": {"features": [ {"ts": 1}, {"ts": 2}]}}' > in
 replay in
