@@ -29,6 +29,7 @@ static struct lock_text read_lock(int fd) {
     ssize_t length = pread(fd, bytes, LOCK_BYTES, 0);
     if (length > 0) {
         bytes[length] = '\0';
+        /* NOLINTNEXTLINE(cert-err34-c): widths bound both numbers */
         if (sscanf(bytes, "tumble state %9d pid %18lld made %1d", &text.format, &text.pid, &text.made) < 1) {
             memset(&text, 0, sizeof text);
         }
