@@ -1,29 +1,7 @@
 #include "engine/base/fail.h"
 #include "engine/codec/json_lex.h"
 #include "engine/codec/json_scan.h"
-
-static size_t encode_utf8(uint32_t code_point, char out[4]) {
-    if (code_point < 0x80) {
-        out[0] = (char)code_point;
-        return 1;
-    }
-    if (code_point < 0x800) {
-        out[0] = (char)(0xc0 | code_point >> 6);
-        out[1] = (char)(0x80 | (code_point & 0x3f));
-        return 2;
-    }
-    if (code_point < 0x10000) {
-        out[0] = (char)(0xe0 | code_point >> 12);
-        out[1] = (char)(0x80 | (code_point >> 6 & 0x3f));
-        out[2] = (char)(0x80 | (code_point & 0x3f));
-        return 3;
-    }
-    out[0] = (char)(0xf0 | code_point >> 18);
-    out[1] = (char)(0x80 | (code_point >> 12 & 0x3f));
-    out[2] = (char)(0x80 | (code_point >> 6 & 0x3f));
-    out[3] = (char)(0x80 | (code_point & 0x3f));
-    return 4;
-}
+#include "engine/codec/json_text.h"
 
 static const char *find_backslash(const char *at, const char *end) {
     const char *found = at < end ? memchr(at, '\\', (size_t)(end - at)) : NULL;
@@ -49,7 +27,7 @@ enum tumble_code tw_json_unescape(const struct tumble_value *string, struct tw_b
             if (!at) {
                 return lex.code;
             }
-            TW_TRY(tw_buf_append(out, utf8, encode_utf8(code_point, utf8)));
+            TW_TRY(tw_buf_append(out, utf8, tw_json_text_put(code_point, utf8)));
         }
     }
     return TUMBLE_OK;
@@ -73,7 +51,7 @@ bool tw_json_string_equal(const struct tumble_value *string, struct tumble_bytes
             if (!at) {
                 return false;
             }
-            length = encode_utf8(code_point, utf8);
+            length = tw_json_text_put(code_point, utf8);
         } else {
             at++;
         }

@@ -1,0 +1,297 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "runner/replay_internal.h"
+
+enum tumble_code tumble_replay_no_memory(struct tumble_error *err) {
+    return tumble_runner_fail(err, TUMBLE_ENOMEM, "out of memory");
+}
+
+/* ---- text that lives as long as its round ---- */
+
+enum { TEXT_BLOCK = 256 * 1024 };
+
+static char *round_text(struct replay *replay, const char *text, size_t length) {
+    size_t block = replay->text_used / TEXT_BLOCK;
+    if (replay->text_used % TEXT_BLOCK + length > TEXT_BLOCK) {
+        block++;
+        replay->text_used = block * TEXT_BLOCK;
+    }
+    if (block == replay->text_block_count) {
+        char **blocks = tumble_runner_grow(replay->text_blocks, replay->text_block_count, &replay->text_block_capacity,
+                                           sizeof(char *));
+        if (!blocks) {
+            return NULL;
+        }
+        replay->text_blocks = blocks;
+        replay->text_blocks[block] = tumble_runner_alloc(TEXT_BLOCK);
+        if (!replay->text_blocks[block]) {
+            return NULL;
+        }
+        replay->text_block_count++;
+    }
+    char *at = replay->text_blocks[block] + replay->text_used % TEXT_BLOCK;
+    memcpy(at, text, length);
+    replay->text_used += length;
+    return at;
+}
+
+/* ---- one record ---- */
+
+static struct tumble_bytes shard_name(uint32_t shard, char text[TUMBLE_SHARD_ID_TEXT]) {
+    tumble_shard_id_text(shard, text);
+    return tumble_bytes_of(text);
+}
+
+enum tumble_code tumble_replay_lane_of_shard(struct replay *replay, uint32_t shard, struct tumble_lane **out,
+                                             struct tumble_error *err) {
+    if (!replay->shard_lanes[shard]) {
+        char text[TUMBLE_SHARD_ID_TEXT];
+        enum tumble_code code =
+            tumble_round_lane(&replay->round, shard_name(shard, text), &replay->shard_lanes[shard], err);
+        if (code != TUMBLE_OK) {
+            return code;
+        }
+    }
+    *out = replay->shard_lanes[shard];
+    return TUMBLE_OK;
+}
+
+/* Kinesis hashes a key's characters, not the way JSON writes them. */
+static enum tumble_code unescape_key(struct replay *replay, const struct tumble_value *value, struct tumble_bytes *key,
+                                     struct tumble_error *err) {
+    if (value->length > TEXT_BLOCK) {
+        return tumble_runner_fail(err, TUMBLE_ELIMIT, "a partition key of %u bytes: Kinesis takes 256 characters",
+                                  value->length);
+    }
+    char *text = round_text(replay, value->text, value->length);
+    if (!text) {
+        return tumble_replay_no_memory(err);
+    }
+    key->data = text;
+    key->length = tumble_value_text(value, text, value->length);
+    return TUMBLE_OK;
+}
+
+/* The record's partition key: the field asked for, the capture's own, or the record's number. */
+static enum tumble_code find_key(struct replay *replay, const struct tumble_captured *captured,
+                                 struct tumble_bytes *key, struct tumble_error *err) {
+    *key = captured->partition_key;
+    if (replay->key_index >= 0 && captured->values) {
+        const struct tumble_value *value = &captured->values[replay->key_index];
+        key->data = value->text;
+        key->length = value->type == TUMBLE_TYPE_STRING || value->type == TUMBLE_TYPE_NUMBER ? value->length : 0;
+        if (value->flags & TUMBLE_VALUE_ESCAPED) {
+            return unescape_key(replay, value, key, err);
+        }
+    }
+    if (key->length == 0) {
+        char digits[KEY_TEXT];
+        int length = snprintf(digits, sizeof digits, "%llu", (unsigned long long)replay->progress.records + 1);
+        key->data = round_text(replay, digits, (size_t)length);
+        key->length = (size_t)length;
+        return key->data ? TUMBLE_OK : tumble_replay_no_memory(err);
+    }
+    return TUMBLE_OK;
+}
+
+static enum tumble_code find_lane(struct replay *replay, const struct tumble_captured *captured,
+                                  struct tumble_bytes key, struct tumble_lane **lane, struct tumble_error *err) {
+    if (captured->shard_id.length) {
+        if (!replay->last_lane || !tumble_bytes_equal(tumble_shard_id(replay->last_lane->shard), captured->shard_id)) {
+            enum tumble_code code = tumble_round_lane(&replay->round, captured->shard_id, &replay->last_lane, err);
+            if (code != TUMBLE_OK) {
+                return code;
+            }
+        }
+        *lane = replay->last_lane;
+        return TUMBLE_OK;
+    }
+    uint32_t shard = 0;
+    if (replay->sharder) {
+        enum tumble_code code = tumble_sharder_shard(replay->sharder, key, captured->explicit_hash_key, &shard, err);
+        if (code != TUMBLE_OK) {
+            return code;
+        }
+    }
+    return tumble_replay_lane_of_shard(replay, shard, lane, err);
+}
+
+void tumble_replay_locate(const struct replay *replay, const struct tumble_captured *captured, struct tumble_error *err,
+                          enum tumble_code code) {
+    char where[512], inside[48] = "";
+    struct tumble_error inner = *err;
+    struct tumble_captured place = *captured;
+    if (inner.byte >= 0 && replay->carries_sequences == 0) {
+        place.offset += (uint64_t)inner.byte; /* the payload stands in the input as it is */
+    } else if (inner.byte >= 0) {
+        snprintf(inside, sizeof inside, ", byte %lld of its data", (long long)inner.byte);
+    }
+    tumble_capture_where(replay->capture, &place, where, sizeof where);
+    tumble_runner_fail(err, code, "%s%s: %s", where, inside, inner.text);
+    err->byte = inner.byte;
+}
+
+/* A record whose timestamp or encoding cannot be used. */
+static enum tumble_code bad_record(struct replay *replay, struct tumble_lane *lane, struct tumble_record *record,
+                                   const struct tumble_origin *origin, const struct tumble_captured *captured,
+                                   struct tumble_error *why) {
+    if (!tumble_spec_diverts_bad_records(replay->options->spec)) {
+        tumble_replay_locate(replay, captured, why, TUMBLE_ERECORD);
+        return TUMBLE_ERECORD;
+    }
+    enum tumble_code code = tumble_round_refuse(&replay->round, lane, TUMBLE_FATE_BAD, record, origin, why->text);
+    return code == TUMBLE_OK ? TUMBLE_OK : tumble_replay_no_memory(why);
+}
+
+static int compare_sequences(struct tumble_bytes a, struct tumble_bytes b) {
+    if (a.length != b.length) {
+        return a.length < b.length ? -1 : 1;
+    }
+    return a.length ? memcmp(a.data, b.data, a.length) : 0;
+}
+
+/* Judges a capture's own sequence number against its shard's mark (design R3). *duplicate: delivered before. */
+static enum tumble_code check_sequence(struct replay *replay, struct tumble_lane *lane,
+                                       const struct tumble_captured *captured, int *duplicate,
+                                       struct tumble_error *err) {
+    struct tumble_bytes sequence = captured->sequence_number;
+    struct tumble_bytes mark = {lane->mark, lane->mark_length};
+    *duplicate = 0;
+    if (lane->mark_length && compare_sequences(sequence, mark) <= 0) {
+        if (compare_sequences(sequence, mark) == 0 || tumble_seen_has(replay->seen, lane->index, sequence)) {
+            *duplicate = 1;
+            return TUMBLE_OK;
+        }
+        tumble_runner_fail(err, TUMBLE_EORDER,
+                           "sequence number %.*s comes after %.*s of the same shard (%.*s): put the inputs in order, "
+                           "or run with --sort",
+                           (int)sequence.length, sequence.data, (int)mark.length, mark.data,
+                           (int)tumble_shard_id(lane->shard).length, tumble_shard_id(lane->shard).data);
+        tumble_replay_locate(replay, captured, err, TUMBLE_EORDER);
+        return TUMBLE_EORDER;
+    }
+    memcpy(lane->mark, sequence.data, sequence.length);
+    lane->mark_length = (uint32_t)sequence.length;
+    return tumble_seen_add(replay->seen, lane->index, sequence) == TUMBLE_OK ? TUMBLE_OK : tumble_replay_no_memory(err);
+}
+
+/* Arrival time in ms; -1 and *why when the record has none that can be used. */
+int64_t tumble_replay_arrival(const struct replay *replay, const struct tumble_captured *captured,
+                              struct tumble_error *why) {
+    if (!replay->takes_timestamp) {
+        return captured->arrival_ms;
+    }
+    int64_t arrival_ms;
+    if (captured->bad != TUMBLE_OK || !captured->values || replay->timestamp_index < 0) {
+        tumble_runner_fail(why, captured->bad, "%s", tumble_code_text(captured->bad));
+        why->byte = captured->bad_byte;
+        return -1;
+    }
+    const struct tumble_value *value = &captured->values[replay->timestamp_index];
+    if (tumble_timestamp_ms(&replay->options->timestamp_format, value, &arrival_ms, why) != TUMBLE_OK) {
+        char text[TUMBLE_ERROR_TEXT];
+        snprintf(text, sizeof text, "timestamp field %s: %.200s", replay->options->timestamp_field, why->text);
+        tumble_runner_fail(why, TUMBLE_ETIMESTAMP, "%s", text);
+        why->byte = value->text && captured->data.data ? value->text - captured->data.data : -1;
+        return -1;
+    }
+    return arrival_ms;
+}
+
+enum tumble_code tumble_replay_first_record(struct replay *replay, const struct tumble_captured *captured,
+                                            struct tumble_error *err) {
+    replay->carries_sequences = captured->sequence_number.length != 0;
+    if (!replay->carries_sequences) {
+        return replay->timestamp_index >= 0
+                   ? TUMBLE_OK
+                   : tumble_runner_fail(
+                         err, TUMBLE_EUSAGE,
+                         "%s holds payloads without an arrival time: name the field that has it, as in --timestamp ts",
+                         replay->options->paths[captured->input]);
+    }
+    if (captured->shard_id.length && replay->options->shards > 1) {
+        return tumble_runner_fail(err, TUMBLE_EUSAGE,
+                                  "this capture names the shard of each record: leave --shards out");
+    }
+    if (!replay->seen) {
+        replay->seen = tumble_seen_new();
+    }
+    return replay->seen ? TUMBLE_OK : tumble_replay_no_memory(err);
+}
+
+/* Puts one record into the round. *closes: behind it some window is over. */
+enum tumble_code tumble_replay_take_record(struct replay *replay, const struct tumble_captured *captured,
+                                           int64_t arrival_ms, struct tumble_error *why, int *closes,
+                                           struct tumble_error *err) {
+    struct tumble_record record = {.data = captured->data, .arrival_ms = arrival_ms, .values = captured->values};
+    struct tumble_origin origin = {captured->number, captured->line, captured->offset, replay->progress.records,
+                                   captured->input};
+    struct tumble_lane *lane;
+    enum tumble_code code = find_key(replay, captured, &record.partition_key, err);
+    if (code == TUMBLE_OK) {
+        code = find_lane(replay, captured, record.partition_key, &lane, err);
+    }
+    if (code != TUMBLE_OK) {
+        return code;
+    }
+    replay->progress.records++;
+    if (replay->carries_sequences) {
+        int duplicate;
+        record.sequence_number = captured->sequence_number;
+        code = check_sequence(replay, lane, captured, &duplicate, err);
+        if (code == TUMBLE_OK && duplicate) {
+            code = tumble_round_refuse(&replay->round, lane, TUMBLE_FATE_DUPLICATE, &record, &origin, NULL);
+            return code == TUMBLE_OK ? TUMBLE_OK : tumble_replay_no_memory(err);
+        }
+        if (code != TUMBLE_OK) {
+            return code;
+        }
+    } else {
+        tumble_synthetic_sequence_next(replay->sequence);
+        record.sequence_number.data = round_text(replay, replay->sequence, TUMBLE_SEQUENCE_TEXT - 1);
+        record.sequence_number.length = TUMBLE_SEQUENCE_TEXT - 1;
+        if (!record.sequence_number.data) {
+            return tumble_replay_no_memory(err);
+        }
+    }
+    if (arrival_ms < 0) {
+        *err = *why;
+        return bad_record(replay, lane, &record, &origin, captured, err);
+    }
+    if (captured->bad != TUMBLE_OK) { /* it has its place in a window all the same */
+        char text[128];
+        int length = snprintf(text, sizeof text, "%s at byte %lld of its data", tumble_code_text(captured->bad),
+                              (long long)captured->bad_byte);
+        record.bad = round_text(replay, text, (size_t)length + 1);
+        record.values = NULL;
+        if (!record.bad) {
+            return tumble_replay_no_memory(err);
+        }
+    }
+    int64_t before = replay->clock.watermark_ms, window_start_ms;
+    if (replay->progress.first_arrival_ms < 0 || arrival_ms < replay->progress.first_arrival_ms) {
+        replay->progress.first_arrival_ms = arrival_ms;
+    }
+    if (arrival_ms > replay->progress.last_arrival_ms) {
+        replay->progress.last_arrival_ms = arrival_ms;
+    }
+    if (tumble_virtual_clock_arrive(&replay->clock, arrival_ms, &window_start_ms) == TUMBLE_ARRIVAL_LATE) {
+        int64_t behind = before - (window_start_ms + replay->clock.window_ms);
+        uint64_t lag = behind > 0 ? (uint64_t)behind : 0;
+        replay->lag_ms = lag > replay->lag_ms ? lag : replay->lag_ms;
+        char reason[160], watermark[TUMBLE_TIMESTAMP_TEXT];
+        tumble_timestamp_text_ms(before, watermark);
+        snprintf(reason, sizeof reason,
+                 "its window was closed when the watermark reached %s; allowed lateness is %lld s", watermark,
+                 (long long)replay->options->allowed_lateness_seconds);
+        code = tumble_round_refuse(&replay->round, lane, TUMBLE_FATE_LATE, &record, &origin, reason);
+    } else {
+        code = tumble_round_add(&replay->round, lane, window_start_ms, &record, &origin);
+    }
+    /* A window can only close when the watermark passes a boundary, shifted by the lateness. */
+    int64_t lateness = replay->clock.allowed_lateness_ms, length = replay->clock.window_ms;
+    *closes = before >= 0 && replay->clock.watermark_ms != before &&
+              (replay->clock.watermark_ms - lateness) / length != (before - lateness) / length;
+    return code == TUMBLE_OK ? TUMBLE_OK : tumble_replay_no_memory(err);
+}

@@ -1,0 +1,89 @@
+#ifndef TUMBLE_RUNNER_REPLAY_INTERNAL_H
+#define TUMBLE_RUNNER_REPLAY_INTERNAL_H
+
+#include <time.h>
+
+#include "emulator/emulator.h"
+#include "runner/memory.h"
+#include "runner/replay.h"
+#include "runner/round.h"
+#include "runner/seen.h"
+#include "runner/settings.h"
+#include "runner/sorter.h"
+#include "runner/workers.h"
+
+/* One replay, as its files share it. replay.c: setting up, resuming, the summary · replay_intake.c: a record into the
+ * round · replay_rounds.c: rounds, their commits, and the two ways through the input. */
+
+enum {
+    ROUND_RECORDS = 65536,          /* most records of a round, whatever the number of shards */
+    ROUND_BYTES = 16 * 1024 * 1024, /* a round ends past this many bytes of events */
+    SPAN_BYTES = 64 * 1024 * 1024,  /* or of input, whatever it is */
+    PROGRESS_MS = 100,
+    LAMBDA_WINDOW_MS = 900000, /* lambda-semantics 3.2 */
+    KEY_TEXT = 24
+};
+
+struct replay {
+    const struct tumble_replay_options *options;
+    struct tumble_replay_summary *summary;
+    struct tumble_engine *engine;
+    struct tumble_capture *capture;
+    struct tumble_sharder *sharder; /* several shards are asked for */
+    struct tumble_workers *workers;
+    struct tumble_round round;
+    struct tumble_virtual_clock clock;
+    struct tumble_seen *seen; /* captures with sequence numbers */
+    struct tumble_sorter sorter;
+    struct tumble_lane **shard_lanes; /* by shard index, payload input */
+    struct tumble_lane *last_lane;    /* of the record before: the next is mostly of the same shard */
+    struct tumble_progress progress;
+    int timestamp_index; /* among the extra fields, -1: not projected */
+    int key_index;
+    int carries_sequences; /* 1: the capture has sequence numbers, 0: payload input, -1: no record yet */
+    int takes_timestamp;   /* arrival comes from the field */
+    int keeps_position;    /* a state directory is named */
+    uint32_t span_input;   /* how much input the round covers */
+    uint64_t span_offset;
+    uint64_t span_bytes;
+    uint64_t lag_ms; /* of the latest late record behind the watermark, for the advice */
+    char sequence[TUMBLE_SEQUENCE_TEXT];
+    /* Keys and sequence numbers made for the records of a round, in memory that stays where it is until the round ends.
+     */
+    char **text_blocks;
+    size_t text_block_count;
+    size_t text_block_capacity;
+    size_t text_used;
+    struct timespec progress_at;
+    char *temporary; /* state directory to remove */
+};
+
+/* replay_intake.c */
+enum tumble_code tumble_replay_no_memory(struct tumble_error *err);
+/* Lane of a shard of payload input, made when it is new. */
+enum tumble_code tumble_replay_lane_of_shard(struct replay *replay, uint32_t shard, struct tumble_lane **out,
+                                             struct tumble_error *err);
+/* Puts the place of a record in front of err. */
+void tumble_replay_locate(const struct replay *replay, const struct tumble_captured *captured, struct tumble_error *err,
+                          enum tumble_code code);
+/* Arrival time in ms; -1 and *why when the record has none that can be used. */
+int64_t tumble_replay_arrival(const struct replay *replay, const struct tumble_captured *captured,
+                              struct tumble_error *why);
+/* What the first record tells of the whole capture. */
+enum tumble_code tumble_replay_first_record(struct replay *replay, const struct tumble_captured *captured,
+                                            struct tumble_error *err);
+/* Puts one record into the round. *closes: behind it some window is over. */
+enum tumble_code tumble_replay_take_record(struct replay *replay, const struct tumble_captured *captured,
+                                           int64_t arrival_ms, struct tumble_error *why, int *closes,
+                                           struct tumble_error *err);
+
+/* replay_rounds.c */
+enum tumble_code tumble_replay_set_note(struct replay *replay, const char *name, const char *text,
+                                        struct tumble_error *err);
+/* Acknowledgements, and the rows that outputs rejected, which become failures and are delivered in turn. */
+enum tumble_code tumble_replay_settle(struct replay *replay, struct tumble_error *err);
+/* The input as it comes, or ordered first. */
+enum tumble_code tumble_replay_stream(struct replay *replay, struct tumble_error *err);
+enum tumble_code tumble_replay_sorted(struct replay *replay, struct tumble_error *err);
+
+#endif

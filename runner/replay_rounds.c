@@ -1,0 +1,273 @@
+#include <stdio.h>
+#include <time.h>
+
+#include "runner/replay_internal.h"
+
+/* ---- rounds ---- */
+
+static enum tumble_code close_if_over(void *ctx, struct tumble_shard *shard, int64_t window_start_ms) {
+    const struct tumble_virtual_clock *clock = ctx;
+    return tumble_virtual_clock_closed(clock, window_start_ms) ? tumble_shard_close(shard, window_start_ms, NULL)
+                                                               : TUMBLE_OK;
+}
+
+static enum tumble_code close_any(void *ctx, struct tumble_shard *shard, int64_t window_start_ms) {
+    (void)ctx;
+    return tumble_shard_close(shard, window_start_ms, NULL);
+}
+
+enum tumble_code tumble_replay_set_note(struct replay *replay, const char *name, const char *text,
+                                        struct tumble_error *err) {
+    return text ? tumble_engine_set_note(replay->engine, name, tumble_bytes_of(text), err)
+                : tumble_replay_no_memory(err);
+}
+
+/* Marks of shards: "shard mark" lines, in the order in which lanes were made. */
+static enum tumble_code note_marks(struct replay *replay, struct tumble_error *err) {
+    size_t bytes = 1;
+    for (size_t i = 0; i < replay->round.lane_count; i++) {
+        bytes += tumble_shard_id(replay->round.lanes[i]->shard).length + replay->round.lanes[i]->mark_length + 2;
+    }
+    char *text = tumble_runner_alloc(bytes);
+    if (!text) {
+        return tumble_replay_no_memory(err);
+    }
+    size_t length = 0;
+    for (size_t i = 0; i < replay->round.lane_count; i++) {
+        const struct tumble_lane *lane = replay->round.lanes[i];
+        struct tumble_bytes id = tumble_shard_id(lane->shard);
+        length += (size_t)snprintf(text + length, bytes - length, "%.*s %.*s\n", (int)id.length, id.data,
+                                   (int)lane->mark_length, lane->mark);
+    }
+    enum tumble_code code = tumble_replay_set_note(replay, "marks", text, err);
+    tumble_runner_free(text);
+    return code;
+}
+
+static enum tumble_code note_position(struct replay *replay, struct tumble_error *err) {
+    char *text = tumble_progress_text(&replay->progress);
+    enum tumble_code code = tumble_replay_set_note(replay, "progress", text, err);
+    tumble_runner_free(text);
+    if (code != TUMBLE_OK || !replay->keeps_position) {
+        return code;
+    }
+    size_t length = tumble_capture_position(replay->capture, NULL, 0);
+    text = tumble_runner_alloc(length + 1);
+    if (!text) {
+        return tumble_replay_no_memory(err);
+    }
+    tumble_capture_position(replay->capture, text, length + 1);
+    code = tumble_replay_set_note(replay, "capture", text, err);
+    tumble_runner_free(text);
+    if (code == TUMBLE_OK && replay->carries_sequences > 0) {
+        code = note_marks(replay, err);
+        if (code == TUMBLE_OK) {
+            code = tumble_seen_save(replay->seen, replay->engine, err);
+        }
+    }
+    return code;
+}
+
+static void locate_failed(const struct replay *replay, const struct tumble_lane *lane, struct tumble_error *err) {
+    struct tumble_captured captured = {.input = lane->failed.input,
+                                       .number = lane->failed.number,
+                                       .line = lane->failed.line,
+                                       .offset = lane->failed.offset};
+    *err = lane->error;
+    if (lane->code == TUMBLE_ERECORD) {
+        tumble_replay_locate(replay, &captured, err, TUMBLE_ERECORD);
+    }
+}
+
+/* Acknowledgements, and the rows that outputs rejected, which become failures and are delivered in turn. */
+enum tumble_code tumble_replay_settle(struct replay *replay, struct tumble_error *err) {
+    enum tumble_code code = tumble_engine_commit(replay->engine, err);
+    if (code == TUMBLE_OK) {
+        code = tumble_engine_drain(replay->engine, err);
+    }
+    return code == TUMBLE_OK ? tumble_engine_commit(replay->engine, err) : code;
+}
+
+/* Applies, closes, commits and delivers. */
+static enum tumble_code end_round(struct replay *replay, int end_of_input, struct tumble_error *err) {
+    struct tumble_lane *failed;
+    enum tumble_code code = tumble_round_apply(&replay->round, replay->workers, &failed);
+    if (code != TUMBLE_OK) {
+        locate_failed(replay, failed, err);
+        return code;
+    }
+    code = tumble_engine_windows(replay->engine, end_of_input ? close_any : close_if_over, &replay->clock);
+    replay->progress.watermark_ms = replay->clock.watermark_ms;
+    replay->progress.complete = end_of_input;
+    uint64_t batches = 0;
+    for (size_t i = 0; i < replay->round.lane_count; i++) {
+        batches += replay->round.lanes[i]->batches;
+        replay->round.lanes[i]->batches = 0;
+    }
+    replay->progress.batches += batches;
+    if (code == TUMBLE_OK) {
+        code = note_position(replay, err);
+    }
+    if (code == TUMBLE_OK) {
+        code = tumble_engine_commit(replay->engine, err);
+    }
+    if (code == TUMBLE_OK) {
+        code = tumble_engine_drain(replay->engine, err);
+    }
+    if (code == TUMBLE_OK && end_of_input) {
+        code = tumble_replay_settle(replay, err);
+    }
+    replay->text_used = 0;
+    replay->span_bytes = 0;
+    if (!replay->options->sort) {
+        tumble_capture_release(replay->capture);
+    }
+    return code;
+}
+
+/* captured is the record taken last. What lies between records counts too: it stays in memory until the round ends. */
+static int round_is_full(struct replay *replay, const struct tumble_captured *captured) {
+    size_t lanes = replay->round.lane_count ? replay->round.lane_count : 1;
+    size_t wanted = (size_t)replay->options->batch_size * lanes;
+    if (wanted > ROUND_RECORDS) {
+        wanted = ROUND_RECORDS;
+    }
+    if (captured->input == replay->span_input && captured->offset > replay->span_offset) {
+        replay->span_bytes += captured->offset - replay->span_offset;
+    }
+    replay->span_input = captured->input;
+    replay->span_offset = captured->offset;
+    return replay->round.records >= wanted || replay->round.bytes >= ROUND_BYTES || replay->span_bytes >= SPAN_BYTES ||
+           (lanes == 1 && replay->round.full_batch);
+}
+
+static void tell_progress(struct replay *replay, int now) {
+    struct timespec at;
+    if (!replay->options->progress) {
+        return;
+    }
+    clock_gettime(CLOCK_MONOTONIC, &at);
+    int64_t elapsed_ms =
+        (int64_t)(at.tv_sec - replay->progress_at.tv_sec) * 1000 + (at.tv_nsec - replay->progress_at.tv_nsec) / 1000000;
+    if (!now && elapsed_ms < PROGRESS_MS) {
+        return;
+    }
+    replay->progress_at = at;
+    int64_t done, total;
+    tumble_capture_progress(replay->capture, &done, &total);
+    if (replay->options->progress(replay->options->progress_ctx, done, total, replay->progress.records)) {
+        replay->summary->stopped = 1;
+    }
+}
+
+static enum tumble_code take_and_maybe_end(struct replay *replay, const struct tumble_captured *captured,
+                                           int64_t arrival_ms, struct tumble_error *why, struct tumble_error *err) {
+    int closes = 0;
+    enum tumble_code code = TUMBLE_OK;
+    if (replay->carries_sequences < 0) {
+        code = tumble_replay_first_record(replay, captured, err);
+    }
+    if (code == TUMBLE_OK) {
+        code = tumble_replay_take_record(replay, captured, arrival_ms, why, &closes, err);
+    }
+    replay->summary->records_read++;
+    if (code == TUMBLE_ERECORD) {
+        /* The records before it come first: one of them may be bad too, and their windows may be over. */
+        struct tumble_lane *failed;
+        enum tumble_code before = tumble_round_apply(&replay->round, replay->workers, &failed);
+        if (before != TUMBLE_OK) {
+            locate_failed(replay, failed, err);
+        }
+        return before == TUMBLE_OK ? code : before;
+    }
+    if (code == TUMBLE_OK && (closes || round_is_full(replay, captured))) {
+        code = end_round(replay, 0, err);
+        tell_progress(replay, 0);
+    }
+    return code;
+}
+
+enum tumble_code tumble_replay_stream(struct replay *replay, struct tumble_error *err) {
+    for (;;) {
+        struct tumble_captured captured;
+        struct tumble_error why;
+        int got;
+        enum tumble_code code = tumble_capture_next(replay->capture, &captured, &got, err);
+        if (code != TUMBLE_OK) {
+            return replay->summary->stopped ? TUMBLE_OK : code; /* the state stands at the commit before */
+        }
+        if (!got) {
+            /* A producer that the same signal ended looks like the end of the input. */
+            tell_progress(replay, 1);
+            return replay->summary->stopped ? TUMBLE_OK : end_round(replay, 1, err);
+        }
+        code = take_and_maybe_end(replay, &captured, tumble_replay_arrival(replay, &captured, &why), &why, err);
+        if (code != TUMBLE_OK || replay->summary->stopped) {
+            return code;
+        }
+    }
+}
+
+/* A sorted input was read whole before the first commit, and is again: digests and all, it must be the same. */
+static enum tumble_code same_input(const struct replay *replay, struct tumble_error *err) {
+    struct tumble_bytes stored = tumble_engine_note(replay->engine, "capture");
+    if (!replay->keeps_position || stored.length == 0) {
+        return TUMBLE_OK;
+    }
+    size_t length = tumble_capture_position(replay->capture, NULL, 0);
+    char *now = tumble_runner_alloc(length + 1);
+    if (!now) {
+        return tumble_replay_no_memory(err);
+    }
+    tumble_capture_position(replay->capture, now, length + 1);
+    struct tumble_bytes read = {now, length};
+    int same = tumble_bytes_equal(stored, read);
+    tumble_runner_free(now);
+    return same ? TUMBLE_OK
+                : tumble_runner_fail(
+                      err, TUMBLE_EMISMATCH,
+                      "the inputs are not the bytes this state was made from: give the same, or another --state");
+}
+
+enum tumble_code tumble_replay_sorted(struct replay *replay, struct tumble_error *err) {
+    for (;;) {
+        struct tumble_captured captured;
+        struct tumble_error why;
+        int got;
+        enum tumble_code code = tumble_capture_next(replay->capture, &captured, &got, err);
+        if (code == TUMBLE_OK && got) {
+            code = tumble_sorter_add(&replay->sorter, &captured, tumble_replay_arrival(replay, &captured, &why), err);
+        }
+        if (code != TUMBLE_OK) {
+            return replay->summary->stopped ? TUMBLE_OK : code;
+        }
+        if (!got || replay->sorter.count % 4096 == 0) {
+            tell_progress(replay, !got);
+        }
+        if (replay->summary->stopped) {
+            return TUMBLE_OK;
+        }
+        if (!got) {
+            break;
+        }
+    }
+    enum tumble_code code = same_input(replay, err);
+    if (code == TUMBLE_OK) {
+        code = tumble_sorter_sort(&replay->sorter, err);
+    }
+    if (code != TUMBLE_OK) {
+        return code;
+    }
+    if (replay->sorter.next > replay->sorter.count) {
+        return tumble_runner_fail(
+            err, TUMBLE_EMISMATCH,
+            "the input has fewer records than the state has read: use the same input, or another --state");
+    }
+    while (code == TUMBLE_OK && replay->sorter.next < replay->sorter.count && !replay->summary->stopped) {
+        const struct tumble_sorted *sorted = &replay->sorter.records[replay->sorter.next++];
+        struct tumble_error why;
+        tumble_replay_arrival(replay, &sorted->record, &why); /* again, for its reason when there is none */
+        code = take_and_maybe_end(replay, &sorted->record, sorted->arrival_ms, &why, err);
+    }
+    return code == TUMBLE_OK && !replay->summary->stopped ? end_round(replay, 1, err) : code;
+}
