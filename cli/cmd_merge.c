@@ -7,6 +7,7 @@
 
 #include "cli/command.h"
 #include "cli/exit_code.h"
+#include "cli/file_conflict.h"
 #include "cli/option_table.h"
 #include "cli/terminal_text.h"
 
@@ -105,7 +106,7 @@ static enum tumble_code add_rows(struct tumble_merge *merge, const char *path, F
         }
         struct tumble_bytes row = {line, length};
         size_t blank = 0;
-        while (blank < length && strchr(" \t\r", line[blank])) {
+        while (blank < length && memchr(" \t\r", line[blank], 3)) {
             blank++;
         }
         enum tumble_code code = blank == length ? TUMBLE_OK : tumble_merge_add(merge, row, &failure);
@@ -131,6 +132,20 @@ static enum tumble_code add_file(struct tumble_merge *merge, const char *path) {
     }
     enum tumble_code code = add_rows(merge, path, from);
     fclose(from);
+    return code;
+}
+
+/* The completeness file is written after the rows are read, and must not be one of them. */
+static enum tumble_code check_files(const struct settings *settings, char **paths, int count) {
+    struct tw_file_uses written = {0};
+    enum tumble_code code = TUMBLE_OK;
+    if (settings->completeness && strcmp(settings->completeness, "-") != 0) {
+        tw_file_uses_add(&written, "completeness", settings->completeness, settings->completeness, false);
+    }
+    for (int i = 0; i < count && code == TUMBLE_OK; i++) {
+        const char *path = strncmp(paths[i], "file:", 5) == 0 ? paths[i] + 5 : paths[i];
+        code = tw_file_uses_check_read(&written, "rows", path, &failure);
+    }
     return code;
 }
 
@@ -180,7 +195,10 @@ int tw_cmd_merge(int argc, char **argv) {
         tw_say("see tumble merge -h");
         return TW_EXIT_USAGE;
     }
-    enum tumble_code code = run(&settings, argv + 1, inputs, &figures);
+    enum tumble_code code = check_files(&settings, argv + 1, inputs);
+    if (code == TUMBLE_OK) {
+        code = run(&settings, argv + 1, inputs, &figures);
+    }
     if (code != TUMBLE_OK) {
         return tw_exit_with(&failure);
     }

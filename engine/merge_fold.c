@@ -32,6 +32,13 @@ static int compare_bytes(struct tumble_bytes a, struct tumble_bytes b) {
     return order ? order : (a.length > b.length) - (a.length < b.length);
 }
 
+/* Only hostile rows reach the end: there it stays. */
+static void add_records(uint64_t *sum, uint64_t records) {
+    if (__builtin_add_overflow(*sum, records, sum)) {
+        *sum = UINT64_MAX;
+    }
+}
+
 static int compare_numbers(int64_t a, int64_t b) { return (a > b) - (a < b); }
 
 /* By window, shard, first sequence number; of one fragment the longest first; then by group. */
@@ -212,7 +219,7 @@ static void count_window(struct window *window, struct tw_merge_row *const *by_s
         const struct tw_merge_row *row = by_shard_order[i], *previous = i ? by_shard_order[i - 1] : NULL;
         window->shards += !previous || compare_bytes(previous->shard_id, row->shard_id) != 0;
         window->fragments += !previous || !same_fragment(previous, row);
-        window->records += row->records;
+        add_records(&window->records, row->records);
     }
 }
 
@@ -221,7 +228,7 @@ static enum tumble_code put_fragment(struct tw_buf *out, struct tw_merge_row *co
     uint64_t count = 0, records = 0;
     for (; *at < n && same_fragment(first, rows[*at]); ++*at) {
         count++;
-        records += rows[*at]->records;
+        add_records(&records, rows[*at]->records);
     }
     TW_TRY(tw_buf_append_text(out, "{\"first\":"));
     TW_TRY(tw_buf_append_json_string(out, first->first));
@@ -269,7 +276,7 @@ static enum tumble_code fold_group(struct fold *fold, const struct window *windo
     }
     for (size_t i = 0; i < n; i++) {
         TW_TRY(add_states(fold, rows[i]));
-        records += rows[i]->records;
+        add_records(&records, rows[i]->records);
     }
     TW_TRY(fail_with(fold, put_merged_row(fold, window->start_ms, window->end_ms, rows[0]->key, window->shards,
                                           window->fragments, records)));

@@ -23,6 +23,7 @@ struct tw_merge_row { /* views into the arena */
 struct tumble_merge {
     struct tumble_alloc alloc;
     int64_t window_ms;                      /* 0: as the rows */
+    int64_t row_ms;                         /* length of the rows\' windows, 0 before the first */
     struct tumble_spec_overrides overrides; /* the embedder's aggregates */
     struct tw_arena arena;
     struct tw_merge_row *rows;

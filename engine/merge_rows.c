@@ -184,6 +184,9 @@ static enum tumble_code parse_spec(struct tumble_merge *merge, struct tw_buf *js
     enum tumble_code code = tumble_spec_parse(tw_buf_view(json), &merge->overrides, merge->alloc, out, err);
     if (code != TUMBLE_OK && code != TUMBLE_ENOMEM) {
         tw_error_prefix(err, "the row's partial states cannot be read");
+        if (err) {
+            err->code = TUMBLE_ECORRUPT;
+        }
         return TUMBLE_ECORRUPT;
     }
     return code;
@@ -239,7 +242,9 @@ static enum tumble_code put_group_value(struct tumble_merge *merge, const struct
                                         struct tumble_error *err) {
     struct tw_value group = {.type = value->type};
     if (value->type == TUMBLE_TYPE_NUMBER) {
-        TW_TRY(tw_decimal_parse(&group.number, value->text, value->length, err));
+        if (tw_decimal_parse(&group.number, value->text, value->length, NULL) != TUMBLE_OK) {
+            return bad_row(err, "a group column is a number beyond what tumble writes");
+        }
     } else if (value->type == TUMBLE_TYPE_STRING) {
         TW_TRY(plain(merge, value, &group.text, err));
     } else if (value->type >= TUMBLE_TYPE_ARRAY) {
@@ -360,6 +365,17 @@ static enum tumble_code take_row(struct tumble_merge *merge, const struct row *r
     if (out->end_ms <= out->start_ms) {
         return bad_row(err, "its window ends before it begins");
     }
+    int64_t length_ms = out->end_ms - out->start_ms;
+    if (length_ms % 1000 != 0 || out->start_ms % length_ms != 0) {
+        return bad_row(err, "its window is not one that tumble makes");
+    }
+    if (merge->row_ms && merge->row_ms != length_ms) {
+        return tw_fail(
+            err, TUMBLE_EMISMATCH,
+            "a window of %lld seconds among windows of %lld: they may hold the same records, so merge them apart",
+            (long long)length_ms / 1000, (long long)merge->row_ms / 1000);
+    }
+    merge->row_ms = length_ms;
     if (merge->window_ms &&
         (merge->window_ms < out->end_ms - out->start_ms || merge->window_ms % (out->end_ms - out->start_ms) != 0)) {
         return tw_fail(err, TUMBLE_EMISMATCH,
@@ -374,6 +390,9 @@ static enum tumble_code take_row(struct tumble_merge *merge, const struct row *r
     TW_TRY(plain(merge, row->last, &text, err));
     TW_TRY(tw_sequence_check(text, &digits, err));
     TW_TRY(keep(merge, digits, &out->last, err));
+    if (tw_sequence_compare(out->last, out->first) < 0) {
+        return bad_row(err, "its last_sequence comes before its fragment");
+    }
     TW_TRY(tw_decimal_parse(&records, row->records->text, row->records->length, err));
     if (records.high != 0 || records.exponent < 0 || records.exponent > 18 || records.low > INT64_MAX) {
         return bad_row(err, "records is not a count");

@@ -192,6 +192,10 @@ static void rows_that_cannot_be_merged_say_why(void **state) {
         {"\"window_end\":\"1970-01-01T00:01:00Z\"", "\"window_end\":\"1970-01-01T00:00:00Z\"", TUMBLE_ECAPTURE,
          "ends before"},
         {"{", "[", TUMBLE_EJSON, ""},
+        {"\"fragment\":\"", "\"fragment\":\"99", TUMBLE_ECAPTURE, "comes before"},
+        {"\"window_end\":\"1970-01-01T00:01:00Z\"", "\"window_end\":\"1970-01-01T00:02:00Z\"", TUMBLE_EMISMATCH,
+         "merge them apart"},
+        {"\"k\":", "\"k\":1e400,\"kk\":", TUMBLE_ECAPTURE, "number"},
     };
     struct tumble_error error;
     struct lines good = {0};
