@@ -341,7 +341,6 @@ static enum tumble_code apply_chunk(struct tumble_shard *shard, struct tw_window
     const struct tumble_spec *spec = shard->engine->spec;
     struct tumble_bytes first = {0};
     size_t failures_mark = shard->failures.length;
-    uint64_t failures_before = shard->failures_pending;
     memset(chunk, 0, sizeof *chunk);
     chunk->last_sequence = tw_window_last(window);
     chunk->last_sub_sequence = window->last_sub_sequence;
@@ -398,7 +397,6 @@ static enum tumble_code apply_chunk(struct tumble_shard *shard, struct tw_window
     }
     if (code != TUMBLE_OK) { /* nothing of this chunk happened */
         shard->failures.length = failures_mark;
-        shard->failures_pending = failures_before;
         *bad = TUMBLE_OK;
         chunk->records = 0;
         return code;

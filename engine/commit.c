@@ -450,7 +450,6 @@ static void settle(struct commit *commit) {
     for (size_t i = 0; i < engine->shard_count; i++) {
         engine->shards[i]->stored = true;
         tw_buf_clear(&engine->shards[i]->failures);
-        engine->shards[i]->failures_pending = 0;
     }
     tw_buf_clear(&engine->rejected);
     for (size_t i = 0; i < engine->output_count; i++) {

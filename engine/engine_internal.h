@@ -41,7 +41,6 @@ struct tumble_shard {
     uint64_t skipped;
     uint64_t windows_opened;
     uint64_t *found; /* per field of the spec: records that had it */
-    uint64_t failures_pending;
     struct tw_buf failures; /* documents since the last commit, each varint length + bytes */
     /* scratch of apply */
     struct tw_pending pending[TW_CHUNK_RECORDS];

@@ -98,6 +98,5 @@ enum tumble_code tw_failure_record(struct tumble_shard *shard, const struct tumb
         shard->failures.length = mark;
         return tw_fail(err, code, "%s", tumble_code_text(code));
     }
-    shard->failures_pending++;
     return TUMBLE_OK;
 }

@@ -144,13 +144,6 @@ static enum tumble_code bad_record(struct replay *replay, struct tumble_lane *la
     return code == TUMBLE_OK ? TUMBLE_OK : tumble_replay_no_memory(why);
 }
 
-static int compare_sequences(struct tumble_bytes a, struct tumble_bytes b) {
-    if (a.length != b.length) {
-        return a.length < b.length ? -1 : 1;
-    }
-    return a.length ? memcmp(a.data, b.data, a.length) : 0;
-}
-
 /* Judges a capture's own sequence number against its shard's mark (design R3). *duplicate: delivered before. */
 static enum tumble_code check_sequence(struct replay *replay, struct tumble_lane *lane,
                                        const struct tumble_captured *captured, int *duplicate,
@@ -158,8 +151,8 @@ static enum tumble_code check_sequence(struct replay *replay, struct tumble_lane
     struct tumble_bytes sequence = captured->sequence_number;
     struct tumble_bytes mark = {lane->mark, lane->mark_length};
     *duplicate = 0;
-    if (lane->mark_length && compare_sequences(sequence, mark) <= 0) {
-        if (compare_sequences(sequence, mark) == 0 || tumble_seen_has(replay->seen, lane->index, sequence)) {
+    if (lane->mark_length && tumble_compare_by_length(sequence, mark) <= 0) {
+        if (tumble_compare_by_length(sequence, mark) == 0 || tumble_seen_has(replay->seen, lane->index, sequence)) {
             *duplicate = 1;
             return TUMBLE_OK;
         }

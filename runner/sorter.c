@@ -26,13 +26,6 @@ void tumble_sorter_clean_up(struct tumble_sorter *sorter) {
     memset(sorter, 0, sizeof *sorter);
 }
 
-static int compare_bytes(struct tumble_bytes a, struct tumble_bytes b) {
-    if (a.length != b.length) {
-        return a.length < b.length ? -1 : 1;
-    }
-    return a.length ? memcmp(a.data, b.data, a.length) : 0;
-}
-
 static int by_place(const struct tumble_sorted *a, const struct tumble_sorted *b) {
     return a->place < b->place ? -1 : a->place > b->place;
 }
@@ -47,8 +40,8 @@ static int by_arrival(const void *x, const void *y) {
 
 static int by_shard_and_sequence(const void *x, const void *y) {
     const struct tumble_sorted *a = x, *b = y;
-    int order = compare_bytes(a->record.shard_id, b->record.shard_id);
-    order = order ? order : compare_bytes(a->record.sequence_number, b->record.sequence_number);
+    int order = tumble_compare_by_length(a->record.shard_id, b->record.shard_id);
+    order = order ? order : tumble_compare_by_length(a->record.sequence_number, b->record.sequence_number);
     return order ? order : by_place(a, b);
 }
 
@@ -61,7 +54,8 @@ static enum tumble_code merge_shards(struct tumble_sorter *sorter, struct tumble
     } *heads = NULL;
     size_t count = 0, capacity = 0;
     for (size_t i = 0; i < sorter->count; i++) {
-        if (i == 0 || compare_bytes(sorter->records[i - 1].record.shard_id, sorter->records[i].record.shard_id) != 0) {
+        if (i == 0 ||
+            tumble_compare_by_length(sorter->records[i - 1].record.shard_id, sorter->records[i].record.shard_id) != 0) {
             struct head *grown = tumble_runner_grow(heads, count, &capacity, sizeof *heads);
             if (!grown) {
                 tumble_runner_free(heads);

@@ -1,6 +1,9 @@
 #ifndef TUMBLE_RUNNER_SORTER_H
 #define TUMBLE_RUNNER_SORTER_H
 
+#include <string.h>
+
+#include <tumble/bytes.h>
 #include <tumble/error.h>
 
 #include "adapters/inputs/capture/capture.h"
@@ -20,6 +23,14 @@ struct tumble_sorter {
     size_t capacity;
     size_t next;
 };
+
+/* By length, then byte by byte: for digits without leading zeros the order of the numbers (point 25). */
+static inline int tumble_compare_by_length(struct tumble_bytes a, struct tumble_bytes b) {
+    if (a.length != b.length) {
+        return a.length < b.length ? -1 : 1;
+    }
+    return a.length ? memcmp(a.data, b.data, a.length) : 0;
+}
 
 enum tumble_code tumble_sorter_add(struct tumble_sorter *sorter, const struct tumble_captured *record,
                                    int64_t arrival_ms, struct tumble_error *err);
