@@ -409,14 +409,8 @@ static enum tumble_code apply_chunk(struct tumble_shard *shard, struct tw_window
 enum tumble_code tumble_shard_apply(struct tumble_shard *shard, int64_t window_start_ms,
                                     const struct tumble_record *records, size_t count,
                                     struct tumble_apply_result *result, struct tumble_error *err) {
-    struct tumble_apply_result none;
-    if (!result) {
-        result = &none;
-    }
-    memset(result, 0, sizeof *result);
-    struct tumble_error own; /* reasons are needed for failures even when the caller wants no text */
-    if (!err) {
-        err = &own;
+    if (result) {
+        memset(result, 0, sizeof *result);
     }
     if (shard->engine->read_only) {
         return tw_fail(err, TUMBLE_EINVAL, "the engine was opened read-only");
@@ -425,6 +419,21 @@ enum tumble_code tumble_shard_apply(struct tumble_shard *shard, int64_t window_s
         window_start_ms % shard->engine->window_ms != 0) {
         return tw_fail(err, TUMBLE_EINVAL, "no window of %lld ms begins at %lld ms",
                        (long long)shard->engine->window_ms, (long long)window_start_ms);
+    }
+    return tw_shard_apply_at(shard, window_start_ms, records, count, result, err);
+}
+
+enum tumble_code tw_shard_apply_at(struct tumble_shard *shard, int64_t window_start_ms,
+                                   const struct tumble_record *records, size_t count,
+                                   struct tumble_apply_result *result, struct tumble_error *err) {
+    struct tumble_apply_result none;
+    if (!result) {
+        result = &none;
+    }
+    memset(result, 0, sizeof *result);
+    struct tumble_error own; /* reasons are needed for failures even when the caller wants no text */
+    if (!err) {
+        err = &own;
     }
     struct tw_window *window;
     TW_TRY(tw_shard_window(shard, window_start_ms, &window, err));

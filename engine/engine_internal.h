@@ -131,6 +131,11 @@ void tw_engine_total(const struct tumble_engine *engine, struct tumble_counters 
 enum tumble_code tw_note_set(struct tumble_engine *engine, struct tumble_bytes name, struct tumble_bytes value,
                              struct tw_note **out, struct tumble_error *err);
 
+/* apply.c: tumble_shard_apply for a window that somebody else has chosen, aligned or not */
+enum tumble_code tw_shard_apply_at(struct tumble_shard *shard, int64_t window_start_ms,
+                                   const struct tumble_record *records, size_t count,
+                                   struct tumble_apply_result *result, struct tumble_error *err);
+
 /* recover.c */
 enum tumble_code tw_engine_recover(struct tumble_engine *engine, struct tumble_error *err);
 enum tumble_code tw_window_load(struct tumble_shard *shard, struct tw_window *window, struct tumble_error *err);
