@@ -26,8 +26,13 @@ static enum tumble_code output_flush(void *self, int pending_done, struct tumble
 
 static void output_close(void *self) { (void)self; }
 
-static const struct tumble_output_api output = {sizeof output, TUMBLE_OUTPUT_ABI, "hello", 0,           output_open,
-                                                output_write,  output_flush,      NULL,    output_close};
+static const struct tumble_output_api output = {.struct_size = sizeof output,
+                                                .abi_version = TUMBLE_OUTPUT_ABI,
+                                                .name = "hello",
+                                                .open = output_open,
+                                                .write = output_write,
+                                                .flush = output_flush,
+                                                .close = output_close};
 
 int main(void) {
     struct tumble_error err = {0};

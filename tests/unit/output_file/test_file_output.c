@@ -63,7 +63,7 @@ struct checkpoint {
 
 static enum tumble_code open_as(const char *target, const char *format, const struct checkpoint *checkpoint,
                                 void **out) {
-    struct tumble_option_value options[] = {{"format", format}};
+    struct tumble_option_value options[] = {{.name = "format", .value = format}};
     struct tumble_output_open how = {.target = target,
                                      .options = options,
                                      .option_count = format ? 1 : 0,
@@ -418,7 +418,7 @@ static void unknown_options_and_formats_are_refused(void **state) {
     assert_int_equal(open_as(path, "xml", NULL, &self), TUMBLE_EUSAGE);
     expect_text("ndjson, csv or table");
     assert_int_equal(open_as("", NULL, NULL, &self), TUMBLE_EUSAGE);
-    struct tumble_option_value option = {"colour", "red"};
+    struct tumble_option_value option = {.name = "colour", .value = "red"};
     struct tumble_output_open how = {.target = path, .options = &option, .option_count = 1, .spec = &fake_spec};
     assert_int_equal(tumble_file_output.open(&how, &self, &err), TUMBLE_EUSAGE);
     expect_text("\"colour\"");
@@ -429,11 +429,12 @@ static void options_are_checked_without_opening_anything(void **state) {
     static const struct {
         struct tumble_option_value option;
         const char *expected; /* NULL: it is fine */
-    } cases[] = {{{"format", "csv"}, NULL},   {{"width", "100000"}, NULL}, {{"width", "0"}, NULL},
-                 {{"format", ""}, "\"\""},    {{"width", "-1"}, "\"-1\""}, {{"width", "100001"}, "100000"},
-                 {{"width", "8x"}, "\"8x\""}, {{"width", ""}, "\"\""},     {{"Format", "csv"}, "\"Format\""}};
+    } cases[] = {
+        {{"format", "csv", 0, 1}, NULL},   {{"width", "100000", 0, 1}, NULL}, {{"width", "0", 0, 1}, NULL},
+        {{"format", "", 0, 1}, "\"\""},    {{"width", "-1", 0, 1}, "\"-1\""}, {{"width", "100001", 0, 1}, "100000"},
+        {{"width", "8x", 0, 1}, "\"8x\""}, {{"width", "", 0, 1}, "\"\""},     {{"Format", "csv", 0, 1}, "\"Format\""}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        struct tumble_option_value two[] = {{"format", "table"}, cases[i].option};
+        struct tumble_option_value two[] = {{"format", "table", 0, 1}, cases[i].option};
         enum tumble_code code = tumble_file_output_check(two, 2, "file:rows", &err);
         assert_int_equal(code, cases[i].expected ? TUMBLE_EUSAGE : TUMBLE_OK);
         if (cases[i].expected) {
