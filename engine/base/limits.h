@@ -18,6 +18,7 @@ enum {
     TW_LIMIT_SHARD_ID_BYTES = 128, /* as Kinesis */
     TW_LIMIT_SHARDS = 10000,
     TW_LIMIT_NOTE_NAME_BYTES = 64,
+    TW_LIMIT_ATTRIBUTE_DEPTH = 100, /* lists and maps in a DynamoDB item; DynamoDB allows 32 */
     TW_LIMIT_OUTPUTS = 16,
     TW_LIMIT_OUTBOX_CHUNK_BYTES = 256 * 1024 /* rows packed into one outbox value */
 };
