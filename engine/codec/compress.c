@@ -197,3 +197,72 @@ enum tumble_code tw_decompress(struct tw_decompressor *d, struct tumble_bytes *i
     }
     return code;
 }
+
+/* ---- whole blocks ---- */
+
+/* Level 1: states are packed on the way to every response. */
+enum { ZSTD_PACK_LEVEL = 1 };
+
+struct tw_zstd {
+    struct tumble_alloc alloc;
+    ZSTD_CCtx *pack;
+    ZSTD_DCtx *unpack;
+};
+
+struct tw_zstd *tw_zstd_new(struct tumble_alloc alloc) {
+    struct tw_zstd *zstd = tw_alloc_zero(&alloc, sizeof *zstd);
+    if (!zstd) {
+        return NULL;
+    }
+    zstd->alloc = alloc;
+    zstd->pack = ZSTD_createCCtx();
+    zstd->unpack = ZSTD_createDCtx();
+    if (!zstd->pack || !zstd->unpack) {
+        tw_zstd_destroy(zstd);
+        return NULL;
+    }
+    return zstd;
+}
+
+void tw_zstd_destroy(struct tw_zstd *zstd) {
+    if (zstd) {
+        struct tumble_alloc alloc = zstd->alloc;
+        ZSTD_freeCCtx(zstd->pack);
+        ZSTD_freeDCtx(zstd->unpack);
+        tw_free(&alloc, zstd);
+    }
+}
+
+enum tumble_code tw_zstd_pack(struct tw_zstd *zstd, struct tumble_bytes bytes, struct tw_buf *out) {
+    size_t bound = ZSTD_compressBound(bytes.length);
+    TW_TRY(tw_buf_reserve(out, bound));
+    size_t written =
+        ZSTD_compressCCtx(zstd->pack, out->data + out->length, bound, bytes.data, bytes.length, ZSTD_PACK_LEVEL);
+    if (ZSTD_isError(written)) {
+        return TUMBLE_ENOMEM; /* nothing else is left that could go wrong */
+    }
+    out->length += written;
+    return TUMBLE_OK;
+}
+
+enum tumble_code tw_zstd_unpack(struct tw_zstd *zstd, struct tumble_bytes frame, size_t limit, struct tw_buf *out,
+                                struct tumble_error *err) {
+    unsigned long long size = ZSTD_getFrameContentSize(frame.data, frame.length);
+    if (size == ZSTD_CONTENTSIZE_ERROR || size == ZSTD_CONTENTSIZE_UNKNOWN) {
+        return tw_fail(err, TUMBLE_ECOMPRESS, "the bytes are no zstd frame of a known size");
+    }
+    if (size > limit) {
+        return tw_fail(err, TUMBLE_ELIMIT, "a zstd frame says that it holds %llu bytes: at most %zu", size, limit);
+    }
+    enum tumble_code code = tw_buf_reserve(out, (size_t)size + 1);
+    if (code != TUMBLE_OK) {
+        return tw_fail(err, code, "%s", tumble_code_text(code));
+    }
+    size_t written = ZSTD_decompressDCtx(zstd->unpack, out->data + out->length, (size_t)size, frame.data, frame.length);
+    if (ZSTD_isError(written) || written != size) {
+        return tw_fail(err, TUMBLE_ECOMPRESS, "a damaged zstd frame: %s",
+                       ZSTD_isError(written) ? ZSTD_getErrorName(written) : "it is shorter than it says");
+    }
+    out->length += written;
+    return TUMBLE_OK;
+}
