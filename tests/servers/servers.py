@@ -1,0 +1,233 @@
+#!/usr/bin/python3
+"""Starts the real servers that tests talk to, on 127.0.0.1 and free ports, and ends them. README.md tells how to use it.
+
+usage: servers.py run NAME[,NAME...] -- COMMAND [ARG...]    COMMAND with the servers' AWS_* variables; its exit code
+       servers.py serve NAME[,NAME...]                      prints the variables, serves until standard input ends
+       servers.py list
+
+A server that is missing or does not answer is an error (exit code 3), never a reason to skip.
+"""
+import contextlib
+import json
+import os
+import platform
+import selectors
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from aws_client import ACCESS_KEY, REGION, SECRET_KEY, Client  # noqa: E402
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+PYTHON = "/usr/bin/python3"  # Debian's: the one that apt's botocore belongs to
+START_SECONDS = 90
+
+# What a server speaks: the endpoint variables that point at it.
+SPEAKS = {
+    "dynalite": ["DYNAMODB"],
+    "fauxqs": ["SQS"],
+    "kinesalite": ["KINESIS"],
+    "kinesis-local": ["KINESIS"],
+    "local-aws-sqs": ["SQS"],
+    "radosgw": ["S3"],
+}
+
+
+class Missing(Exception):
+    """A server that should be there is not, or did not start: the text says what to do."""
+
+
+def npm_directory():
+    """Where ./dev test puts the packages of package-lock.json."""
+    found = os.environ.get("TUMBLE_SERVERS_DIR") or os.path.join(ROOT, "build", "servers")
+    if not os.path.isdir(os.path.join(found, "node_modules")):
+        raise Missing(f"no npm packages in {found}: ./dev test puts them there (or name another by TUMBLE_SERVERS_DIR)")
+    return found
+
+
+def node():
+    """The Node of build/tools, as ./dev test installs it: newer than Debian's."""
+    tools = os.environ.get("TUMBLE_TOOLS_DIR") or os.path.join(ROOT, "build", "tools")
+    machine = {"x86_64": "x64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+    found = os.path.join(tools, "node_modules", "node-linux-" + machine, "bin", "node")
+    if not os.access(found, os.X_OK):
+        raise Missing(f"no Node at {found}: ./dev test puts it there")
+    return found
+
+
+def quiet_environment():
+    """Variables that keep this machine's own AWS settings out of a test."""
+    return {
+        "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+        "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
+        "AWS_REGION": REGION,
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_CONFIG_FILE": "/dev/null",
+        "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "NO_PROXY": "127.0.0.1,localhost",
+        "no_proxy": "127.0.0.1,localhost",
+    }
+
+
+class Server:
+    """A running server. Ends with stop(), at the end of its with block, or with the process that started it."""
+
+    def __init__(self, name, command, environment=None, scratch=None):
+        self.name, self.scratch = name, scratch
+        self.directory = tempfile.mkdtemp(prefix="tumble-server-")
+        self.log = os.path.join(self.directory, "log")
+        began = time.monotonic()
+        try:
+            with open(self.log, "wb") as log:
+                # Its standard input is its leash: when this process dies, however, the pipe closes and the server ends.
+                self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
+                                                env={**os.environ, **(environment or {})})
+        except OSError as error:
+            shutil.rmtree(self.directory, ignore_errors=True)
+            raise Missing(f"{name}: {error}") from error
+        self.pid = self.process.pid
+        try:
+            self.told = json.loads(self.first_line())
+        except (ValueError, Missing) as error:
+            text = self.log_text()
+            self.stop()
+            raise Missing(f"{name} did not start: {error}\n{text[-4000:]}") from error
+        self.port = self.told["port"]
+        self.endpoint = f"http://127.0.0.1:{self.port}"
+        self.start_seconds = time.monotonic() - began
+
+    def first_line(self):
+        deadline, line = time.monotonic() + START_SECONDS, b""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.process.stdout, selectors.EVENT_READ)
+            while not line.endswith(b"\n"):
+                if not selector.select(max(0, deadline - time.monotonic())):
+                    raise Missing(f"no answer within {START_SECONDS} s")
+                byte = os.read(self.process.stdout.fileno(), 1)
+                if not byte:
+                    raise Missing(f"it ended with exit code {self.process.wait()}")
+                line += byte
+        return line
+
+    def log_text(self):
+        with open(self.log, encoding="utf-8", errors="replace") as file:
+            return file.read()
+
+    def stop(self):
+        """Ends it and returns what it still wrote to standard output. May be called twice."""
+        rest = b""
+        if self.process.stdin:
+            with contextlib.suppress(OSError):
+                self.process.stdin.close()
+            self.process.stdin = None
+            try:
+                rest = self.process.communicate(timeout=10)[0] or b""
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                rest = self.process.communicate()[0] or b""
+        for each in (self.directory, self.scratch):
+            if each:
+                shutil.rmtree(each, ignore_errors=True)
+        return rest
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def client(self, **keys):
+        return Client(self.endpoint, **keys)
+
+    def env(self, endpoint=None):
+        """AWS_* variables for a program that is to talk to it; endpoint: another way to it, a proxy's."""
+        return {**quiet_environment(),
+                **{f"AWS_ENDPOINT_URL_{service}": endpoint or self.endpoint for service in SPEAKS.get(self.name, [])}}
+
+
+def start_node(name, options=None):
+    return Server(name, [node(), "--max-old-space-size=2048", os.path.join(HERE, "launch.mjs"), npm_directory(), name,
+                         json.dumps(options or {})])
+
+
+def start_radosgw():
+    for program, package in (("radosgw", "radosgw"), ("ceph-mon", "ceph-mon"), ("ceph-osd", "ceph-osd"), ("ceph", "ceph-common")):
+        if not shutil.which(program):
+            raise Missing(f"no {program}: apt-get install --no-install-recommends {package} (./dev test does)")
+    directory = tempfile.mkdtemp(prefix="rgw-", dir="/tmp")  # short: sockets live in there
+    return Server("radosgw", [PYTHON, os.path.join(HERE, "radosgw.py"), os.path.join(directory, "d")], scratch=directory)
+
+
+# One real request each: it listens, and it answers.
+QUESTIONS = {
+    "dynalite": lambda client: client.dynamodb("ListTables")["TableNames"],
+    "fauxqs": lambda client: client.sqs("ListQueues"),
+    "kinesalite": lambda client: client.kinesis("ListStreams")["StreamNames"],
+    "kinesis-local": lambda client: client.kinesis("ListStreams")["StreamNames"],
+    "local-aws-sqs": lambda client: client.sqs("ListQueues"),
+    "radosgw": lambda client: client.s3("GET", "/"),
+}
+
+
+def start(name, **options):
+    """Starts the server of that name; see README.md for its options. Raises Missing."""
+    if name not in SPEAKS:
+        raise Missing(f"no such server: {name}; there are {', '.join(sorted(SPEAKS))}")
+    began = time.monotonic()
+    server = start_radosgw() if name == "radosgw" else start_node(name, options)
+    try:
+        client = server.client(timeout=START_SECONDS)
+        QUESTIONS[name](client)
+        client.close()
+    except Exception as error:
+        text = server.log_text()
+        server.stop()
+        raise Missing(f"{name} listens but does not answer: {error!r}\n{text[-4000:]}") from error
+    server.start_seconds = time.monotonic() - began
+    return server
+
+
+def environment(*servers):
+    """A whole environment: this one's without its AWS_* variables, with those of the servers."""
+    together = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    for server in servers:
+        together.update(server.env())
+    return together
+
+
+def main(arguments):
+    if arguments == ["list"]:
+        print("\n".join(sorted(SPEAKS)))
+        return 0
+    if len(arguments) < 2 or arguments[0] not in ("run", "serve"):
+        sys.exit(__doc__)
+    command = arguments[2:]
+    if (arguments[0] == "run") != (command[:1] == ["--"] and len(command) > 1):
+        sys.exit(__doc__)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    with contextlib.ExitStack() as stack:
+        try:
+            started = [stack.enter_context(start(name)) for name in arguments[1].split(",")]
+        except Missing as error:
+            print(f"servers.py: {error}", file=sys.stderr)
+            return 3
+        variables = environment(*started)
+        if command:
+            code = subprocess.run(command[1:], env=variables, check=False).returncode
+            return code if code >= 0 else 128 - code
+        for name, value in sorted(variables.items()):
+            if name.startswith("AWS_"):
+                print(f"{name}={value}")
+        sys.stdout.flush()
+        sys.stdin.buffer.read()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
