@@ -37,7 +37,7 @@ struct settings {
     int64_t allowed_lateness;
     bool sort;
     int bad_records;
-    bool partials;
+    int partials;
     const char *failures;
     struct tw_list outputs;
     int format;
@@ -64,8 +64,8 @@ static const struct tw_option options[] = {
      "count sum mean variance stddev min max first last arg_min arg_max distinct quantile histogram top collect; "
      "repeatable",
      0, 0, NULL},
-    {"partials", 0, TW_OPTION_FLAG, AT(partials), "[true|false]", "rows carry state that `tumble merge` folds", 0, 0,
-     NULL},
+    {"partials", 0, TW_OPTION_SWITCH, AT(partials), "[true|false]",
+     "rows carry state that `tumble merge` folds (if several shards need it)", 0, 0, NULL},
     {"window", 'w', TW_OPTION_DURATION, AT(window_seconds), "DURATION", "length of the windows: seconds, or as 5m", 1,
      315360000, NULL},
     {"tumbling-window-in-seconds", 0, TW_OPTION_DURATION, AT(window_seconds), "SECONDS", "the same, by AWS's name", 1,
@@ -235,7 +235,7 @@ static enum tumble_code read_spec(const struct settings *settings, struct tumble
         .outputs = settings->outputs.count ? settings->outputs.items : NULL,
         .output_count = settings->outputs.count,
         .failures = settings->failures,
-        .partials = settings->partials ? 1 : 0,
+        .partials = settings->partials,
         .bad_records = settings->bad_records ? bad_records[settings->bad_records] : NULL,
     };
     return tw_spec_read(settings->spec, &overrides, spec, place, err);

@@ -250,6 +250,12 @@ static bool store(const struct tw_option *option, char *value, void *settings, c
         memcpy(member, &on, sizeof on);
         return on || strcmp(value, "false") == 0;
     }
+    case TW_OPTION_SWITCH: {
+        int way = strcmp(value, "true") == 0 ? 1 : -1;
+        snprintf(expected, size, "true or false");
+        memcpy(member, &way, sizeof way);
+        return way > 0 || strcmp(value, "false") == 0;
+    }
     case TW_OPTION_NUMBER:
         if (option->high == INT64_MAX) {
             snprintf(expected, size, "a whole number of at least %" PRId64, option->low);
@@ -340,7 +346,7 @@ enum tw_parsed tw_options_parse(const struct tw_option_table *table, int argc, c
             return complain(table, text);
         }
         char *value = is_long && name[length] == '=' ? argument + 2 + length + 1 : NULL;
-        if (!value && option->kind == TW_OPTION_FLAG) {
+        if (!value && (option->kind == TW_OPTION_FLAG || option->kind == TW_OPTION_SWITCH)) {
             value = is_truth(argv[i + 1]) ? argv[++i] : yes;
         } else if (!value) {
             if (i + 1 >= argc) {

@@ -12,6 +12,7 @@
 enum tw_option_kind {
     TW_OPTION_TEXT,     /* const char * */
     TW_OPTION_FLAG,     /* bool; takes an optional true or false */
+    TW_OPTION_SWITCH,   /* as FLAG, but int: 1 or -1, so that 0 is "not given" */
     TW_OPTION_NUMBER,   /* int64_t between low and high */
     TW_OPTION_DURATION, /* int64_t seconds between low and high; a number, with an optional s, m, h, d */
     TW_OPTION_SIZE,     /* int64_t bytes with an optional K, M, G (powers of 1024) */

@@ -109,7 +109,7 @@ static enum tumble_code make_partial_prefixes(struct tumble_engine *engine, stru
         tw_alloc_array(&engine->alloc, spec->aggregate_count, sizeof *engine->partial_prefix_end);
     enum tumble_code code = engine->partial_prefix_end ? TUMBLE_OK : TUMBLE_ENOMEM;
     for (size_t i = 0; i < spec->aggregate_count && code == TUMBLE_OK; i++) {
-        code = tw_partial_prefix(&spec->aggregates[i], &engine->partial_prefix);
+        code = tw_partial_prefix(&spec->aggregates[i], spec->aggregates[i].digest, &engine->partial_prefix);
         engine->partial_prefix_end[i] = (uint32_t)engine->partial_prefix.length;
     }
     return code == TUMBLE_OK ? TUMBLE_OK : tw_fail(err, code, "%s", tumble_code_text(code));
@@ -117,7 +117,8 @@ static enum tumble_code make_partial_prefixes(struct tumble_engine *engine, stru
 
 static enum tumble_code set_up(struct tumble_engine *engine, const struct tumble_engine_options *options,
                                struct tumble_error *err) {
-    const struct tumble_spec *spec = options->spec;
+    const struct tumble_spec *spec =
+        options->fragments_possible ? tumble_spec_for_fragments(options->spec) : options->spec;
     engine->spec = spec;
     engine->read_only = options->read_only != 0;
     engine->persist = options->state_directory != NULL;

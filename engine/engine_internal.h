@@ -112,7 +112,7 @@ struct tumble_engine {
     size_t order_capacity;
     char *column_prefix; /* ,"name": of each group and aggregate column, one behind the other */
     uint32_t *column_prefix_end;
-    struct tw_buf partial_prefix; /* "sum:" and the like of each aggregate, one behind the other; spec with partials */
+    struct tw_buf partial_prefix; /* "sum#…:" and the like of each aggregate, one behind the other; spec with partials */
     uint32_t *partial_prefix_end;
     struct tw_buf partial; /* scratch */
 };

@@ -5,6 +5,7 @@
 
 #include "engine/base/arena.h"
 #include "engine/base/buf.h"
+#include "engine/base/limits.h"
 #include "engine/spec_compiled.h"
 
 /* Shared by merge_rows.c (rows to memory) and merge_fold.c (memory to merged rows). */
@@ -29,7 +30,8 @@ struct tumble_merge {
     struct tw_merge_row *rows;
     size_t row_count;
     size_t row_capacity;
-    struct tumble_spec *spec; /* made from the first row: its group columns and aggregates */
+    struct tumble_spec *spec;              /* made from the first row: its group columns and aggregates */
+    uint32_t digests[TW_LIMIT_AGGREGATES]; /* of the first row's partials */
     struct tw_buf scratch;
     struct tw_buf states;
     struct tw_buf key;

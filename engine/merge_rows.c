@@ -173,6 +173,10 @@ static enum tumble_code put_aggregates(struct tumble_merge *merge, const struct 
         TW_TRY(plain(merge, &key, &name, err));
         TW_TRY(plain(merge, &value, &text, err));
         TW_TRY(tw_partial_parse(text, &partial, err));
+        if (count == TW_LIMIT_AGGREGATES) {
+            return tw_fail(err, TUMBLE_ECORRUPT, "a row has more than %d partial states", TW_LIMIT_AGGREGATES);
+        }
+        merge->digests[count] = partial.digest;
         TW_TRY(append(out, count++ ? "," : "", err));
         TW_TRY(put_aggregate(merge, out, name, &partial, err));
     }
@@ -287,7 +291,7 @@ static enum tumble_code read_state(struct tumble_merge *merge, const struct tw_s
     struct tw_partial partial;
     TW_TRY(tw_partial_parse(text, &partial, err));
     tw_buf_clear(&merge->scratch);
-    enum tumble_code code = tw_partial_prefix(aggregate, &merge->scratch);
+    enum tumble_code code = tw_partial_prefix(aggregate, partial.digest, &merge->scratch);
     if (code != TUMBLE_OK) {
         return tw_fail(err, code, "%s", tumble_code_text(code));
     }
@@ -296,6 +300,12 @@ static enum tumble_code read_state(struct tumble_merge *merge, const struct tw_s
         return tw_fail(err, TUMBLE_EMISMATCH, "the row's %s is of %.*s, the rows before it have %.*s", aggregate->name,
                        (int)(prefix.length < 80 ? prefix.length : 80), prefix.data,
                        (int)(merge->scratch.length < 80 ? merge->scratch.length : 80), merge->scratch.data);
+    }
+    if (partial.digest != merge->digests[aggregate - merge->spec->aggregates]) {
+        return tw_fail(err, TUMBLE_EMISMATCH,
+                       "the row's %s aggregates something else than that of the rows before it: its field, by, weight "
+                       "or where, or the spec's where or group_by, is another",
+                       aggregate->name);
     }
     size_t length;
     code = tw_buf_reserve(&merge->states, partial.state.length);

@@ -388,6 +388,41 @@ static enum tumble_code make_canonical(struct tw_draft *draft) {
     return spec->canonical ? TUMBLE_OK : tw_no_memory(draft->err);
 }
 
+static enum tumble_code make_digests(struct tw_draft *draft) {
+    struct tumble_spec *spec = draft->spec;
+    struct tw_buf text;
+    tw_buf_init(&text, spec->alloc, CANONICAL_BYTES);
+    enum tumble_code code = TUMBLE_OK;
+    for (size_t i = 0; i < spec->aggregate_count && code == TUMBLE_OK; i++) {
+        tw_buf_clear(&text);
+        code = tw_spec_append_origin(&text, spec, &spec->aggregates[i]);
+        spec->aggregates[i].digest = (uint32_t)tw_hash64(text.data, text.length);
+    }
+    tw_buf_clean_up(&text);
+    return code == TUMBLE_OK ? TUMBLE_OK : tw_no_memory(draft->err);
+}
+
+/* A second face of the spec, all but its columns and its canonical text shared: rows carry partials (design R16). */
+static enum tumble_code make_fragmented(struct tw_draft *draft) {
+    struct tumble_spec *spec = draft->spec;
+    if (draft->partials != TW_PARTIALS_OPEN || !tw_spec_needs_partials(spec)) {
+        return TUMBLE_OK;
+    }
+    struct tumble_spec *fragmented = tw_draft_take(draft, 1, sizeof *fragmented);
+    if (!fragmented) {
+        return tw_no_memory(draft->err);
+    }
+    *fragmented = *spec;
+    fragmented->partials = true;
+    fragmented->canonical = NULL;
+    draft->spec = fragmented;
+    enum tumble_code code = make_canonical(draft);
+    code = code == TUMBLE_OK ? tw_spec_explain(draft) : code;
+    draft->spec = spec;
+    spec->fragmented = fragmented;
+    return code;
+}
+
 /* ---- public ---- */
 
 static enum tumble_code build(struct tw_draft *draft, const struct tumble_spec_overrides *overrides) {
@@ -395,13 +430,16 @@ static enum tumble_code build(struct tw_draft *draft, const struct tumble_spec_o
     TW_TRY(tw_draft_override(draft, overrides));
     draft->custom = overrides ? overrides->custom : NULL;
     draft->custom_count = overrides ? overrides->custom_count : 0;
-    draft->spec->partials = draft->partials;
+    draft->spec->partials_given = draft->partials;
+    draft->spec->partials = draft->partials == TW_PARTIALS_ON;
     TW_TRY(make_time(draft));
     TW_TRY(make_where(draft));
     TW_TRY(make_fields(draft));
     TW_TRY(make_destinations(draft));
     TW_TRY(make_canonical(draft));
-    return tw_spec_explain(draft);
+    TW_TRY(make_digests(draft));
+    TW_TRY(tw_spec_explain(draft));
+    return make_fragmented(draft);
 }
 
 enum tumble_code tumble_spec_parse(struct tumble_bytes json, const struct tumble_spec_overrides *overrides,
@@ -459,6 +497,10 @@ struct tumble_bytes tumble_spec_failures(const struct tumble_spec *spec) {
 int tumble_spec_diverts_bad_records(const struct tumble_spec *spec) { return spec->divert_bad_records; }
 
 int tumble_spec_has_partials(const struct tumble_spec *spec) { return spec->partials; }
+
+const struct tumble_spec *tumble_spec_for_fragments(const struct tumble_spec *spec) {
+    return spec->fragmented ? spec->fragmented : spec;
+}
 
 struct tumble_bytes tumble_spec_canonical(const struct tumble_spec *spec) {
     struct tumble_bytes text = {spec->canonical, spec->canonical_length};

@@ -76,12 +76,14 @@ static int by_key(const void *a, const void *b) {
 }
 
 static enum tumble_code append_aggregate(struct tw_buf *out, const struct tumble_spec *spec,
-                                         const struct tw_spec_aggregate *aggregate) {
+                                         const struct tw_spec_aggregate *aggregate, bool named) {
     const struct tw_aggregate *function = aggregate->function;
     struct member members[MEMBERS_MOST];
     size_t count = 0;
     members[count++] = (struct member){"function", A_TEXT, function->name, 0};
-    members[count++] = (struct member){"name", A_TEXT, aggregate->name, 0};
+    if (named) {
+        members[count++] = (struct member){"name", A_TEXT, aggregate->name, 0};
+    }
     if (aggregate->field >= 0) {
         members[count++] = (struct member){"field", A_FIELD, NULL, (size_t)aggregate->field};
     }
@@ -109,25 +111,53 @@ static enum tumble_code append_aggregate(struct tw_buf *out, const struct tumble
     return tw_buf_append_byte(out, '}');
 }
 
-enum tumble_code tw_spec_append_canonical(struct tw_buf *out, const struct tumble_spec *spec) {
-    TW_TRY(tw_buf_append_text(out, "{\"aggregates\":["));
+bool tw_spec_needs_partials(const struct tumble_spec *spec) {
     for (size_t i = 0; i < spec->aggregate_count; i++) {
-        TW_TRY(i ? tw_buf_append_byte(out, ',') : TUMBLE_OK);
-        TW_TRY(append_aggregate(out, spec, &spec->aggregates[i]));
+        if (!spec->aggregates[i].function->additive) {
+            return true;
+        }
     }
-    TW_TRY(tw_buf_append_byte(out, ']'));
+    return false;
+}
+
+static enum tumble_code append_groups(struct tw_buf *out, const struct tumble_spec *spec) {
     for (size_t i = 0; i < spec->group_count; i++) {
         TW_TRY(append_member(out, i ? ",{\"as\":" : ",\"group_by\":[{\"as\":", spec->groups[i].name));
         TW_TRY(tw_buf_append_text(out, ",\"field\":"));
         TW_TRY(append_path(out, spec, spec->groups[i].field));
         TW_TRY(tw_buf_append_text(out, i + 1 == spec->group_count ? "}]" : "}"));
     }
-    if (spec->partials) {
-        TW_TRY(tw_buf_append_text(out, ",\"partials\":true"));
-    }
+    return TUMBLE_OK;
+}
+
+static enum tumble_code append_where(struct tw_buf *out, const struct tumble_spec *spec) {
     if (spec->where_text) {
         TW_TRY(tw_buf_append_text(out, ",\"where\":"));
         TW_TRY(tw_buf_append_text(out, spec->where_text));
     }
+    return TUMBLE_OK;
+}
+
+enum tumble_code tw_spec_append_origin(struct tw_buf *out, const struct tumble_spec *spec,
+                                       const struct tw_spec_aggregate *aggregate) {
+    TW_TRY(append_aggregate(out, spec, aggregate, false));
+    TW_TRY(append_groups(out, spec));
+    return append_where(out, spec);
+}
+
+enum tumble_code tw_spec_append_canonical(struct tw_buf *out, const struct tumble_spec *spec) {
+    TW_TRY(tw_buf_append_text(out, "{\"aggregates\":["));
+    for (size_t i = 0; i < spec->aggregate_count; i++) {
+        TW_TRY(i ? tw_buf_append_byte(out, ',') : TUMBLE_OK);
+        TW_TRY(append_aggregate(out, spec, &spec->aggregates[i], true));
+    }
+    TW_TRY(tw_buf_append_byte(out, ']'));
+    TW_TRY(append_groups(out, spec));
+    if (spec->partials) {
+        TW_TRY(tw_buf_append_text(out, ",\"partials\":true"));
+    } else if (spec->partials_given == TW_PARTIALS_OFF && tw_spec_needs_partials(spec)) {
+        TW_TRY(tw_buf_append_text(out, ",\"partials\":false")); /* left out, it would be open */
+    }
+    TW_TRY(append_where(out, spec));
     return tw_buf_append_byte(out, '}');
 }

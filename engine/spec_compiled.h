@@ -34,11 +34,14 @@ struct tw_spec_aggregate {
     int32_t field;         /* index into fields, -1: count() of records */
     int32_t second_field;  /* index into fields, -1: none */
     uint32_t state_offset; /* into a group's accumulators; multiple of 8 */
+    uint32_t digest;       /* of what it aggregates, its name aside: partials of another digest are not merged */
     uint32_t column_count; /* columns of a row, one behind the other, the first named name */
     struct tw_params params;
     struct tw_filter_pattern *where; /* only records that match are stepped; NULL: every one */
     const char **columns;            /* their names */
 };
+
+enum tw_partials { TW_PARTIALS_OPEN, TW_PARTIALS_OFF, TW_PARTIALS_ON }; /* what the spec says about them */
 
 struct tumble_spec {
     struct tumble_alloc alloc;
@@ -60,6 +63,9 @@ struct tumble_spec {
     char *failures; /* NULL: none */
     bool divert_bad_records;
     bool partials; /* the column _partials stands before records */
+    enum tw_partials partials_given;
+    struct tumble_spec
+        *fragmented; /* this spec with partials, where it leaves them open and needs them; NULL: itself */
     char *canonical;
     size_t canonical_length;
     uint64_t digest;

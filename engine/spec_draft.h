@@ -62,7 +62,7 @@ struct tw_draft {
     size_t output_count;
     struct tw_draft_text failures;
     struct tw_draft_text bad_records;
-    bool partials;
+    enum tw_partials partials;
     const struct tumble_aggregate *const *custom; /* of the overrides */
     size_t custom_count;
 };
@@ -87,6 +87,12 @@ const char *tw_spec_nearest_key(struct tumble_bytes word, const char *const *key
 bool tw_spec_fallback(struct tw_arena *arena, const struct tw_option *option, struct tw_param *out);
 /* Fills spec->columns. Errors: ENOMEM. */
 enum tumble_code tw_spec_explain(struct tw_draft *draft);
+/* Does a row's figure say too little to fold it with other rows'? (An aggregate that is not additive.) */
+bool tw_spec_needs_partials(const struct tumble_spec *spec);
+/* Appends the canonical text of what decides an aggregate's state, its name aside: the function with its keys, group_by
+ * and the spec's where. Errors: ENOMEM, ELIMIT. */
+enum tumble_code tw_spec_append_origin(struct tw_buf *out, const struct tumble_spec *spec,
+                                       const struct tw_spec_aggregate *aggregate);
 /* Appends the canonical text. Errors: ENOMEM, ELIMIT. */
 enum tumble_code tw_spec_append_canonical(struct tw_buf *out, const struct tumble_spec *spec);
 

@@ -73,6 +73,7 @@ static struct tumble_column *put_aggregates(struct tw_draft *draft, struct tumbl
             column->kind = TUMBLE_COLUMN_AGGREGATE;
             column->state_bytes = part == 0 ? aggregate->function->state_size : 0;
             column->bound = explain_bound(draft, aggregate, part);
+            column->additive = aggregate->function->additive;
         }
     }
     return column;
@@ -80,16 +81,16 @@ static struct tumble_column *put_aggregates(struct tw_draft *draft, struct tumbl
 
 enum tumble_code tw_spec_explain(struct tw_draft *draft) {
     static const struct tumble_column before[] = {
-        {"window_start", "start of the window, UTC", TUMBLE_COLUMN_WINDOW, 0, exact},
-        {"window_end", "end of the window, UTC, not part of it", TUMBLE_COLUMN_WINDOW, 0, exact},
-        {"shard_id", "shard the records came through", TUMBLE_COLUMN_WINDOW, 0, exact},
+        {"window_start", "start of the window, UTC", TUMBLE_COLUMN_WINDOW, 0, exact, 0},
+        {"window_end", "end of the window, UTC, not part of it", TUMBLE_COLUMN_WINDOW, 0, exact, 0},
+        {"shard_id", "shard the records came through", TUMBLE_COLUMN_WINDOW, 0, exact, 0},
         {"fragment", "sequence number of the first record: a window has several fragments if it ended early",
-         TUMBLE_COLUMN_WINDOW, 0, exact},
-        {"last_sequence", "sequence number of the last record", TUMBLE_COLUMN_WINDOW, 0, exact}};
-    static const struct tumble_column partials = {"_partials", "state of the aggregates: rows merge by it",
-                                                  TUMBLE_COLUMN_AGGREGATE, 0, exact};
-    static const struct tumble_column records = {"records", "count of records in the group", TUMBLE_COLUMN_RECORDS,
-                                                 (uint32_t)sizeof(uint64_t), exact};
+         TUMBLE_COLUMN_WINDOW, 0, exact, 0},
+        {"last_sequence", "sequence number of the last record", TUMBLE_COLUMN_WINDOW, 0, exact, 0}};
+    static const struct tumble_column partials = {
+        "_partials", "state of the aggregates: rows merge by it", TUMBLE_COLUMN_PARTIALS, 0, exact, 0};
+    static const struct tumble_column records = {
+        "records", "count of records in the group", TUMBLE_COLUMN_RECORDS, (uint32_t)sizeof(uint64_t), exact, 1};
     struct tumble_spec *spec = draft->spec;
     size_t fixed = sizeof before / sizeof *before;
     size_t count = fixed + spec->group_count + spec->partials + 1;

@@ -163,12 +163,12 @@ static enum tumble_code read_seconds(struct tw_draft *draft, const struct tumble
     return TUMBLE_OK;
 }
 
-static enum tumble_code read_boolean(struct tw_draft *draft, const struct tumble_value *value, const char *place,
-                                     void *into) {
+static enum tumble_code read_partials(struct tw_draft *draft, const struct tumble_value *value, const char *place,
+                                      void *into) {
     if (value->type != TUMBLE_TYPE_TRUE && value->type != TUMBLE_TYPE_FALSE) {
         return wrong_type(draft, value, place, "true or false");
     }
-    *(bool *)into = value->type == TUMBLE_TYPE_TRUE;
+    *(enum tw_partials *)into = value->type == TUMBLE_TYPE_TRUE ? TW_PARTIALS_ON : TW_PARTIALS_OFF;
     return TUMBLE_OK;
 }
 
@@ -367,7 +367,7 @@ enum tumble_code tw_draft_read(struct tw_draft *draft) {
                                       {"outputs", read_outputs, 0},
                                       {"failures", read_text, offsetof(struct tw_draft, failures)},
                                       {"bad_records", read_text, offsetof(struct tw_draft, bad_records)},
-                                      {"partials", read_boolean, offsetof(struct tw_draft, partials)}};
+                                      {"partials", read_partials, offsetof(struct tw_draft, partials)}};
     struct tumble_value root;
     if (draft->json.length == 0) {
         return TUMBLE_OK;

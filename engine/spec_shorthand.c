@@ -306,6 +306,8 @@ enum tumble_code tw_draft_override(struct tw_draft *draft, const struct tumble_s
     lay_text(&draft->where, overrides->where, "where");
     lay_text(&draft->failures, overrides->failures, "failures");
     lay_text(&draft->bad_records, overrides->bad_records, "bad records");
-    draft->partials = overrides->partials ? overrides->partials > 0 : draft->partials;
+    if (overrides->partials) {
+        draft->partials = overrides->partials > 0 ? TW_PARTIALS_ON : TW_PARTIALS_OFF;
+    }
     return lay_lists(draft, overrides);
 }

@@ -59,6 +59,7 @@ static enum tumble_code open_engine(struct replay *replay, struct tumble_error *
         .sync_every = options->sync_every,
         .verify = options->state_directory != NULL,
         .memory_limit_bytes = options->memory_limit_bytes,
+        .fragments_possible = options->shards > 1 || replay->names_shards,
         .extra_fields = extra,
         .extra_field_count = extra_count,
     };
@@ -115,7 +116,6 @@ static enum tumble_code open_capture(struct replay *replay, struct tumble_error 
         .path_count = options->path_count,
         .format = options->format,
         .records_at = options->records_at,
-        .projection = tumble_engine_projection(replay->engine),
         .project_encoded = options->timestamp_overrides || options->partition_key_field != NULL,
         .digest = replay->keeps_position,
         .stopping = stopping,
@@ -126,6 +126,7 @@ static enum tumble_code open_capture(struct replay *replay, struct tumble_error 
         return code;
     }
     replay->summary->format = tumble_capture_detected(replay->capture);
+    replay->names_shards = replay->summary->format == TUMBLE_CAPTURE_LAMBDA;
     int payload = replay->summary->format == TUMBLE_CAPTURE_NDJSON || replay->summary->format == TUMBLE_CAPTURE_ARRAY;
     replay->takes_timestamp = payload || options->timestamp_overrides;
     return TUMBLE_OK;
@@ -290,17 +291,18 @@ static enum tumble_code set_up(struct replay *replay, struct tumble_error *err) 
 }
 
 static enum tumble_code run(struct replay *replay, struct tumble_error *err) {
-    enum tumble_code code = set_up(replay, err);
+    enum tumble_code code = open_capture(replay, err); /* first: its format decides the columns of rows */
+    if (code == TUMBLE_OK) {
+        code = set_up(replay, err);
+    }
     if (code != TUMBLE_OK) {
         return code;
     }
+    tumble_capture_set_projection(replay->capture, tumble_engine_projection(replay->engine));
     /* Where outputs begin is committed before they are written to; then rows left over from an earlier run go out. */
     code = tumble_engine_commit(replay->engine, err);
     if (code == TUMBLE_OK) {
         code = tumble_engine_drain(replay->engine, err);
-    }
-    if (code == TUMBLE_OK) {
-        code = open_capture(replay, err);
     }
     if (code == TUMBLE_OK) {
         code = resume_inputs(replay, err);

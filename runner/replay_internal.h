@@ -42,6 +42,7 @@ struct replay {
     int key_index;
     int carries_sequences; /* 1: the capture has sequence numbers, 0: payload input, -1: no record yet */
     int takes_timestamp;   /* arrival comes from the field */
+    int names_shards;      /* each record says its shard: which there are shows only at the end */
     int keeps_position;    /* a state directory is named */
     uint32_t span_input;   /* how much input the round covers */
     uint64_t span_offset;

@@ -77,6 +77,7 @@ struct tw_aggregate {
         *explanation;    /* printf pattern with one %s for the field: "exact sum of %s"; a second %s: for the second */
     uint32_t state_size; /* multiple of 8 */
     uint32_t takes;      /* TW_TAKES_… ; another type makes the record bad; null and missing are skipped */
+    bool additive;       /* values of several rows can be added up (count, sum) or compared (min, max) by anyone */
     bool field_optional; /* may stand without a field (every record then counts) */
     const char *second;  /* key of a second field in the spec ("by", "weight"); NULL: there is none */
     uint32_t second_takes; /* as takes; a record whose second field is null or missing is skipped too */

@@ -47,6 +47,7 @@ const struct tw_aggregate tw_aggregate_sum = {
     .explanation = "exact sum of %s",
     .state_size = sizeof(struct tw_total),
     .takes = TW_TAKES_NUMBER,
+    .additive = true,
     .init = init,
     .growth = growth,
     .step = step,

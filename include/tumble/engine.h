@@ -43,6 +43,8 @@ struct tumble_engine_options {
                                   one is an error here and not a crash; needs a single-threaded process */
     size_t memory_limit_bytes; /* tables of open windows beyond it are dropped from memory at commit and read
                                   again when needed; 0: no limit */
+    int fragments_possible;    /* a window's records may end up in rows of several shards or fragments: what the spec
+                                  leaves open about partials is then on (tumble_spec_for_fragments) */
     const struct tumble_bytes *extra_fields; /* paths projected beside the spec's: values[0 … extra_field_count-1] */
     size_t extra_field_count;
     struct tumble_alloc alloc; /* zeroed: the C library's */

@@ -31,7 +31,7 @@ struct tumble_spec_overrides {
     size_t output_count;
     const char *failures;
     const char *bad_records; /* "fail" or "divert" */
-    int partials;            /* 1: rows carry mergeable state; -1: they do not */
+    int partials;            /* 1: rows carry mergeable state; -1: they do not, also where fragments can occur */
     /* Aggregates of your own (tumble/aggregate.h), usable in the spec by name; borrowed as long as the spec lives. */
     const struct tumble_aggregate *const *custom;
     size_t custom_count;
@@ -58,13 +58,23 @@ TUMBLE_EXPORT struct tumble_bytes tumble_spec_failures(const struct tumble_spec 
 TUMBLE_EXPORT int tumble_spec_diverts_bad_records(const struct tumble_spec *spec);
 /* 1 when rows carry mergeable state: a column _partials before records. */
 TUMBLE_EXPORT int tumble_spec_has_partials(const struct tumble_spec *spec);
+/* The spec that holds where a window's records can reach an output as rows of several shards or fragments. It is the
+ * same spec, except that rows carry partials where the text leaves that open and some aggregate is not additive; so it
+ * has a column and a digest of its own. Lives as long as spec, and is not destroyed by itself. */
+TUMBLE_EXPORT const struct tumble_spec *tumble_spec_for_fragments(const struct tumble_spec *spec);
 
 /* The canonical text of the part that decides accumulators and columns (where, group_by, aggregates,
  * partials): same meaning, same bytes. Its 64-bit digest is what state and rows carry. */
 TUMBLE_EXPORT struct tumble_bytes tumble_spec_canonical(const struct tumble_spec *spec);
 TUMBLE_EXPORT uint64_t tumble_spec_digest(const struct tumble_spec *spec);
 
-enum tumble_column_kind { TUMBLE_COLUMN_WINDOW, TUMBLE_COLUMN_GROUP, TUMBLE_COLUMN_AGGREGATE, TUMBLE_COLUMN_RECORDS };
+enum tumble_column_kind {
+    TUMBLE_COLUMN_WINDOW,
+    TUMBLE_COLUMN_GROUP,
+    TUMBLE_COLUMN_AGGREGATE,
+    TUMBLE_COLUMN_RECORDS,
+    TUMBLE_COLUMN_PARTIALS
+};
 
 /* One column of the rows this spec gives, in the order they stand in a row. */
 struct tumble_column {
@@ -74,6 +84,8 @@ struct tumble_column {
     uint32_t state_bytes; /* bytes this column adds to a group in memory (fixed part); an aggregate of several
                              columns counts in its first */
     const char *bound;    /* how far the value may be off: "exact", "±1 % of the value (relative_error)" */
+    int additive;         /* 1: values of several rows can be added up (count, sum) or compared (min, max); 0 for other
+                             aggregates, whose rows merge by their partials alone */
 };
 
 TUMBLE_EXPORT size_t tumble_spec_column_count(const struct tumble_spec *spec);

@@ -162,6 +162,10 @@ void tumble_capture_close(struct tumble_capture *capture) {
 
 enum tumble_capture_format tumble_capture_detected(const struct tumble_capture *capture) { return capture->format; }
 
+void tumble_capture_set_projection(struct tumble_capture *capture, const struct tumble_projection *projection) {
+    capture->options.projection = projection;
+}
+
 /* ---- records ---- */
 
 static enum tumble_code next_in_turn(struct tumble_capture *capture, struct tumble_captured *record, int *got,

@@ -63,6 +63,10 @@ void tumble_capture_close(struct tumble_capture *capture); /* NULL allowed */
 
 enum tumble_capture_format tumble_capture_detected(const struct tumble_capture *capture); /* of the first input */
 
+/* Another projection than that of the options, for a caller who makes it once the format is known; borrowed. Before
+ * the first next. */
+void tumble_capture_set_projection(struct tumble_capture *capture, const struct tumble_projection *projection);
+
 /* The next record. *got 0: end of every input. Inputs of payloads are read one after the other. Inputs that carry
  * sequence numbers are merged: the next record is that of the lowest arrival time, and within a shard of the lowest
  * sequence number, among the heads of all inputs.

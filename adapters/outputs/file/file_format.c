@@ -212,7 +212,9 @@ static enum tumble_code append_terminal(struct tw_buf *out, struct tumble_bytes 
 /* ---- table ---- */
 
 static bool stands_in_table(const struct tumble_column *column) {
-    return strcmp(column->name, "fragment") != 0 && strcmp(column->name, "last_sequence") != 0;
+    return column->kind != TUMBLE_COLUMN_PARTIALS &&
+           (column->kind != TUMBLE_COLUMN_WINDOW ||
+            (strcmp(column->name, "fragment") != 0 && strcmp(column->name, "last_sequence") != 0));
 }
 
 /* Turns the plain text in table->cell into what the terminal may see, and tells its width. */
@@ -257,7 +259,7 @@ enum tumble_code tw_table_init(struct tw_table *table, const struct tumble_spec 
     }
     for (size_t i = 0; i < count; i++) {
         const struct tumble_column *column = tumble_spec_column(spec, i);
-        if (column->kind == TUMBLE_COLUMN_WINDOW && !stands_in_table(column)) {
+        if (!stands_in_table(column)) {
             continue;
         }
         struct tw_table_column *to = &table->columns[table->column_count++];

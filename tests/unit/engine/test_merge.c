@@ -50,9 +50,9 @@ static enum tumble_code close_all(void *ctx, struct tumble_shard *shard, int64_t
 }
 
 /* Rows of records [from, to) of a fixed stream over so many shards, two windows of a minute. */
-static void make_rows(struct lines *rows, uint64_t from, uint64_t to, uint64_t shards) {
+static void make_rows_of(const char *json_of_spec, struct lines *rows, uint64_t from, uint64_t to, uint64_t shards) {
     struct tumble_error error;
-    struct tumble_spec *spec = spec_of(PARTIAL_SPEC);
+    struct tumble_spec *spec = spec_of(json_of_spec);
     struct tumble_engine *engine = engine_of(spec, NULL, 0);
     kept_reset();
     attach_kept(engine, TUMBLE_ROW_WINDOW);
@@ -74,6 +74,10 @@ static void make_rows(struct lines *rows, uint64_t from, uint64_t to, uint64_t s
     }
     tumble_engine_destroy(engine);
     tumble_spec_destroy(spec);
+}
+
+static void make_rows(struct lines *rows, uint64_t from, uint64_t to, uint64_t shards) {
+    make_rows_of(PARTIAL_SPEC, rows, from, to, shards);
 }
 
 static enum tumble_code merge_rows(const struct lines *rows, int64_t window_seconds, int backwards,
@@ -184,9 +188,12 @@ static void rows_that_cannot_be_merged_say_why(void **state) {
         {"\"_partials\"", "\"_partial\"", TUMBLE_ECAPTURE, "partials"},
         {"\"shard_id\"", "\"shards\"", TUMBLE_ECAPTURE, "shard_id"},
         {"\"fragment\":", "\"fragments\":1,\"fragment\":", TUMBLE_ECAPTURE, "merged already"},
-        {"\"sum:", "\"sun:", TUMBLE_EMISMATCH, "sun:"},
-        {"\"sum:", "\"sum:*", TUMBLE_ECORRUPT, "base64"},
-        {"\"sum:", "\"sum:AAAA", TUMBLE_ECORRUPT, ""},
+        {"\"sum#", "\"sun#", TUMBLE_EMISMATCH, "sun#"},
+        {"\"sum#", "\"sum#1", TUMBLE_ECORRUPT, "DIGEST"},
+        {"\"sum#", "\"sum.x#", TUMBLE_EMISMATCH, "sum.x#"},
+        {"\"sum#", "\"sum:", TUMBLE_ECORRUPT, "DIGEST"},
+        {"\",\"lo\":", "*\",\"lo\":", TUMBLE_ECORRUPT, "base64"},
+        {"\",\"lo\":", "AAAA\",\"lo\":", TUMBLE_ECORRUPT, ""},
         {"\"k\":", "\"kk\":", TUMBLE_EMISMATCH, "kk"},
         {"\"records\":", "\"records\":-", TUMBLE_ECAPTURE, "count"},
         {"\"window_end\":\"1970-01-01T00:01:00Z\"", "\"window_end\":\"1970-01-01T00:00:00Z\"", TUMBLE_ECAPTURE,
@@ -221,6 +228,75 @@ static void rows_that_cannot_be_merged_say_why(void **state) {
     clear(&rows);
     ok(merge_rows(&rows, 0, 0, NULL, &error)); /* no rows: nothing, and no error */
     assert_int_equal(merged.count, 0);
+}
+
+/* The default of R16 as an engine has it: a spec that leaves partials open, and fragments that are possible or not. */
+static void an_engine_adds_partials_where_fragments_are_possible(void **state) {
+    (void)state;
+    for (int possible = 0; possible < 2; possible++) {
+        struct tumble_error error;
+        struct tumble_engine *engine;
+        struct made_records made = {0};
+        struct tumble_spec *spec = spec_of("{\"window\":{\"seconds\":60},\"aggregates\":[{\"name\":\"m\",\"function\":"
+                                           "\"mean\",\"field\":\"v\"}]}");
+        struct tumble_engine_options options = {
+            .spec = spec, .source = tumble_bytes_of("test"), .fragments_possible = possible};
+        ok(tumble_engine_open(&options, &engine, &error));
+        kept_reset();
+        attach_kept(engine, TUMBLE_ROW_WINDOW);
+        make_record(&made, 1, "{\"v\":2.5}");
+        ok(tumble_shard_apply(shard_of(engine, "s"), 0, made.records, 1, NULL, &error));
+        ok(tumble_engine_windows(engine, close_all, NULL));
+        ok(tumble_engine_commit(engine, &error));
+        ok(tumble_engine_drain(engine, &error));
+        assert_int_equal(strstr(kept[0].text, ",\"_partials\":{\"m\":\"mean#") != NULL, possible);
+        tumble_engine_destroy(engine);
+        tumble_spec_destroy(spec);
+    }
+}
+
+/* Under one column name rows may aggregate different things: only the digest in a partial tells. */
+static void rows_of_other_fields_are_told_apart(void **state) {
+    (void)state;
+#define SPEC_OF(group, aggregate, rest)                                                                                \
+    "{\"window\":{\"seconds\":60},\"partials\":true,\"group_by\":[{\"field\":\"" group "\",\"as\":\"k\"}]," rest       \
+    "\"aggregates\":[{\"name\":\"n\",\"function\":\"count\"},{\"name\":\"x\"," aggregate "}]}"
+    static const struct {
+        const char *one, *other, *named;
+    } cases[] = {
+        {SPEC_OF("k", "\"function\":\"sum\",\"field\":\"v\"", ""),
+         SPEC_OF("k", "\"function\":\"sum\",\"field\":\"w\"", ""), "x"},
+        {SPEC_OF("k", "\"function\":\"sum\",\"field\":\"v\"", ""),
+         SPEC_OF("k", "\"function\":\"sum\",\"field\":\"v\",\"where\":{\"k\":[\"a\"]}", ""), "x"},
+        {SPEC_OF("k", "\"function\":\"arg_max\",\"field\":\"v\",\"by\":\"v\"", ""),
+         SPEC_OF("k", "\"function\":\"arg_max\",\"field\":\"v\",\"by\":\"w\"", ""), "x"},
+        {SPEC_OF("k", "\"function\":\"top\",\"field\":\"v\",\"k\":3", ""),
+         SPEC_OF("k", "\"function\":\"top\",\"field\":\"v\",\"k\":3,\"weight\":\"v\"", ""), "x"},
+        {SPEC_OF("k", "\"function\":\"count\"", ""),
+         SPEC_OF("k", "\"function\":\"count\"", "\"where\":{\"v\":[{\"exists\":true}]},"), "n"},
+        {SPEC_OF("k", "\"function\":\"count\"", ""), SPEC_OF("other", "\"function\":\"count\"", ""), "n"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct tumble_error error;
+        char expected[64];
+        struct lines rows = {0};
+        make_rows_of(cases[i].one, &rows, 0, 10, 1);
+        ok(merge_rows(&rows, 0, 0, NULL, &error));
+        make_rows_of(cases[i].other, &rows, 10, 20, 1);
+        for (int backwards = 0; backwards < 2; backwards++) {
+            assert_int_equal(merge_rows(&rows, 0, backwards, NULL, &error), TUMBLE_EMISMATCH);
+            snprintf(expected, sizeof expected, "the row's %s aggregates something else", cases[i].named);
+            assert_non_null(strstr(error.text, expected));
+        }
+        clear(&rows);
+    }
+    /* What means the same merges: another spelling of a path, and an option that is the default. */
+    struct tumble_error error;
+    struct lines rows = {0};
+    make_rows_of(SPEC_OF("k", "\"function\":\"distinct\",\"field\":\"v\"", ""), &rows, 0, 10, 1);
+    make_rows_of(SPEC_OF("/k", "\"function\":\"distinct\",\"field\":\"/v\",\"error\":1e-2", ""), &rows, 10, 20, 1);
+    ok(merge_rows(&rows, 0, 0, NULL, &error));
+    clear(&rows);
 }
 
 static void memory_may_run_out_while_merging(void **state) {
@@ -265,6 +341,8 @@ int main(void) {
         cmocka_unit_test(fragments_of_one_shard_add_up),
         cmocka_unit_test(a_longer_fragment_replaces_a_shorter_one_and_overlaps_are_refused),
         cmocka_unit_test(rows_that_cannot_be_merged_say_why),
+        cmocka_unit_test(an_engine_adds_partials_where_fragments_are_possible),
+        cmocka_unit_test(rows_of_other_fields_are_told_apart),
         cmocka_unit_test(memory_may_run_out_while_merging),
     };
     return cmocka_run_group_tests(tests, NULL, end);

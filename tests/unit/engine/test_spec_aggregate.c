@@ -208,6 +208,70 @@ static void partials_add_a_column_before_records_and_to_the_canonical_text(void 
     tumble_spec_destroy(with);
 }
 
+/* R16: where the spec says nothing, rows of several fragments carry partials if an aggregate needs them. */
+static void partials_left_open_depend_on_fragments_and_functions(void **state) {
+    (void)state;
+    static const struct {
+        const char *aggregates;
+        bool needs;
+    } cases[] = {
+        {"{\"name\":\"a\",\"function\":\"count\"}", false},
+        {"{\"name\":\"a\",\"function\":\"sum\",\"field\":\"v\"}", false},
+        {"{\"name\":\"a\",\"function\":\"min\",\"field\":\"v\"}", false},
+        {"{\"name\":\"a\",\"function\":\"max\",\"field\":\"v\",\"type\":\"string\"}", false},
+        {"{\"name\":\"a\",\"function\":\"mean\",\"field\":\"v\"}", true},
+        {"{\"name\":\"a\",\"function\":\"stddev\",\"field\":\"v\"}", true},
+        {"{\"name\":\"a\",\"function\":\"variance\",\"field\":\"v\",\"type\":\"population\"}", true},
+        {"{\"name\":\"a\",\"function\":\"first\",\"field\":\"v\"}", true},
+        {"{\"name\":\"a\",\"function\":\"last\",\"field\":\"v\"}", true},
+        {"{\"name\":\"a\",\"function\":\"arg_min\",\"field\":\"v\",\"by\":\"v\"}", true},
+        {"{\"name\":\"a\",\"function\":\"arg_max\",\"field\":\"v\",\"by\":\"v\"}", true},
+        {"{\"name\":\"a\",\"function\":\"distinct\",\"field\":\"v\"}", true},
+        {"{\"name\":\"a\",\"function\":\"quantile\",\"field\":\"v\",\"q\":1}", true},
+        {"{\"name\":\"a\",\"function\":\"histogram\",\"field\":\"v\",\"bounds\":1}", true},
+        {"{\"name\":\"a\",\"function\":\"top\",\"field\":\"v\",\"k\":1}", true},
+        {"{\"name\":\"a\",\"function\":\"collect\",\"field\":\"v\"}", true},
+        {"{\"name\":\"a\",\"function\":\"count\"},{\"name\":\"b\",\"function\":\"mean\",\"field\":\"v\"}", true},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char json[256];
+        snprintf(json, sizeof json, "{\"aggregates\":[%s]}", cases[i].aggregates);
+        struct tumble_spec *open = parse(json);
+        snprintf(json, sizeof json, "{\"partials\":false,\"aggregates\":[%s]}", cases[i].aggregates);
+        struct tumble_spec *off = parse(json);
+        snprintf(json, sizeof json, "{\"partials\":true,\"aggregates\":[%s]}", cases[i].aggregates);
+        struct tumble_spec *on = parse(json);
+        const struct tumble_spec *fragmented = tumble_spec_for_fragments(open);
+        assert_false(tumble_spec_has_partials(open));
+        assert_false(tumble_spec_has_partials(tumble_spec_for_fragments(off)));
+        assert_ptr_equal(tumble_spec_for_fragments(on), on);
+        assert_ptr_equal(tumble_spec_for_fragments(fragmented), fragmented);
+        assert_int_equal(tumble_spec_has_partials(fragmented), cases[i].needs);
+        assert_true(tumble_spec_digest(fragmented) == tumble_spec_digest(cases[i].needs ? on : open));
+        assert_int_equal(tumble_spec_column_count(fragmented), tumble_spec_column_count(open) + cases[i].needs);
+        /* The canonical text of each reads back as what it is, wherever it is then used. */
+        const struct tumble_spec *faces[] = {open, fragmented, off, on};
+        for (size_t f = 0; f < 4; f++) {
+            struct tumble_spec *back;
+            assert_int_equal(tumble_spec_parse(tumble_spec_canonical(faces[f]), NULL, tw_alloc_default(), &back, NULL),
+                             TUMBLE_OK);
+            assert_true(tumble_spec_digest(back) == tumble_spec_digest(faces[f]));
+            assert_true(tumble_spec_digest(tumble_spec_for_fragments(back)) ==
+                        tumble_spec_digest(tumble_spec_for_fragments(faces[f])));
+            tumble_spec_destroy(back);
+        }
+        for (size_t c = 5; c < tumble_spec_column_count(open); c++) {
+            const struct tumble_column *column = tumble_spec_column(open, c);
+            bool plain =
+                strcmp(column->explanation, "count of records") == 0 || column->kind != TUMBLE_COLUMN_AGGREGATE;
+            assert_int_equal(column->additive, plain || !cases[i].needs);
+        }
+        tumble_spec_destroy(open);
+        tumble_spec_destroy(off);
+        tumble_spec_destroy(on);
+    }
+}
+
 static void every_column_says_how_far_it_may_be_off(void **state) {
     (void)state;
     struct tumble_spec *spec = parse_aggregates("{\"name\":\"a\",\"function\":\"distinct\",\"field\":\"u\"},"
@@ -526,6 +590,7 @@ int main(void) {
         cmocka_unit_test(a_second_field_is_one_of_the_spec_s_fields),
         cmocka_unit_test(a_type_that_says_what_is_so_anyway_is_left_out),
         cmocka_unit_test(an_aggregate_has_a_where_of_its_own),
+        cmocka_unit_test(partials_left_open_depend_on_fragments_and_functions),
         cmocka_unit_test(partials_add_a_column_before_records_and_to_the_canonical_text),
         cmocka_unit_test(every_column_says_how_far_it_may_be_off),
         cmocka_unit_test(shorthand_takes_options_behind_the_field),
