@@ -5,8 +5,7 @@
 #include "engine/base/alloc.h"
 #include "engine/base/fail.h"
 #include "engine/base/limits.h"
-#include "engine/base/number.h"
-#include "engine/codec/md5.h"
+#include "engine/codec/hash_key.h"
 
 /* CreateStream divides [0, 2^128) into count ranges of floor(2^128 / count) hash keys; the last one takes what is left
  * over. Hence shard 0 of 2 ends at 170141183460469231731687303715884105727. */
@@ -15,8 +14,6 @@ struct tumble_sharder {
     tw_uint128 width; /* unused for one shard: 2^128 has no 128-bit form */
     uint32_t count;
 };
-
-#define HASH_KEY_MAX (~(tw_uint128)0)
 
 enum tumble_code tumble_sharder_new(uint32_t shard_count, struct tumble_alloc alloc, struct tumble_sharder **out,
                                     struct tumble_error *err) {
@@ -33,7 +30,7 @@ enum tumble_code tumble_sharder_new(uint32_t shard_count, struct tumble_alloc al
     sharder->count = shard_count;
     if (shard_count > 1) {
         /* floor(2^128 / n) is floor((2^128 - 1) / n), plus one when n divides 2^128 */
-        sharder->width = HASH_KEY_MAX / shard_count + (HASH_KEY_MAX % shard_count == shard_count - 1);
+        sharder->width = TW_HASH_KEY_MAX / shard_count + (TW_HASH_KEY_MAX % shard_count == shard_count - 1);
     }
     *out = sharder;
     return TUMBLE_OK;
@@ -46,47 +43,19 @@ void tumble_sharder_destroy(struct tumble_sharder *sharder) {
     }
 }
 
-static enum tumble_code parse_hash_key(struct tumble_bytes text, tw_uint128 *out, struct tumble_error *err) {
-    tw_uint128 value = 0;
-    for (size_t i = 0; i < text.length; i++) {
-        unsigned digit = (unsigned char)text.data[i] - (unsigned)'0';
-        if (digit > 9) {
-            return tw_fail_at(err, TUMBLE_EINVAL, (int64_t)i,
-                              "an explicit hash key is a decimal number, but byte %zu is not a digit", i);
-        }
-        if (value > (HASH_KEY_MAX - digit) / 10) {
-            return tw_fail_at(err, TUMBLE_EINVAL, (int64_t)i,
-                              "an explicit hash key is at most 340282366920938463463374607431768211455 (2^128-1)");
-        }
-        value = value * 10 + digit;
-    }
-    *out = value;
-    return TUMBLE_OK;
-}
-
-static tw_uint128 hash_partition_key(struct tumble_bytes key) {
-    uint8_t digest[16];
-    tw_md5(key.length ? key.data : "", key.length, digest);
-    tw_uint128 value = 0;
-    for (size_t i = 0; i < sizeof digest; i++) {
-        value = value << 8 | digest[i];
-    }
-    return value;
-}
-
 enum tumble_code tumble_sharder_shard(const struct tumble_sharder *sharder, struct tumble_bytes partition_key,
                                       struct tumble_bytes explicit_hash_key, uint32_t *shard,
                                       struct tumble_error *err) {
     tw_uint128 key = 0;
     if (explicit_hash_key.length) {
-        TW_TRY(parse_hash_key(explicit_hash_key, &key, err));
+        TW_TRY(tw_hash_key_parse(explicit_hash_key, &key, err));
     }
     if (sharder->count == 1) {
         *shard = 0; /* whatever the key hashes to */
         return TUMBLE_OK;
     }
     if (!explicit_hash_key.length) {
-        key = hash_partition_key(partition_key);
+        key = tw_hash_key_of(partition_key);
     }
     /* A 128-bit division costs more than the MD5 around it deserves: the high half gives the shard or the one before.
      */
