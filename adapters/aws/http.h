@@ -65,6 +65,8 @@ struct tw_http_response {
     struct tw_buf
         heads; /* "name:value\n", names in lower case, of the last response (not of a 1xx); see tw_http_header */
     enum tw_http_failure failure;
+    bool
+        resent; /* libcurl sent it twice: a kept connection died before it answered. The first may have been acted on */
 };
 
 void tw_http_response_init(struct tw_http_response *response, struct tumble_alloc alloc, size_t max_body_bytes);
