@@ -8,10 +8,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "adapters/spill/spill_name.h"
 #include "engine/base/buf.h"
 #include "engine/base/fail.h"
 
-enum { NAME_MAX_BYTES = 1024, PATH_BYTES = PATH_MAX };
+enum { PATH_BYTES = PATH_MAX };
 
 struct tw_file_spill {
     struct tumble_alloc alloc;
@@ -37,17 +38,11 @@ static enum tumble_code make_parents(char *path, size_t from, struct tumble_erro
     return TUMBLE_OK;
 }
 
-/* An engine's name keeps to [0-9a-z/-]; anything else could leave the directory. */
 static enum tumble_code path_of(const struct tw_file_spill *spill, const char *name, char out[PATH_BYTES],
                                 struct tumble_error *err) {
-    size_t length = strlen(name);
-    bool ok = length > 0 && length <= NAME_MAX_BYTES && name[0] != '/' && name[length - 1] != '/' &&
-              !strstr(name, "//") && strspn(name, "0123456789abcdefghijklmnopqrstuvwxyz/-") == length;
-    int written = ok ? snprintf(out, PATH_BYTES, "%s/%s", spill->directory, name) : -1;
-    if (written < 0 || written >= PATH_BYTES) {
-        return tw_fail(err, TUMBLE_EINVAL, "spill store: \"%.100s\" is no name of an object", name);
-    }
-    return TUMBLE_OK;
+    TW_TRY(tw_spill_name_check(name, err));
+    int written = snprintf(out, PATH_BYTES, "%s/%s", spill->directory, name);
+    return written < 0 || written >= PATH_BYTES ? trouble(err, "name", spill->directory, ENAMETOOLONG) : TUMBLE_OK;
 }
 
 static int sync_parent(const char *path) {
