@@ -21,6 +21,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from aws_client import ACCESS_KEY, REGION, SECRET_KEY, Client  # noqa: E402
+from identity import ROLE_ARN  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
@@ -29,6 +30,7 @@ START_SECONDS = 90
 
 # What a server speaks: the endpoint variables that point at it.
 SPEAKS = {
+    "identity": [],
     "dynalite": ["DYNAMODB"],
     "fauxqs": ["SQS"],
     "kinesalite": ["KINESIS"],
@@ -164,10 +166,109 @@ def start_radosgw():
     return Server("radosgw", [PYTHON, os.path.join(HERE, "radosgw.py"), os.path.join(directory, "d")], scratch=directory)
 
 
+class FaultProxy(Server):
+    """fault_proxy.py in front of a server; env() points at the proxy. stop() leaves its summary in .summary."""
+
+    def __init__(self, behind, **options):
+        arguments = []
+        for name, value in options.items():
+            flag = "--" + name.replace("_", "-")
+            if name == "verify":
+                arguments += [] if value else ["--no-verify"]
+            elif isinstance(value, (list, tuple)):
+                arguments += [word for each in value for word in (flag, str(each))]
+            else:
+                arguments += [f"{flag}={value}"]
+        self.behind, self.summary = behind, None
+        super().__init__("fault_proxy", [PYTHON, os.path.join(HERE, "fault_proxy.py"), "--upstream", behind.endpoint, *arguments])
+
+    def env(self, endpoint=None):
+        return self.behind.env(endpoint or self.endpoint)
+
+    def plan(self, **changes):
+        """From now on: seed, rate, kinds, only, script."""
+        answer = self.client().send("POST", "/__fault_proxy__/plan", body=json.dumps(changes).encode())
+        if answer.status != 200:
+            raise ValueError(answer.json()["error"])
+
+    def summary_now(self):
+        return self.client().send("GET", "/__fault_proxy__/summary").json()
+
+    def stop(self):
+        text = super().stop()
+        if text:
+            self.summary = json.loads(text.splitlines()[-1])
+        return text
+
+
+class TlsFront(Server):
+    """TLS in front of a server, with the certificate of that name of make_certificates.sh; stop() leaves .summary."""
+
+    def __init__(self, behind, certificates, name="good"):
+        self.behind, self.summary = behind, None
+        self.ca_file = os.path.join(certificates, "ca.pem")
+        super().__init__("tls_front", [PYTHON, os.path.join(HERE, "tls_front.py"), str(behind.port),
+                                       *(os.path.join(certificates, name + suffix) for suffix in (".pem", ".key"))])
+        self.endpoint = f"https://localhost:{self.port}"
+
+    def env(self, endpoint=None):
+        return {**self.behind.env(endpoint or self.endpoint), "AWS_CA_BUNDLE": self.ca_file}
+
+    def stop(self):
+        text = super().stop()
+        if text:
+            self.summary = json.loads(text.splitlines()[-1])
+        return text
+
+
+def make_certificates(directory):
+    """The tests' own authority and certificates; returns the directory."""
+    try:
+        subprocess.run([os.path.join(HERE, "make_certificates.sh"), directory], check=True, stdin=subprocess.DEVNULL)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise Missing(f"make_certificates.sh: {error}") from error
+    return directory
+
+
+class Identity(Server):
+    """identity.py. env_sts, env_imds and env_container give the variables of one way to keys each, without keys of their own."""
+
+    def __init__(self, **options):
+        super().__init__("identity", [PYTHON, os.path.join(HERE, "identity.py"),
+                                      *(f"--{name}={value}" for name, value in options.items())])
+
+    def set(self, **settings):
+        answer = self.client().send("POST", "/__identity__/set", body=json.dumps(settings).encode())
+        if answer.status != 200:
+            raise ValueError(answer.json()["error"])
+
+    def asked(self):
+        """What was asked so far: a list of {"source", "status", "detail"}."""
+        return self.client().send("GET", "/__identity__/log").json()
+
+    @staticmethod
+    def env_without_keys():
+        return {name: value for name, value in quiet_environment().items()
+                if name not in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
+
+    def env_sts(self, token_file):
+        return {**self.env_without_keys(), "AWS_ENDPOINT_URL_STS": self.endpoint, "AWS_ROLE_ARN": ROLE_ARN,
+                "AWS_ROLE_SESSION_NAME": "tests", "AWS_WEB_IDENTITY_TOKEN_FILE": token_file}
+
+    def env_imds(self):
+        return {**self.env_without_keys(), "AWS_EC2_METADATA_DISABLED": "false",
+                "AWS_EC2_METADATA_SERVICE_ENDPOINT": self.endpoint}
+
+    def env_container(self, token="tests-authorization"):
+        return {**self.env_without_keys(), "AWS_CONTAINER_CREDENTIALS_FULL_URI": self.endpoint + "/v2/credentials/tests",
+                "AWS_CONTAINER_AUTHORIZATION_TOKEN": token}
+
+
 # One real request each: it listens, and it answers.
 QUESTIONS = {
     "dynalite": lambda client: client.dynamodb("ListTables")["TableNames"],
     "fauxqs": lambda client: client.sqs("ListQueues"),
+    "identity": lambda client: client.send("GET", "/__identity__/log").json(),
     "kinesalite": lambda client: client.kinesis("ListStreams")["StreamNames"],
     "kinesis-local": lambda client: client.kinesis("ListStreams")["StreamNames"],
     "local-aws-sqs": lambda client: client.sqs("ListQueues"),
@@ -180,7 +281,12 @@ def start(name, **options):
     if name not in SPEAKS:
         raise Missing(f"no such server: {name}; there are {', '.join(sorted(SPEAKS))}")
     began = time.monotonic()
-    server = start_radosgw() if name == "radosgw" else start_node(name, options)
+    if name == "radosgw":
+        server = start_radosgw()
+    elif name == "identity":
+        server = Identity(**options)
+    else:
+        server = start_node(name, options)
     try:
         client = server.client(timeout=START_SECONDS)
         QUESTIONS[name](client)
