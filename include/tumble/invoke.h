@@ -62,6 +62,7 @@ struct tumble_invoked {
     uint64_t records;             /* = the sum of fates */
     uint64_t fates[TUMBLE_FATE_COUNT];
     uint64_t reported; /* 1: the response names a record from which Lambda retries */
+    uint64_t skipped;  /* 1: the event begins beyond the record that the last answer reported: Lambda has given it up */
     uint64_t groups;   /* in the window afterwards */
     uint64_t rows;     /* that outputs acknowledged */
     uint64_t output_retries;
