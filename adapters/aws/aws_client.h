@@ -54,6 +54,7 @@ struct tw_aws_call {
     struct tumble_bytes body;
     int64_t deadline_ms; /* steady clock of the host; 0 or TW_NO_DEADLINE: none. No attempt and no wait outlives it */
     size_t max_response_bytes; /* 0: the client's */
+    bool error_in_200;         /* a 200 whose XML is an <Error> is a failure (S3's CompleteMultipartUpload) */
     bool once;                 /* a single attempt: the caller repeats it itself (not for skew and expiry) */
 };
 

@@ -7,7 +7,7 @@
 #include <tumble/error.h>
 
 #include "adapters/aws/aws_host.h"
-#include "engine/base/arena.h"
+#include "engine/base/buf.h"
 
 /* The shared files: ~/.aws/credentials (AWS_SHARED_CREDENTIALS_FILE) and ~/.aws/config (AWS_CONFIG_FILE), the one
  * profile of them that counts, read once. Parsed as the AWS CLI does: sections [name] in credentials, [profile name]
@@ -34,6 +34,8 @@ void tw_aws_profile_clean_up(struct tw_aws_profile *profile); /* wipes; idempote
 
 /* Value of a key ("region"), NUL-terminated, or NULL. Keys are compared without case. An empty value is NULL. */
 const char *tw_aws_profile_get(const struct tw_aws_profile *profile, const char *key);
+/* Does that value stand in the credentials file (not in config)? */
+bool tw_aws_profile_from_credentials(const struct tw_aws_profile *profile, const char *key);
 /* A nested key: tw_aws_profile_get_in(p, "s3", "addressing_style"). */
 const char *tw_aws_profile_get_in(const struct tw_aws_profile *profile, const char *block, const char *key);
 /* A nested key of the [services NAME] section that the profile's `services` names: ("dynamodb", "endpoint_url"). */

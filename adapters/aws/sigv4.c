@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <strings.h>
 
+#include <tumble/timestamp.h>
+
 #include "engine/base/fail.h"
 
 enum { SIGNED_BYTES = 4 * 1024 * 1024, MAX_PAIRS = 1024 }; /* of the canonical request; of a query */
@@ -244,25 +246,19 @@ static enum tumble_code gather_headers(const struct tw_sigv4 *signer, const stru
     return TUMBLE_OK;
 }
 
-/* Howard Hinnant's civil_from_days, for days at or behind 1970. */
+/* "YYYY-MM-DDTHH:MM:SSZ" without its punctuation. */
 static bool write_date(int64_t time_s, char out[17]) {
-    if (time_s < 0 || time_s > 253402300799) {
+    char text[TUMBLE_TIMESTAMP_TEXT];
+    if (time_s < 0 || time_s > TUMBLE_TIMESTAMP_MAX_MS / 1000) {
         return false;
     }
-    int64_t shifted = time_s / 86400 + 719468;
-    int64_t era = shifted / 146097;
-    int day_of_era = (int)(shifted - era * 146097);
-    int year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
-    int day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    int month_from_march = (5 * day_of_year + 2) / 153;
-    int day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    int month = month_from_march < 10 ? month_from_march + 3 : month_from_march - 9;
-    int year = (int)(year_of_era + era * 400) + (month <= 2);
-    int second = (int)(time_s % 86400);
-    char text[64];
-    snprintf(text, sizeof text, "%04d%02d%02dT%02d%02d%02dZ", year, month, day, second / 3600, second / 60 % 60,
-             second % 60);
-    memcpy(out, text, 17);
+    tumble_timestamp_text(time_s * 1000, text);
+    for (const char *c = text; *c; c++) {
+        if (*c != '-' && *c != ':') {
+            *out++ = *c;
+        }
+    }
+    *out = '\0';
     return true;
 }
 
