@@ -12,6 +12,18 @@
 
 /* Reconciles fragments (design R8), then folds rows into merged windows and groups. */
 
+/* A group's rows are added up like the digits of a counter: sums of rows wait on a pile, each at least twice as heavy
+ * as the one above it, and a new one swallows what it is heavier than. So a merge joins two of a size, and N rows take
+ * N log N at most even where each merge passes over everything its sides hold (top past its capacity, quantile), while
+ * one sum that takes row after row would take N times the size of the sum. */
+enum { PILE_MOST = 64 };
+
+struct pile {
+    char *states;
+    struct tw_heap heap;
+    uint64_t weight; /* bytes of the rows in it */
+};
+
 struct fold {
     struct tumble_merge *merge;
     struct tumble_merge_figures figures;
@@ -19,10 +31,9 @@ struct fold {
     tumble_merge_window_fn *window;
     void *ctx;
     struct tumble_error *err;
-    struct tw_heap heap;     /* of the group being folded */
-    struct tw_heap row_heap; /* of the row being folded into it */
-    char *states;
-    char *row_states;
+    struct pile piles[PILE_MOST];
+    size_t pile_count; /* in use */
+    size_t pile_ready; /* have memory */
     uint64_t digest;
 };
 
@@ -118,21 +129,59 @@ static enum tumble_code fail_with(struct fold *fold, enum tumble_code code) {
     return code == TUMBLE_OK ? TUMBLE_OK : tw_fail(fold->err, code, "%s", tumble_code_text(code));
 }
 
+static enum tumble_code new_pile(struct fold *fold, struct pile **out) {
+    if (fold->pile_count == PILE_MOST) {
+        return tw_fail(fold->err, TUMBLE_ELIMIT, "rows of more than 2^63 bytes cannot be merged");
+    }
+    struct pile *pile = &fold->piles[fold->pile_count];
+    if (fold->pile_count == fold->pile_ready) {
+        pile->states = tw_alloc(&fold->merge->alloc, fold->merge->spec->accumulator_bytes);
+        if (!pile->states) {
+            return tw_no_memory(fold->err);
+        }
+        tw_heap_init(&pile->heap, fold->merge->alloc);
+        fold->pile_ready++;
+    }
+    tw_heap_reset(&pile->heap);
+    fold->pile_count++;
+    *out = pile;
+    return TUMBLE_OK;
+}
+
+/* The uppermost pile into the one below it. */
+static enum tumble_code join_piles(struct fold *fold) {
+    const struct tumble_spec *spec = fold->merge->spec;
+    const struct pile *from = &fold->piles[--fold->pile_count];
+    struct pile *into = &fold->piles[fold->pile_count - 1];
+    for (size_t i = 0; i < spec->aggregate_count; i++) {
+        const struct tw_spec_aggregate *aggregate = &spec->aggregates[i];
+        TW_TRY(fail_with(fold, aggregate->function->merge(into->states + aggregate->state_offset, &aggregate->params,
+                                                          from->states + aggregate->state_offset, &into->heap)));
+    }
+    into->weight += from->weight;
+    return TUMBLE_OK;
+}
+
 static enum tumble_code add_states(struct fold *fold, const struct tw_merge_row *row) {
     const struct tumble_spec *spec = fold->merge->spec;
     struct tw_cursor in = tw_cursor_of(row->states);
-    tw_heap_reset(&fold->row_heap);
+    struct pile *pile = NULL;
+    TW_TRY(new_pile(fold, &pile));
+    pile->weight = row->states.length + 1;
     for (size_t i = 0; i < spec->aggregate_count; i++) {
         const struct tw_spec_aggregate *aggregate = &spec->aggregates[i];
-        void *state = fold->row_states + aggregate->state_offset;
+        void *state = pile->states + aggregate->state_offset;
         aggregate->function->init(state, &aggregate->params);
-        TW_TRY(aggregate->function->decode(state, &aggregate->params, &in, &fold->row_heap, fold->err));
-        TW_TRY(fail_with(fold, aggregate->function->merge(fold->states + aggregate->state_offset, &aggregate->params,
-                                                          state, &fold->heap)));
+        TW_TRY(aggregate->function->decode(state, &aggregate->params, &in, &pile->heap, fold->err));
     }
-    return tw_cursor_left(&in) == 0
-               ? TUMBLE_OK
-               : tw_fail(fold->err, TUMBLE_ECORRUPT, "a row's partial states are longer than they say");
+    if (tw_cursor_left(&in) != 0) {
+        return tw_fail(fold->err, TUMBLE_ECORRUPT, "a row's partial states are longer than they say");
+    }
+    while (fold->pile_count > 1 && pile[-1].weight / 2 < pile->weight) {
+        TW_TRY(join_piles(fold));
+        pile--;
+    }
+    return TUMBLE_OK;
 }
 
 static enum tumble_code put_times(struct tw_buf *out, int64_t start_ms, int64_t end_ms) {
@@ -176,7 +225,8 @@ static enum tumble_code put_merged_row(struct fold *fold, int64_t start_ms, int6
         const struct tw_spec_aggregate *aggregate = &spec->aggregates[i];
         for (uint32_t part = 0; part < aggregate->column_count; part++) {
             TW_TRY(put_name(out, spec->columns[column++].name));
-            TW_TRY(aggregate->function->value(fold->states + aggregate->state_offset, &aggregate->params, part, out));
+            TW_TRY(aggregate->function->value(fold->piles[0].states + aggregate->state_offset, &aggregate->params, part,
+                                              out));
         }
     }
     TW_TRY(put_count(out, ",\"records\":", records));
@@ -267,16 +317,14 @@ static enum tumble_code put_window_line(struct fold *fold, const struct window *
 
 static enum tumble_code fold_group(struct fold *fold, const struct window *window, struct tw_merge_row *const *rows,
                                    size_t n) {
-    const struct tumble_spec *spec = fold->merge->spec;
     uint64_t records = 0;
-    tw_heap_reset(&fold->heap);
-    for (size_t i = 0; i < spec->aggregate_count; i++) {
-        spec->aggregates[i].function->init(fold->states + spec->aggregates[i].state_offset,
-                                           &spec->aggregates[i].params);
-    }
+    fold->pile_count = 0;
     for (size_t i = 0; i < n; i++) {
         TW_TRY(add_states(fold, rows[i]));
         add_records(&records, rows[i]->records);
+    }
+    while (fold->pile_count > 1) {
+        TW_TRY(join_piles(fold));
     }
     TW_TRY(fail_with(fold, put_merged_row(fold, window->start_ms, window->end_ms, rows[0]->key, window->shards,
                                           window->fragments, records)));
@@ -344,19 +392,15 @@ enum tumble_code tumble_merge_finish(struct tumble_merge *merge, tumble_merge_ro
     fold.figures.rows = merge->row_count;
     enum tumble_code code = reconcile(&fold);
     struct tw_merge_row **order = NULL;
-    tw_heap_init(&fold.heap, merge->alloc);
-    tw_heap_init(&fold.row_heap, merge->alloc);
     if (code == TUMBLE_OK && merge->row_count) {
         order = tw_alloc_array(&merge->alloc, merge->row_count, sizeof(struct tw_merge_row *));
-        fold.states = tw_alloc(&merge->alloc, merge->spec->accumulator_bytes);
-        fold.row_states = tw_alloc(&merge->alloc, merge->spec->accumulator_bytes);
-        code = order && fold.states && fold.row_states ? fold_windows(&fold, order) : tw_no_memory(err);
+        code = order ? fold_windows(&fold, order) : tw_no_memory(err);
     }
     tw_free(&merge->alloc, order);
-    tw_free(&merge->alloc, fold.states);
-    tw_free(&merge->alloc, fold.row_states);
-    tw_heap_clean_up(&fold.heap);
-    tw_heap_clean_up(&fold.row_heap);
+    for (size_t i = 0; i < fold.pile_ready; i++) {
+        tw_free(&merge->alloc, fold.piles[i].states);
+        tw_heap_clean_up(&fold.piles[i].heap);
+    }
     if (figures) {
         *figures = fold.figures;
     }

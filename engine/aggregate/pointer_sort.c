@@ -16,14 +16,18 @@ static void sift_down(void **items, size_t at, size_t count, int (*compare)(cons
     items[at] = moved;
 }
 
-void tw_sort_pointers(void **items, size_t count, int (*compare)(const void *a, const void *b)) {
+void tw_sort_last_pointers(void **items, size_t count, size_t last, int (*compare)(const void *a, const void *b)) {
     for (size_t at = count / 2; at-- > 0;) {
         sift_down(items, at, count, compare);
     }
-    for (size_t left = count; left > 1; left--) {
+    for (size_t left = count; left > count - last; left--) {
         void *greatest = items[0];
         items[0] = items[left - 1];
         items[left - 1] = greatest;
         sift_down(items, 0, left - 1, compare);
     }
+}
+
+void tw_sort_pointers(void **items, size_t count, int (*compare)(const void *a, const void *b)) {
+    tw_sort_last_pointers(items, count, count, compare);
 }

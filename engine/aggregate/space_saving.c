@@ -283,7 +283,7 @@ static enum tumble_code prune(struct tw_space_saving *summary, uint32_t capacity
         return TUMBLE_ENOMEM;
     }
     uint32_t count = summary->count;
-    tw_sort_pointers((void **)list, count, tw_counter_rank);
+    tw_sort_last_pointers((void **)list, count, count - capacity, tw_counter_rank);
     summary->trees = NULL;
     for (uint32_t i = 0; i < count; i++) {
         if (i < capacity) {

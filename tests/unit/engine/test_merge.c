@@ -299,6 +299,80 @@ static void rows_of_other_fields_are_told_apart(void **state) {
     clear(&rows);
 }
 
+/* ---- what merging costs ---- */
+
+static uint64_t merge_cost; /* of a merge that passes over all its sides hold, as those of sketches do */
+
+static void scale_init(void *state) { memset(state, 0, sizeof(uint64_t)); }
+
+static void scale_step(void *state, const struct tumble_aggregate_input *input) {
+    (void)input;
+    ++*(uint64_t *)state;
+}
+
+static void scale_merge(void *state, const void *other) {
+    merge_cost += *(const uint64_t *)state + *(const uint64_t *)other;
+    *(uint64_t *)state += *(const uint64_t *)other;
+}
+
+static size_t scale_value(const void *state, char *out, size_t capacity) {
+    return (size_t)snprintf(out, capacity, "%llu", (unsigned long long)*(const uint64_t *)state);
+}
+
+static size_t scale_encode(const void *state, char *out, size_t capacity) {
+    (void)capacity;
+    out[0] = (char)*(const uint64_t *)state;
+    return 1;
+}
+
+static int scale_decode(void *state, const char *bytes, size_t length) {
+    *(uint64_t *)state = length == 1 ? (unsigned char)bytes[0] : 0;
+    return length == 1;
+}
+
+static const struct tumble_aggregate scale = {
+    .struct_size = sizeof scale,
+    .abi_version = TUMBLE_AGGREGATE_ABI,
+    .name = "scale",
+    .explanation = "records, weighed",
+    .state_bytes = sizeof(uint64_t),
+    .takes = TUMBLE_TAKES_NUMBER,
+    .init = scale_init,
+    .step = scale_step,
+    .merge = scale_merge,
+    .value = scale_value,
+    .encode = scale_encode,
+    .decode = scale_decode,
+};
+
+static void merging_many_rows_costs_no_more_than_their_bytes_times_a_logarithm(void **state) {
+    (void)state;
+    static const struct tumble_aggregate *const custom[] = {&scale};
+    enum { ROWS = 10000, LOG2 = 14 };
+    struct tumble_merge_options options = {.custom = custom, .custom_count = 1};
+    struct tumble_merge *merge;
+    struct tumble_error error;
+    clear(&merged);
+    clear(&windows);
+    merge_cost = 0;
+    ok(tumble_merge_new(&options, &merge, &error));
+    for (int i = 1; i <= ROWS; i++) {
+        char row[320];
+        snprintf(
+            row, sizeof row,
+            "{\"window_start\":\"1970-01-01T00:00:00Z\",\"window_end\":\"1970-01-01T00:01:00Z\",\"shard_id\":\"s\","
+            "\"fragment\":\"%d\",\"last_sequence\":\"%d\",\"k\":1,\"x\":1,\"_partials\":{\"x\":"
+            "\"scale#00000000:AQE=\"},\"records\":1}",
+            i, i);
+        ok(tumble_merge_add(merge, tumble_bytes_of(row), &error));
+    }
+    ok(tumble_merge_finish(merge, on_merged, NULL, NULL, NULL, &error));
+    assert_int_equal(merged.count, 1);
+    assert_non_null(strstr(merged.at[0], ",\"x\":10000,\"records\":10000}"));
+    assert_true(merge_cost >= ROWS && merge_cost <= 2 * ROWS * LOG2);
+    tumble_merge_destroy(merge);
+}
+
 static void memory_may_run_out_while_merging(void **state) {
     (void)state;
     struct lines rows = {0};
@@ -343,6 +417,7 @@ int main(void) {
         cmocka_unit_test(rows_that_cannot_be_merged_say_why),
         cmocka_unit_test(an_engine_adds_partials_where_fragments_are_possible),
         cmocka_unit_test(rows_of_other_fields_are_told_apart),
+        cmocka_unit_test(merging_many_rows_costs_no_more_than_their_bytes_times_a_logarithm),
         cmocka_unit_test(memory_may_run_out_while_merging),
     };
     return cmocka_run_group_tests(tests, NULL, end);
