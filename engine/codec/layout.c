@@ -1,13 +1,9 @@
 #include "engine/codec/layout.h"
 
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
-
 #include "engine/codec/cpu.h"
+#include "engine/codec/layout_read.h"
 
 enum {
-    PAD = 32,            /* bytes behind the literals that a vector compare may read */
     NOBODY = UINT16_MAX, /* target of a slot that no value wants */
     TRUST = 16,          /* lengths of a value that may differ from the usual one */
     TRUST_AGAIN = 4096,  /* texts after which all are trusted again */
@@ -15,89 +11,11 @@ enum {
     MAX_REST = 9         /* log2 of the longest pause */
 };
 
-_Static_assert(TUMBLE_LAYOUT_BYTES + PAD <= sizeof((struct tumble_layout *)0)->bytes, "room for vector compares");
+_Static_assert(TUMBLE_LAYOUT_BYTES + TW_LAYOUT_PAD <= sizeof((struct tumble_layout *)0)->bytes,
+               "room for vector compares");
 _Static_assert(sizeof(struct tumble_layout) <= 4096, "a layout is a fixed, small thing");
 
 /* ---- matching ---- */
-
-static inline bool same_words(const char *a, const char *b, size_t length) {
-    if (length >= 8) {
-        uint64_t other = 0;
-        for (size_t i = 0; i + 8 < length; i += 8) {
-            other |= tw_load8(a + i) ^ tw_load8(b + i);
-        }
-        return (other | (tw_load8(a + length - 8) ^ tw_load8(b + length - 8))) == 0;
-    }
-    while (length > 0 && *a == *b) {
-        a++;
-        b++;
-        length--;
-    }
-    return length == 0;
-}
-
-/* Are the length bytes at at, of left that may be read, those of a literal, which is followed by PAD bytes? */
-static inline bool same(const char *at, size_t left, const char *literal, size_t length) {
-#if defined(TW_SCAN_SSE2)
-    for (; TW_OFTEN(left >= 16); at += 16, left -= 16, literal += 16, length -= 16) {
-        __m128i text = _mm_loadu_si128((const __m128i *)(const void *)at);
-        __m128i wanted = _mm_loadu_si128((const __m128i *)(const void *)literal);
-        unsigned differ = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(text, wanted)) ^ 0xffffu;
-        if (length <= 16) {
-            return (differ & ((1u << length) - 1)) == 0;
-        }
-        if (differ) {
-            return false;
-        }
-    }
-#else
-    (void)left;
-#endif
-    return same_words(at, literal, length);
-}
-
-#if defined(__x86_64__)
-
-#define AVX2 __attribute__((target("avx2,bmi,bmi2")))
-
-static inline AVX2 bool same_avx2(const char *at, size_t left, const char *literal, size_t length) {
-    for (; TW_OFTEN(left >= 32); at += 32, left -= 32, literal += 32, length -= 32) {
-        __m256i text = _mm256_loadu_si256((const __m256i *)(const void *)at);
-        __m256i wanted = _mm256_loadu_si256((const __m256i *)(const void *)literal);
-        unsigned differ = ~(unsigned)_mm256_movemask_epi8(_mm256_cmpeq_epi8(text, wanted));
-        if (length <= 32) {
-            return _bzhi_u32(differ, (unsigned)length) == 0;
-        }
-        if (differ) {
-            return false;
-        }
-    }
-    return same_words(at, literal, length);
-}
-
-static inline AVX2 unsigned special_avx2(const char *at) {
-    __m256i bytes = _mm256_loadu_si256((const __m256i *)(const void *)at);
-    __m256i quote = _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8('"'));
-    __m256i backslash = _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8('\\'));
-    __m256i low = _mm256_cmpgt_epi8(_mm256_set1_epi8(0x20), bytes); /* signed: from 0x80 on too */
-    return (unsigned)_mm256_movemask_epi8(_mm256_or_si256(_mm256_or_si256(quote, backslash), low));
-}
-
-/* tw_scan_string_in, 32 bytes at a time. */
-static inline AVX2 const char *scan_string_avx2(const char *begin, const char *at, const char *end) {
-    for (; TW_OFTEN(end - at >= 32); at += 32) {
-        unsigned mask = special_avx2(at);
-        if (mask) {
-            return at + __builtin_ctz(mask);
-        }
-    }
-    if (TW_RARELY(end - begin < 32)) {
-        return tw_scan_string_in(begin, at, end);
-    }
-    uint64_t mask = (uint64_t)special_avx2(end - 32) >> (32 - (end - at));
-    return mask ? at + __builtin_ctzll(mask) : end;
-}
-#endif
 
 /* The values that are no slots of their own: constants, containers, and second values of one path. */
 static void fill_spans(const struct tumble_layout *layout, const char *const *starts, struct tumble_value *values) {
@@ -117,10 +35,6 @@ static __attribute__((noinline)) const char *unusual_slot(struct tw_lex *lex, co
     return tw_lex_scalar(lex, at, out);
 }
 
-/* The bytes of slots, read in vectors of some width. */
-typedef bool same_fn(const char *at, size_t left, const char *literal, size_t length);
-typedef const char *scan_string_fn(const char *begin, const char *at, const char *end);
-
 /* Lengths that varied may have settled: each gets as much trust as it had, and is corrected at its first surprise. */
 static __attribute__((cold, noinline)) void trust_again(struct tumble_layout *layout) {
     for (uint32_t i = 0; i + 1 < layout->part_count; i++) {
@@ -135,25 +49,29 @@ static __attribute__((noinline)) void surprise(struct tumble_layout_part *part, 
     part->usual = part->trust && length <= UINT16_MAX ? (uint16_t)length : 0;
 }
 
-/* Where a slot ends decides where everything behind it is looked for, so that a processor cannot begin with the next
- * before it is done with this one, unless it can guess: a branch is guessed, a sum is not. The barrier keeps the
- * compiler from seeing that what is returned is stop again. */
-static inline const char *stop_of(struct tumble_layout_part *part, const char *begin, const char *stop) {
-    if (part->usual) {
-        const char *guess = begin + part->usual;
-        const char *next = guess;
-        __asm__("" : "+r"(next));
-        if (TW_OFTEN(stop == guess)) {
-            return next;
-        }
-        surprise(part, (size_t)(stop - begin));
+static inline void note_length(struct tumble_layout_part *part, size_t length) {
+    if (TW_RARELY(part->usual && part->usual != length)) {
+        surprise(part, length);
     }
+}
+
+/* Where a slot ends decides where everything behind it is looked for, so that a processor cannot begin with the next
+ * before it is done with this one, unless it can guess: a branch is guessed, a sum is not. So what a slot had for a
+ * length before is tried first. The barrier keeps the compiler from seeing that what is returned is stop again. */
+static inline const char *number_stop(struct tumble_layout_part *part, const char *begin, const char *stop) {
+    const char *guess = begin + part->usual;
+    const char *next = guess;
+    __asm__("" : "+r"(next));
+    if (TW_OFTEN(stop == guess)) {
+        return next;
+    }
+    note_length(part, (size_t)(stop - begin));
     return stop;
 }
 
 static inline __attribute__((always_inline)) const char *match(struct tumble_layout *layout, struct tw_lex *lex,
                                                                const char *at, struct tumble_value *values,
-                                                               same_fn *same_bytes, scan_string_fn *scan_string) {
+                                                               const struct tw_layout_read *read) {
     const char *starts[TUMBLE_LAYOUT_PARTS];
     const char *const begin = lex->begin;
     const char *const end = lex->end;
@@ -161,12 +79,12 @@ static inline __attribute__((always_inline)) const char *match(struct tumble_lay
     struct tumble_layout_part *const last = part + layout->part_count - 1;
     struct tumble_value ignored;
     for (const char **start = starts;; start++, part++) {
-        size_t left = (size_t)(end - at);
-        if (TW_RARELY(left < part->length || !same_bytes(at, left, layout->bytes + part->offset, part->length))) {
+        const size_t length = part->length;
+        if (TW_RARELY(!read->same(at, (size_t)(end - at), layout->bytes + part->offset, length))) {
             return NULL;
         }
         *start = at;
-        at += part->length;
+        at += length;
         if (part == last) {
             break;
         }
@@ -176,17 +94,24 @@ static inline __attribute__((always_inline)) const char *match(struct tumble_lay
         struct tumble_value *out = part->target == NOBODY ? &ignored : &values[part->target];
         const char *stop;
         if (*at == '"') {
-            stop = scan_string(begin, at + 1, end);
+            const size_t usual = part->usual;
+            if (usual && TW_OFTEN(read->ends_at(at, (size_t)(end - at), usual))) {
+                tw_lex_describe(out, at + 1, at + usual, TUMBLE_TYPE_STRING, 0);
+                at += usual + 1;
+                continue;
+            }
+            stop = read->scan_string(begin, at + 1, end);
             if (TW_OFTEN(stop < end && *stop == '"')) {
                 tw_lex_describe(out, at + 1, stop, TUMBLE_TYPE_STRING, 0);
-                at = stop_of(part, at, stop) + 1;
+                note_length(part, (size_t)(stop - at));
+                at = stop + 1;
                 continue;
             }
         } else if (*at <= '9' && *at != ' ') {
-            stop = tw_scan_number_in(begin, at, end);
+            stop = read->scan_number(begin, at, end);
             if (TW_OFTEN(stop != NULL)) {
                 tw_lex_describe(out, at, stop, TUMBLE_TYPE_NUMBER, 0);
-                at = stop_of(part, at, stop);
+                at = number_stop(part, at, stop);
                 continue;
             }
         }
@@ -201,17 +126,27 @@ static inline __attribute__((always_inline)) const char *match(struct tumble_lay
     return at;
 }
 
-#if defined(__x86_64__)
-static AVX2 __attribute__((noinline)) const char *match_avx2(struct tumble_layout *layout, struct tw_lex *lex,
-                                                             const char *at, struct tumble_value *values) {
-    return match(layout, lex, at, values, same_avx2, scan_string_avx2);
-}
-#endif
-
 static __attribute__((noinline)) const char *match_portable(struct tumble_layout *layout, struct tw_lex *lex,
                                                             const char *at, struct tumble_value *values) {
-    return match(layout, lex, at, values, same, tw_scan_string_in);
+    return match(layout, lex, at, values, &tw_read_portable);
 }
+
+#if defined(__x86_64__)
+static TW_AVX2 __attribute__((noinline)) const char *match_avx2(struct tumble_layout *layout, struct tw_lex *lex,
+                                                                const char *at, struct tumble_value *values) {
+    return match(layout, lex, at, values, &tw_read_avx2);
+}
+
+static inline const char *match_best(struct tumble_layout *layout, struct tw_lex *lex, const char *at,
+                                     struct tumble_value *values) {
+    return TW_OFTEN(tw_cpu_has_avx2()) ? match_avx2(layout, lex, at, values) : match_portable(layout, lex, at, values);
+}
+#else
+static inline const char *match_best(struct tumble_layout *layout, struct tw_lex *lex, const char *at,
+                                     struct tumble_value *values) {
+    return match_portable(layout, lex, at, values);
+}
+#endif
 
 const char *tw_layout_match(struct tumble_layout *layout, struct tw_lex *lex, const char *at,
                             struct tumble_value *values) {
@@ -219,11 +154,7 @@ const char *tw_layout_match(struct tumble_layout *layout, struct tw_lex *lex, co
     if (TW_RARELY(layout->part_count == 0)) {
         return NULL;
     }
-#if defined(__x86_64__)
-    at = TW_OFTEN(tw_cpu_has_avx2()) ? match_avx2(layout, lex, at, values) : match_portable(layout, lex, at, values);
-#else
-    at = match_portable(layout, lex, at, values);
-#endif
+    at = match_best(layout, lex, at, values);
     if (at) {
         layout->fitted = 1;
         layout->missed = 0;

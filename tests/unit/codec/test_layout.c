@@ -316,6 +316,85 @@ static void what_is_too_large_is_not_learned(void **state) {
     tw_projection_destroy(projection);
 }
 
+/* A string as long as the one before is tried first: whatever stands in it or at its end, it is read as ever. */
+static void strings_of_the_usual_length_are_read_as_any_other(void **state) {
+    (void)state;
+    static const char odd[] = "\"\\\x1f\x80\xc3\x20]}!#[";
+    struct tumble_projection *projection = projection_of_paths();
+    for (size_t length = 0; length <= 140; length += length < 70 ? 1 : 7) {
+        char text[200];
+        snprintf(
+            text, sizeof text, "{\"a\":\"%.*s\",\"d\":12.5}", (int)length,
+            "The quick brown fox jumps over the lazy dog; the quick brown fox jumps over the lazy dog, and over it, "
+            "and over it again, for ever and ever.");
+        const struct tumble_layout learned = learned_from(projection, text);
+        for (size_t at = 5; at < 8 + length; at++) {
+            for (size_t i = 0; i < sizeof odd - 1; i++) {
+                struct tumble_layout layout = learned;
+                char changed[200];
+                strcpy(changed, text);
+                changed[at] = odd[i];
+                if (!agree(projection, &layout, changed, strlen(changed), 1, true)) {
+                    fail_msg("read differently: %s", changed);
+                }
+            }
+        }
+    }
+    tw_projection_destroy(projection);
+}
+
+static void numbers_are_read_as_any_other_wherever_they_end(void **state) {
+    (void)state;
+    static const char *const numbers[] = {
+        "0",
+        "-0",
+        "7",
+        "-7",
+        "00",
+        "01",
+        "-01",
+        "1.",
+        "1.5",
+        "-1.25",
+        "0.0",
+        "00.5",
+        ".5",
+        "-",
+        "-.5",
+        "1..5",
+        "1.5.2",
+        "1e5",
+        "1.5E+3",
+        "1.5e",
+        "123456789012345",
+        "1234567890123456",
+        "12345678901234567",
+        "1234567.8901234",
+        "12345678.9012345",
+        "12345678.90123456",
+        "123456789012345.",
+        "123456789012345.6",
+        "1a",
+        "1:",
+        "1;",
+        "1/",
+        "+1",
+    };
+    static const char *const behind[] = {"", "}", ",\"d\":1}", ",\"d\":123456789}", ",\"d\":12345678901234567890}"};
+    struct tumble_projection *projection = projection_of_paths();
+    for (size_t b = 0; b < sizeof behind / sizeof *behind; b++) {
+        for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+            char text[100];
+            snprintf(text, sizeof text, "{\"a\":1%s", behind[b]);
+            struct tumble_layout layout = {0};
+            agree(projection, &layout, text, strlen(text), 1, true);
+            snprintf(text, sizeof text, "{\"a\":%s%s", numbers[i], behind[b]);
+            assert_agree(projection, &layout, text);
+        }
+    }
+    tw_projection_destroy(projection);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(values_may_change_with_their_types),
@@ -324,6 +403,8 @@ int main(void) {
         cmocka_unit_test(every_cut_of_a_known_layout_is_seen),
         cmocka_unit_test(every_changed_byte_of_a_known_layout_is_seen),
         cmocka_unit_test(random_streams_are_read_as_by_the_general_parser),
+        cmocka_unit_test(strings_of_the_usual_length_are_read_as_any_other),
+        cmocka_unit_test(numbers_are_read_as_any_other_wherever_they_end),
         cmocka_unit_test(one_odd_text_does_not_cost_the_layout),
         cmocka_unit_test(a_new_layout_is_learned_at_its_second_text),
         cmocka_unit_test(learning_pauses_where_it_does_not_pay),
