@@ -6,6 +6,7 @@
 
 #include "engine/base/fail.h"
 #include "engine/codec/base64_avx2.h"
+#include "engine/codec/base64_avx512.h"
 #include "engine/codec/cpu.h"
 
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -157,8 +158,11 @@ enum tumble_code tw_base64_decode_portable(struct tumble_bytes text, char *out, 
 
 enum tumble_code tw_base64_decode(struct tumble_bytes text, char *out, size_t *out_length, struct tumble_error *err) {
     size_t at = 0;
-#ifdef TW_BASE64_AVX2
-    if (tw_cpu_has_avx2()) {
+#ifdef TW_BASE64_AVX512
+    const enum tw_cpu cpu = tw_cpu();
+    if (cpu == TW_CPU_AVX512) {
+        at = tw_base64_decode_avx512(text.data, plain_length(text), out);
+    } else if (cpu == TW_CPU_AVX2) {
         at = tw_base64_decode_avx2(text.data, plain_length(text), out);
     }
 #endif

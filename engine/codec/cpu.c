@@ -4,27 +4,30 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { NOT_ASKED, NO, YES };
-
-static int ask(void) {
+static enum tw_cpu ask(void) {
     const char *pinned = getenv("TUMBLE_CPU");
     if (pinned && strcmp(pinned, "portable") == 0) {
-        return NO;
+        return TW_CPU_PORTABLE;
     }
 #if defined(__x86_64__)
     __builtin_cpu_init();
-    return __builtin_cpu_supports("avx2") ? YES : NO;
+    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("bmi") || !__builtin_cpu_supports("bmi2")) {
+        return TW_CPU_PORTABLE;
+    }
+    bool wide = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vbmi");
+    return wide && !(pinned && strcmp(pinned, "avx2") == 0) ? TW_CPU_AVX512 : TW_CPU_AVX2;
 #else
-    return NO;
+    return TW_CPU_PORTABLE;
 #endif
 }
 
-bool tw_cpu_has_avx2(void) {
+enum tw_cpu tw_cpu(void) {
     static atomic_int known; /* threads that ask at once all find the same */
     int answer = atomic_load_explicit(&known, memory_order_relaxed);
-    if (answer == NOT_ASKED) {
+    if (answer == TW_CPU_UNKNOWN) {
         answer = ask();
         atomic_store_explicit(&known, answer, memory_order_relaxed);
     }
-    return answer == YES;
+    return (enum tw_cpu)answer;
 }
