@@ -2,7 +2,6 @@
 #include <string.h>
 
 #include "engine/base/fail.h"
-#include "engine/codec/hash.h"
 #include "engine/engine_internal.h"
 
 /* One transaction. Everything is worked out from memory that the writing does not change, so that it can be written
@@ -26,13 +25,10 @@ struct commit {
     struct tumble_engine *engine;
     struct window_plan *plans;
     size_t plan_count;
-    uint64_t rows;
-    uint64_t failures;
+    struct tw_outbox_put outbox;
     uint64_t bytes;
     uint64_t windows_closed;
     uint64_t largest_state;
-    uint64_t next_chunk[2];
-    uint64_t first_chunk[2];
 };
 
 static enum tumble_code text_of(struct tumble_error *err, enum tumble_code code) {
@@ -148,65 +144,9 @@ static enum tumble_code write_window(struct commit *commit, struct window_plan *
     return write_header(commit, plan, err);
 }
 
-/* ---- outbox ---- */
-
-static enum tumble_code chunk_begin(struct commit *commit, int64_t start_ms, int64_t end_ms, size_t *mark,
-                                    struct tumble_error *err) {
-    TW_TRY(frame_begin(commit, TW_FRAME_OUTBOX, mark, err));
-    enum tumble_code code = tw_buf_append_u64(&commit->engine->frame, (uint64_t)start_ms);
-    return text_of(err, code == TUMBLE_OK ? tw_buf_append_u64(&commit->engine->frame, (uint64_t)end_ms) : code);
-}
-
-static enum tumble_code chunk_end(struct commit *commit, enum tumble_row_kind kind, size_t mark,
-                                  struct tumble_error *err) {
-    return frame_put(commit, tw_key_outbox(kind, commit->next_chunk[kind]++), mark, err);
-}
-
-static enum tumble_code append_row(struct tw_buf *frame, const uint8_t key[16], struct tumble_bytes json) {
-    TW_TRY(tw_buf_append(frame, key, 16));
-    TW_TRY(tw_buf_append_varint(frame, json.length));
-    return tw_buf_append(frame, json.data, json.length);
-}
-
-static enum tumble_code write_rows(struct commit *commit, const struct window_plan *plan, struct tw_row_writer *writer,
-                                   struct tumble_error *err) {
-    struct tumble_engine *engine = commit->engine;
-    const struct tw_window *window = plan->window;
-    TW_TRY(tw_engine_order(engine, window->groups.count, err));
-    tw_group_order(&window->groups, engine->order);
-    size_t mark = 0;
-    bool begun = false;
-    for (uint32_t i = 0; i < window->groups.count; i++) {
-        uint32_t reference = engine->order[i].reference;
-        if (tw_group_at(&window->groups, reference)->records == 0) {
-            continue; /* made for a record that memory then ran out for */
-        }
-        if (!begun) {
-            TW_TRY(chunk_begin(commit, window->start_ms, window->start_ms + engine->window_ms, &mark, err));
-            begun = true;
-        }
-        uint8_t key[16];
-        tw_buf_clear(&engine->scratch);
-        TW_TRY(text_of(err, tw_row_append(writer, plan->shard, window, reference, &engine->scratch, key)));
-        TW_TRY(text_of(err, append_row(&engine->frame, key, tw_buf_view(&engine->scratch))));
-        commit->rows++;
-        if (engine->frame.length >= TW_LIMIT_OUTBOX_CHUNK_BYTES) {
-            TW_TRY(chunk_end(commit, TUMBLE_ROW_WINDOW, mark, err));
-            begun = false;
-        }
-    }
-    return begun ? chunk_end(commit, TUMBLE_ROW_WINDOW, mark, err) : TUMBLE_OK;
-}
-
 static enum tumble_code close_window(struct commit *commit, const struct window_plan *plan, struct tumble_error *err) {
     struct tumble_engine *engine = commit->engine;
-    struct tw_row_writer writer;
-    enum tumble_code code = tw_row_writer_init(&writer, plan->shard, plan->window, err);
-    if (code == TUMBLE_OK) {
-        code = write_rows(commit, plan, &writer, err);
-    }
-    tw_row_writer_clean_up(&writer);
-    TW_TRY(code);
+    TW_TRY(tw_outbox_put_window(&commit->outbox, plan->shard, plan->window, err));
     commit->windows_closed++;
     if (plan->window->stored) {
         struct tw_key header = tw_key_window(plan->shard->index, plan->window->start_ms);
@@ -215,69 +155,6 @@ static enum tumble_code close_window(struct commit *commit, const struct window_
         TW_TRY(tw_store_delete_prefix(engine->store, tw_key_view(&groups), err));
     }
     return TUMBLE_OK;
-}
-
-/* Documents, each varint length + bytes, into chunks of the failures outbox. */
-static enum tumble_code write_failures(struct commit *commit, const struct tw_buf *documents,
-                                       struct tumble_error *err) {
-    struct tumble_engine *engine = commit->engine;
-    struct tw_cursor in = tw_cursor_of(tw_buf_view(documents));
-    size_t mark = 0;
-    bool begun = false;
-    while (tw_cursor_left(&in)) {
-        uint64_t length;
-        struct tumble_bytes document;
-        if (!tw_take_varint(&in, &length) || !tw_take_bytes(&in, (size_t)length, &document)) {
-            return tw_fail(err, TUMBLE_EINTERNAL, "the list of failures is damaged in memory");
-        }
-        if (!begun) {
-            TW_TRY(chunk_begin(commit, 0, 0, &mark, err));
-            begun = true;
-        }
-        uint8_t key[16];
-        tw_hash128(document.data, document.length, key);
-        TW_TRY(text_of(err, append_row(&engine->frame, key, document)));
-        commit->failures++;
-        if (engine->frame.length >= TW_LIMIT_OUTBOX_CHUNK_BYTES) {
-            TW_TRY(chunk_end(commit, TUMBLE_ROW_FAILURE, mark, err));
-            begun = false;
-        }
-    }
-    return begun ? chunk_end(commit, TUMBLE_ROW_FAILURE, mark, err) : TUMBLE_OK;
-}
-
-/* Chunks that every output of their kind has acknowledged. */
-static enum tumble_code drop_acknowledged(struct commit *commit, enum tumble_row_kind kind, struct tumble_error *err) {
-    struct tumble_engine *engine = commit->engine;
-    uint64_t passed = UINT64_MAX;
-    for (size_t i = 0; i < engine->output_count; i++) {
-        if (engine->outputs[i].kind == kind && engine->outputs[i].chunk < passed) {
-            passed = engine->outputs[i].chunk;
-        }
-    }
-    if (passed == UINT64_MAX) {
-        return TUMBLE_OK;
-    }
-    for (; commit->first_chunk[kind] < passed; commit->first_chunk[kind]++) {
-        struct tw_key key = tw_key_outbox(kind, commit->first_chunk[kind]);
-        TW_TRY(tw_store_delete(engine->store, tw_key_view(&key), err));
-    }
-    return TUMBLE_OK;
-}
-
-static enum tumble_code write_cursor(struct commit *commit, const struct tw_output *output, struct tumble_error *err) {
-    struct tw_buf *frame = &commit->engine->frame;
-    size_t mark;
-    TW_TRY(frame_begin(commit, TW_FRAME_CURSOR, &mark, err));
-    enum tumble_code code = tw_buf_append_varint(frame, strlen(output->name));
-    code = code == TUMBLE_OK ? tw_buf_append_text(frame, output->name) : code;
-    code = code == TUMBLE_OK ? tw_buf_append_byte(frame, (char)output->kind) : code;
-    code = code == TUMBLE_OK ? tw_buf_append_varint(frame, output->chunk) : code;
-    code = code == TUMBLE_OK ? tw_buf_append_varint(frame, output->row) : code;
-    code = code == TUMBLE_OK ? tw_buf_append_varint(frame, output->checkpoint_length) : code;
-    code = code == TUMBLE_OK ? tw_buf_append(frame, output->checkpoint, output->checkpoint_length) : code;
-    TW_TRY(text_of(err, code));
-    return frame_put(commit, tw_key_cursor(output->name), mark, err);
 }
 
 /* ---- the rest ---- */
@@ -301,14 +178,26 @@ static enum tumble_code write_counters(struct commit *commit, struct tumble_erro
     struct tumble_counters total;
     tw_engine_total(engine, &total);
     total.windows_closed += commit->windows_closed;
-    total.rows += commit->rows;
-    total.failures += commit->failures;
-    uint64_t values[] = {total.records,         total.fates[0],         total.fates[1],
-                         total.fates[2],        total.fates[3],         total.fates[4],
-                         total.windows_opened,  total.windows_closed,   total.rows,
-                         total.rows_rejected,   total.failures,         total.skipped,
-                         total.groups_peak,     total.state_bytes_peak, commit->next_chunk[0],
-                         commit->next_chunk[1], commit->first_chunk[0], commit->first_chunk[1]};
+    total.rows += commit->outbox.rows;
+    total.failures += commit->outbox.failures;
+    uint64_t values[] = {total.records,
+                         total.fates[0],
+                         total.fates[1],
+                         total.fates[2],
+                         total.fates[3],
+                         total.fates[4],
+                         total.windows_opened,
+                         total.windows_closed,
+                         total.rows,
+                         total.rows_rejected,
+                         total.failures,
+                         total.skipped,
+                         total.groups_peak,
+                         total.state_bytes_peak,
+                         commit->outbox.next_chunk[0],
+                         commit->outbox.next_chunk[1],
+                         commit->outbox.first_chunk[0],
+                         commit->outbox.first_chunk[1]};
     size_t mark;
     TW_TRY(frame_begin(commit, TW_FRAME_COUNTERS, &mark, err));
     for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
@@ -335,9 +224,8 @@ static enum tumble_code write_all(void *ctx, struct tw_store *store, struct tumb
     struct commit *commit = ctx;
     struct tumble_engine *engine = commit->engine;
     (void)store;
-    commit->rows = commit->failures = commit->bytes = commit->windows_closed = 0;
-    memcpy(commit->next_chunk, engine->next_chunk, sizeof commit->next_chunk);
-    memcpy(commit->first_chunk, engine->first_chunk, sizeof commit->first_chunk);
+    commit->bytes = commit->windows_closed = 0;
+    tw_outbox_put_begin(&commit->outbox, engine);
     if (!engine->meta_stored) {
         TW_TRY(write_meta(commit, err));
     }
@@ -355,14 +243,14 @@ static enum tumble_code write_all(void *ctx, struct tw_store *store, struct tumb
         }
     }
     for (size_t i = 0; i < engine->shard_count; i++) {
-        TW_TRY(write_failures(commit, &engine->shards[i]->failures, err));
+        TW_TRY(tw_outbox_put_failures(&commit->outbox, &engine->shards[i]->failures, err));
     }
-    TW_TRY(write_failures(commit, &engine->rejected, err));
-    TW_TRY(drop_acknowledged(commit, TUMBLE_ROW_WINDOW, err));
-    TW_TRY(drop_acknowledged(commit, TUMBLE_ROW_FAILURE, err));
+    TW_TRY(tw_outbox_put_failures(&commit->outbox, &engine->rejected, err));
+    TW_TRY(tw_outbox_drop(&commit->outbox, TUMBLE_ROW_WINDOW, err));
+    TW_TRY(tw_outbox_drop(&commit->outbox, TUMBLE_ROW_FAILURE, err));
     for (size_t i = 0; i < engine->output_count; i++) {
         if (engine->outputs[i].changed) {
-            TW_TRY(write_cursor(commit, &engine->outputs[i], err));
+            TW_TRY(tw_outbox_put_cursor(&commit->outbox, &engine->outputs[i], err));
         }
     }
     for (size_t i = 0; i < engine->note_count; i++) {
@@ -452,20 +340,14 @@ static void settle(struct commit *commit) {
         tw_buf_clear(&engine->shards[i]->failures);
     }
     tw_buf_clear(&engine->rejected);
-    for (size_t i = 0; i < engine->output_count; i++) {
-        engine->outputs[i].changed = false;
-    }
     for (size_t i = 0; i < engine->note_count; i++) {
         engine->notes[i].changed = false;
     }
     engine->meta_stored = true;
-    memcpy(engine->next_chunk, commit->next_chunk, sizeof engine->next_chunk);
-    memcpy(engine->first_chunk, commit->first_chunk, sizeof engine->first_chunk);
+    tw_outbox_settle(&commit->outbox);
     engine->counters.windows_closed += commit->windows_closed;
-    engine->counters.rows += commit->rows;
-    engine->counters.failures += commit->failures;
     engine->counters.commits++;
-    engine->counters.bytes_committed += commit->bytes;
+    engine->counters.bytes_committed += commit->bytes + commit->outbox.bytes;
     if (engine->counters.state_bytes_peak < commit->largest_state) {
         engine->counters.state_bytes_peak = commit->largest_state;
     }

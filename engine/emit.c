@@ -4,363 +4,387 @@
 #include "engine/base/utf8.h"
 #include "engine/engine_internal.h"
 
-/* Outbox to outputs. Rows are read from committed chunks in order, offered to each output from its own cursor, and
- * forgotten by the store only when every output of their kind has acknowledged them in a later commit. */
+/* Outbox to outputs. Rows are read from committed chunks in order, gathered over chunks and windows, offered to each
+ * output from its own place, flushed, and forgotten by the store only when every output of their kind has acknowledged
+ * them in a later commit. An output in trouble is held and leaves the others alone. */
 
-enum { ROWS_AT_ONCE = 512 };
-
-static enum tumble_code take_checkpoint(struct tw_output *output, struct tumble_error *err) {
-    size_t length = output->api->checkpoint(output->self, output->checkpoint);
-    if (length > sizeof output->checkpoint) {
-        output->checkpoint_length = 0;
-        return tw_fail(err, TUMBLE_EOUTPUT, "output %s gave a checkpoint of %zu bytes: at most %d", output->name,
-                       length, TUMBLE_OUTPUT_CHECKPOINT_BYTES);
-    }
-    output->checkpoint_length = length;
-    return TUMBLE_OK;
-}
-
-/* What an output answers comes from outside: a code that is none of ours, or one without a text, gets both. */
-static enum tumble_code answer_of(const struct tw_output *output, const char *call, enum tumble_code code,
-                                  struct tumble_error *err) {
-    if (code == TUMBLE_OK) {
-        return TUMBLE_OK;
-    }
-    if (strcmp(tumble_code_name(code), "UNKNOWN") == 0) {
-        return tw_fail(err, TUMBLE_EOUTPUT, "output %s answered %d to %s, which is no code of tumble", output->name,
-                       (int)code, call);
-    }
-    return err && err->code == code && err->text[0]
-               ? code
-               : tw_fail(err, code, "output %s failed in %s: %s", output->name, call, tumble_code_text(code));
-}
-
-static void expect_answer(struct tumble_error *err) {
-    if (err) {
-        err->code = TUMBLE_OK;
-        err->text[0] = '\0';
-    }
-}
-
-enum tumble_code tumble_engine_attach(struct tumble_engine *engine, const char *name,
-                                      const struct tumble_output_api *api, const struct tumble_output_open *how,
-                                      struct tumble_error *err) {
-    size_t needed = offsetof(struct tumble_output_api, close) + sizeof api->close;
-    if (api->abi_version != TUMBLE_OUTPUT_ABI || api->struct_size < needed) {
-        return tw_fail(err, TUMBLE_EINVAL, "output %s speaks version %u of the output ABI, this tumble speaks %u",
-                       api->name ? api->name : name, api->abi_version, TUMBLE_OUTPUT_ABI);
-    }
-    if (engine->output_count == TW_LIMIT_OUTPUTS) {
-        return tw_fail(err, TUMBLE_ELIMIT, "more than %d outputs", TW_LIMIT_OUTPUTS);
-    }
-    for (size_t i = 0; i < engine->output_count; i++) {
-        if (strcmp(engine->outputs[i].name, name) == 0 && engine->outputs[i].kind == how->kind) {
-            return tw_fail(err, TUMBLE_EINVAL, "output %s is named twice", name);
-        }
-        if (engine->outputs[i].kind == TUMBLE_ROW_FAILURE && how->kind == TUMBLE_ROW_FAILURE) {
-            return tw_fail(err, TUMBLE_EINVAL, "there can be one failures output only");
-        }
-    }
-    struct tw_output *output = &engine->outputs[engine->output_count];
-    memset(output, 0, sizeof *output);
-    output->api = api;
-    output->kind = how->kind;
-    output->name = tw_copy_text(&engine->alloc, name, strlen(name));
-    if (!output->name) {
-        return tw_no_memory(err);
-    }
-    enum tumble_code code = tw_engine_read_cursor(engine, output, err);
-    struct tumble_output_open open = *how;
-    if (code == TUMBLE_OK) {
-        open.spec = engine->spec;
-        open.checkpoint.data = output->checkpoint;
-        open.checkpoint.length = output->checkpoint_length;
-        open.durable = engine->durability != TUMBLE_DURABILITY_NONE;
-        expect_answer(err);
-        code = answer_of(output, "open", api->open(&open, &output->self, err), err);
-    }
-    if (code != TUMBLE_OK) {
-        tw_free(&engine->alloc, output->name);
-        return code;
-    }
-    if (output->changed &&
-        api->checkpoint) { /* new to this state: where it begins is committed before it is written to */
-        code = take_checkpoint(output, err);
-    }
-    engine->output_count++;
-    return code;
-}
-
-/* ---- reading chunks ---- */
-
-struct chunk_reader {
-    struct tw_cursor in;
-    int64_t start_ms;
-    int64_t end_ms;
+enum {
+    ROWS_AT_ONCE = 512,
+    FRAGMENTS_AT_ONCE = 128,
+    BYTES_AT_ONCE = 1024 * 1024,
+    FLUSH_ROWS = 65536, /* a long backlog is acknowledged in parts */
+    UNANSWERED = -1
 };
 
-static enum tumble_code chunk_open(const struct tumble_engine *engine, struct tumble_bytes value,
-                                   struct chunk_reader *reader, struct tumble_error *err) {
-    struct tumble_bytes payload;
-    uint64_t start, end;
-    TW_TRY(tw_frame_open(value, TW_FRAME_OUTBOX, engine->spec->digest, "a chunk of rows", &payload, err));
-    reader->in = tw_cursor_of(payload);
-    if (!tw_take_u64(&reader->in, &start) || !tw_take_u64(&reader->in, &end)) {
-        return tw_fail(err, TUMBLE_ECORRUPT, "a chunk of rows is cut: restore the state directory or start anew");
-    }
-    reader->start_ms = (int64_t)start;
-    reader->end_ms = (int64_t)end;
-    return TUMBLE_OK;
-}
-
-/* *got false: end of the chunk. */
-static enum tumble_code chunk_row(struct chunk_reader *reader, struct tumble_row *row, bool *got,
-                                  struct tumble_error *err) {
-    *got = tw_cursor_left(&reader->in) > 0;
-    if (!*got) {
-        return TUMBLE_OK;
-    }
-    struct tumble_bytes key;
-    uint64_t length;
-    memset(row, 0, sizeof *row);
-    if (!tw_take_bytes(&reader->in, sizeof row->key, &key) || !tw_take_varint(&reader->in, &length) ||
-        length > tw_cursor_left(&reader->in) || !tw_take_bytes(&reader->in, (size_t)length, &row->json)) {
-        return tw_fail(err, TUMBLE_ECORRUPT, "a row in the outbox is cut: restore the state directory or start anew");
-    }
-    memcpy(row->key, key.data, sizeof row->key);
-    row->window_start_ms = reader->start_ms;
-    row->window_end_ms = reader->end_ms;
-    return TUMBLE_OK;
-}
-
-/* ---- delivering ---- */
-
-struct delivery {
-    struct tumble_engine *engine;
-    struct tw_output *output;
+struct tw_delivery { /* rows offered together, and room for what they point to */
     struct tumble_row rows[ROWS_AT_ONCE];
     struct tumble_delivery outcomes[ROWS_AT_ONCE];
-    struct tumble_bytes *values; /* ROWS_AT_ONCE × columns, when the output wants them */
-    size_t columns;
+    struct {
+        uint64_t chunk; /* behind this row */
+        uint64_t row;
+        size_t json_at; /* in text */
+    } places[ROWS_AT_ONCE];
+    struct tw_fragment_text fragments[FRAGMENTS_AT_ONCE];
+    size_t fragment_count;
     size_t count;
-    enum tumble_code held; /* EOUTPUT once the output asked to retry */
+    struct tw_buf text;
+    struct tumble_bytes *values; /* ROWS_AT_ONCE × columns, when an output wanted them */
+    size_t columns;
+    struct tw_chunk_reader reader;
 };
 
-static enum tumble_code reject(struct tumble_engine *engine, const struct tw_output *output,
-                               const struct tumble_row *row, const char *reason, struct tumble_error *err) {
+struct trouble { /* of one output, that may pass */
+    bool happened;
+    int64_t retry_after_ms;
+    char why[TUMBLE_ERROR_TEXT];
+};
+
+void tw_delivery_destroy(struct tumble_engine *engine) {
+    struct tw_delivery *delivery = engine->outbox.delivery;
+    if (delivery) {
+        tw_buf_clean_up(&delivery->text);
+        tw_free(&engine->alloc, delivery->values);
+        tw_free(&engine->alloc, delivery);
+        engine->outbox.delivery = NULL;
+    }
+}
+
+static struct tw_delivery *delivery_of(struct tumble_engine *engine) {
+    struct tw_delivery *delivery = engine->outbox.delivery;
+    if (!delivery) {
+        delivery = tw_alloc(&engine->alloc, sizeof *delivery);
+        if (delivery) {
+            tw_buf_init(&delivery->text, engine->alloc, SIZE_MAX / 4);
+            delivery->values = NULL;
+            delivery->columns = engine->spec->column_count;
+            engine->outbox.delivery = delivery;
+        }
+    }
+    return delivery;
+}
+
+static bool whole_fragments(const struct tw_output *output) {
+    return (output->api->flags & TUMBLE_OUTPUT_WHOLE_FRAGMENTS) && output->kind == TUMBLE_ROW_WINDOW;
+}
+
+static bool ends_fragment(const struct tumble_row *row) {
+    return row->fragment && row->fragment_row + 1 == row->fragment->row_count;
+}
+
+/* ---- gathering ---- */
+
+/* Copies the fragment that the reader stands in, unless it is the last one copied. */
+static const struct tumble_fragment *keep_fragment(struct tw_delivery *delivery) {
+    const struct tw_fragment_text *from = &delivery->reader.fragment;
+    struct tw_fragment_text *to = &delivery->fragments[delivery->fragment_count ? delivery->fragment_count - 1 : 0];
+    bool same = delivery->fragment_count > 0 && to->fragment.window_start_ms == from->fragment.window_start_ms &&
+                memcmp(to->fragment.digest, from->fragment.digest, sizeof to->fragment.digest) == 0 &&
+                tumble_bytes_equal(to->fragment.shard_id, from->fragment.shard_id) &&
+                tumble_bytes_equal(to->fragment.first_sequence, from->fragment.first_sequence);
+    if (!same) {
+        to = &delivery->fragments[delivery->fragment_count++];
+        *to = *from;
+        to->fragment.shard_id.data = to->shard_id;
+        to->fragment.first_sequence.data = to->sequences[0];
+        to->fragment.last_sequence.data = to->sequences[1];
+    }
+    return &to->fragment;
+}
+
+static enum tumble_code gather(struct tw_delivery *delivery, const struct tw_output *output, bool *at_end,
+                               struct tumble_error *err) {
+    delivery->count = delivery->fragment_count = 0;
+    tw_buf_clear(&delivery->text);
+    *at_end = false;
+    while (delivery->count < ROWS_AT_ONCE && delivery->text.length < BYTES_AT_ONCE &&
+           delivery->fragment_count < FRAGMENTS_AT_ONCE) {
+        size_t i = delivery->count;
+        struct tumble_row *row = &delivery->rows[i];
+        bool got;
+        TW_TRY(tw_chunk_reader_next(&delivery->reader, row, &got, err));
+        if (!got) {
+            *at_end = true;
+            break;
+        }
+        delivery->places[i].json_at = delivery->text.length;
+        if (tw_buf_append(&delivery->text, row->json.data, row->json.length) != TUMBLE_OK) {
+            return tw_no_memory(err);
+        }
+        tw_chunk_reader_position(&delivery->reader, &delivery->places[i].chunk, &delivery->places[i].row);
+        row->fragment = row->fragment ? keep_fragment(delivery) : NULL;
+        delivery->count++;
+        if (whole_fragments(output) && ends_fragment(row)) {
+            break;
+        }
+    }
+    for (size_t i = 0; i < delivery->count; i++) {
+        struct tumble_row *row = &delivery->rows[i];
+        row->json.data = delivery->text.data + delivery->places[i].json_at;
+        if ((output->api->flags & TUMBLE_OUTPUT_WANTS_VALUES) && output->kind == TUMBLE_ROW_WINDOW) {
+            struct tumble_bytes *values = delivery->values + i * delivery->columns;
+            if (tw_row_split(row->json, values, delivery->columns)) {
+                row->values = values;
+                row->value_count = delivery->columns;
+            }
+        }
+    }
+    return TUMBLE_OK;
+}
+
+/* ---- offering ---- */
+
+static enum tumble_code reject(struct tumble_engine *engine, struct tw_output *output, const struct tumble_row *row,
+                               const char *reason, struct tumble_error *err) {
     if (!tw_engine_has_failures(engine) || output->kind == TUMBLE_ROW_FAILURE) {
         return tw_fail(err, TUMBLE_EREJECTED,
                        "output %s rejected a row (%s): name a --failures output to go on without it", output->name,
-                       reason ? reason : "no reason given");
+                       reason);
     }
-    if (reason && !tw_utf8_valid(tumble_bytes_of(reason))) {
+    if (!tw_utf8_valid(tumble_bytes_of(reason))) {
         reason = "a reason that is not UTF-8";
     }
     struct tw_buf document;
     tw_buf_init(&document, engine->alloc, SIZE_MAX / 4);
     enum tumble_code code = tw_buf_append_text(&document, "{\"fate\":\"rejected\",\"reason\":");
-    code = code == TUMBLE_OK ? tw_buf_append_json_string(&document, tumble_bytes_of(reason ? reason : "")) : code;
+    code = code == TUMBLE_OK ? tw_buf_append_json_string(&document, tumble_bytes_of(reason)) : code;
     code = code == TUMBLE_OK ? tw_buf_append_text(&document, ",\"output\":") : code;
     code = code == TUMBLE_OK ? tw_buf_append_json_string(&document, tumble_bytes_of(output->name)) : code;
     code = code == TUMBLE_OK ? tw_buf_append_text(&document, ",\"row\":") : code;
     code = code == TUMBLE_OK ? tw_buf_append(&document, row->json.data, row->json.length) : code;
     code = code == TUMBLE_OK ? tw_buf_append_byte(&document, '}') : code;
-    code = code == TUMBLE_OK ? tw_buf_append_varint(&engine->rejected, document.length) : code;
-    code = code == TUMBLE_OK ? tw_buf_append(&engine->rejected, document.data, document.length) : code;
+    code = code == TUMBLE_OK ? tw_buf_append_varint(&output->rejected, document.length) : code;
+    code = code == TUMBLE_OK ? tw_buf_append(&output->rejected, document.data, document.length) : code;
     tw_buf_clean_up(&document);
-    if (code == TUMBLE_OK) {
-        engine->counters.rows_rejected++;
-    }
+    output->rejected_count += code == TUMBLE_OK;
     return code == TUMBLE_OK ? TUMBLE_OK : tw_fail(err, code, "%s", tumble_code_text(code));
 }
 
-/* Offers the gathered rows; moves the cursor over those that are settled. */
-static enum tumble_code offer(struct delivery *delivery, struct tumble_error *err) {
-    struct tw_output *output = delivery->output;
-    if (delivery->count == 0) {
-        return TUMBLE_OK;
+static enum tumble_code check_outcome(const struct tw_output *output, const struct tumble_delivery *outcome,
+                                      struct tumble_error *err) {
+    int answer = (int)outcome->outcome;
+    if (answer != TUMBLE_DELIVERED && answer != TUMBLE_RETRY && answer != TUMBLE_REJECTED) {
+        return answer == UNANSWERED
+                   ? tw_fail(err, TUMBLE_EOUTPUT, "output %s left a row without an answer", output->name)
+                   : tw_fail(err, TUMBLE_EOUTPUT, "output %s answered %d for a row, which is no outcome", output->name,
+                             answer);
     }
-    memset(delivery->outcomes, 0, delivery->count * sizeof *delivery->outcomes);
-    expect_answer(err);
-    TW_TRY(answer_of(output, "write",
-                     output->api->write(output->self, delivery->rows, delivery->count, delivery->outcomes, err), err));
+    if (answer != TUMBLE_DELIVERED && !outcome->reason) {
+        return tw_fail(err, TUMBLE_EOUTPUT, "output %s gave no reason to %s a row", output->name,
+                       answer == TUMBLE_RETRY ? "retry" : "reject");
+    }
+    return TUMBLE_OK;
+}
+
+/* Everything since the last good flush comes again; when that may help, later. */
+static enum tumble_code fall_back(struct tw_output *output, enum tumble_code code, bool mends, struct trouble *trouble,
+                                  const struct tumble_error *why) {
+    tw_output_rewind(output);
+    if (!mends) {
+        return code;
+    }
+    trouble->happened = true;
+    memcpy(trouble->why, why->text, sizeof trouble->why);
+    return TUMBLE_OK;
+}
+
+/* Offers the gathered rows; the output's place moves behind those that are settled. */
+static enum tumble_code offer(struct tumble_engine *engine, struct tw_output *output, struct trouble *trouble,
+                              struct tumble_error *err) {
+    struct tw_delivery *delivery = engine->outbox.delivery;
+    for (size_t i = 0; i < delivery->count; i++) {
+        delivery->outcomes[i].outcome = (enum tumble_outcome)UNANSWERED;
+        delivery->outcomes[i].retry_after_ms = 0;
+        delivery->outcomes[i].reason = NULL;
+    }
+    bool mends;
+    tw_output_expect_answer(err);
+    enum tumble_code code = output->api->write(output->self, delivery->rows, delivery->count, delivery->outcomes, err);
+    code = tw_output_answer(output, "write", code, &mends, err);
+    if (code != TUMBLE_OK) {
+        return fall_back(output, code, mends, trouble, err);
+    }
     for (size_t i = 0; i < delivery->count; i++) {
         const struct tumble_delivery *outcome = &delivery->outcomes[i];
-        if (outcome->outcome == TUMBLE_RETRY) {
-            delivery->held = tw_fail(err, TUMBLE_EOUTPUT, "output %s asks to try again later: %s", output->name,
-                                     outcome->reason ? outcome->reason : "no reason given");
+        code = check_outcome(output, outcome, err);
+        if (code == TUMBLE_OK && outcome->outcome == TUMBLE_RETRY) {
+            tw_fail(err, TUMBLE_EOUTPUT, "output %.120s asks to try again later: %.160s", output->name,
+                    outcome->reason);
+            trouble->happened = true;
+            trouble->retry_after_ms = outcome->retry_after_ms;
+            memcpy(trouble->why, err->text, sizeof trouble->why);
+            return TUMBLE_OK;
+        }
+        if (code == TUMBLE_OK && outcome->outcome == TUMBLE_REJECTED) {
+            code = reject(engine, output, &delivery->rows[i], outcome->reason, err);
+        }
+        if (code != TUMBLE_OK) {
+            tw_output_rewind(output);
+            return code;
+        }
+        output->at_chunk = delivery->places[i].chunk;
+        output->at_row = delivery->places[i].row;
+        output->unflushed++;
+    }
+    return TUMBLE_OK;
+}
+
+static enum tumble_code flush(struct tumble_engine *engine, struct tw_output *output, bool pending_done,
+                              struct trouble *trouble, struct tumble_error *err) {
+    bool mends;
+    tw_output_expect_answer(err);
+    enum tumble_code code =
+        tw_output_answer(output, "flush", output->api->flush(output->self, pending_done, err), &mends, err);
+    if (code != TUMBLE_OK) {
+        return fall_back(output, code, mends, trouble, err);
+    }
+    code = tw_output_take_checkpoint(output, err);
+    if (code == TUMBLE_OK && output->rejected_count) {
+        code = tw_buf_append(&engine->rejected, output->rejected.data, output->rejected.length);
+        code = code == TUMBLE_OK ? TUMBLE_OK : tw_no_memory(err);
+    }
+    if (code != TUMBLE_OK) {
+        tw_output_rewind(output);
+        return code;
+    }
+    engine->counters.rows_rejected += output->rejected_count;
+    output->rejected_count = 0;
+    tw_buf_clear(&output->rejected);
+    if (output->unflushed) { /* it works: what was wrong before is over */
+        output->attempts = 0;
+        output->last_error[0] = '\0';
+    }
+    output->chunk = output->at_chunk;
+    output->row = output->at_row;
+    output->unflushed = 0;
+    output->changed = true;
+    output->drained_once = output->drained_once || pending_done;
+    return TUMBLE_OK;
+}
+
+/* ---- one output ---- */
+
+/* Inside a transaction of the store. */
+static enum tumble_code deliver_rows(struct tumble_engine *engine, struct tw_output *output, struct trouble *trouble,
+                                     struct tumble_error *err) {
+    struct tw_delivery *delivery = engine->outbox.delivery;
+    bool at_end = false;
+    tw_chunk_reader_init(&delivery->reader, engine, output->kind, output->at_chunk, output->at_row);
+    while (!at_end) {
+        TW_TRY(gather(delivery, output, &at_end, err));
+        if (delivery->count == 0) {
             break;
         }
-        if (outcome->outcome == TUMBLE_REJECTED) {
-            TW_TRY(reject(delivery->engine, output, &delivery->rows[i], outcome->reason, err));
-        } else if (outcome->outcome != TUMBLE_DELIVERED) {
-            return tw_fail(err, TUMBLE_EOUTPUT, "output %s answered %d for a row, which is no outcome", output->name,
-                           (int)outcome->outcome);
+        bool fragment_done = whole_fragments(output) && ends_fragment(&delivery->rows[delivery->count - 1]);
+        TW_TRY(offer(engine, output, trouble, err));
+        if (!trouble->happened && (fragment_done || (!whole_fragments(output) && output->unflushed >= FLUSH_ROWS))) {
+            TW_TRY(flush(engine, output, false, trouble, err));
         }
-        output->row++;
-        output->changed = true;
-    }
-    delivery->count = 0;
-    return TUMBLE_OK;
-}
-
-static enum tumble_code deliver_chunk(void *ctx, struct tumble_bytes key, struct tumble_bytes value, bool *stop,
-                                      struct tumble_error *err) {
-    struct delivery *delivery = ctx;
-    struct tw_output *output = delivery->output;
-    struct chunk_reader reader;
-    uint64_t number;
-    if (!tw_key_read_outbox(key, &number)) {
-        return tw_fail(err, TUMBLE_ECORRUPT,
-                       "a key of the outbox is damaged: restore the state directory or start anew");
-    }
-    if (number != output->chunk) {
-        output->chunk = number;
-        output->row = 0;
-        output->changed = true;
-    }
-    TW_TRY(chunk_open(delivery->engine, value, &reader, err));
-    bool got = true;
-    for (uint64_t row = 0; got && delivery->held == TUMBLE_OK; row++) {
-        struct tumble_row *next = &delivery->rows[delivery->count];
-        TW_TRY(chunk_row(&reader, next, &got, err));
-        if (!got || row < output->row) {
-            continue; /* acknowledged before: row counts up to the cursor, which offer moves only later */
-        }
-        if (delivery->values) {
-            struct tumble_bytes *values = delivery->values + delivery->count * delivery->columns;
-            if (tw_row_split(next->json, values, delivery->columns)) {
-                next->values = values;
-                next->value_count = delivery->columns;
-            }
-        }
-        if (++delivery->count == ROWS_AT_ONCE) {
-            uint64_t before = output->row;
-            TW_TRY(offer(delivery, err));
-            if (delivery->held == TUMBLE_OK && output->row != before + ROWS_AT_ONCE) {
-                return tw_fail(err, TUMBLE_EINTERNAL, "the cursor of output %s lost rows", output->name);
-            }
+        if (trouble->happened) {
+            break;
         }
     }
-    TW_TRY(offer(delivery, err));
-    if (delivery->held == TUMBLE_OK) {
-        output->chunk = number + 1;
-        output->row = 0;
-        output->changed = true;
-    } else {
-        *stop = true;
+    bool done = !trouble->happened;
+    bool inside = whole_fragments(output) && output->unflushed > 0; /* asked to retry within a fragment */
+    if (output->is_open && !inside && (output->unflushed > 0 || (done && !output->drained_once))) {
+        struct trouble other = {0};
+        TW_TRY(flush(engine, output, done && !output->drained_once, &other, err));
+        if (other.happened) {
+            *trouble = other;
+        } else if (trouble->happened && trouble->why[0]) {
+            tw_fail(err, TUMBLE_EOUTPUT, "%s", trouble->why);
+        }
     }
     return TUMBLE_OK;
 }
 
-static enum tumble_code drain_output(struct tumble_engine *engine, struct tw_output *output, struct delivery *delivery,
-                                     struct tumble_error *err) {
-    struct tw_key prefix = tw_key_outbox_all(output->kind);
-    struct tw_key from = tw_key_outbox(output->kind, output->chunk);
-    delivery->engine = engine;
-    delivery->output = output;
-    delivery->count = 0;
-    delivery->held = TUMBLE_OK;
-    delivery->columns = engine->spec->column_count;
-    delivery->values = NULL;
-    if ((output->api->flags & TUMBLE_OUTPUT_WANTS_VALUES) && output->kind == TUMBLE_ROW_WINDOW) {
+static enum tumble_code deliver_output(struct tumble_engine *engine, struct tw_output *output, struct trouble *trouble,
+                                       struct tumble_error *err) {
+    if (output->starts && output->is_open && !output->changed) {
+        output->starts = false;
+    }
+    if (!output->is_open) {
+        bool mends;
+        enum tumble_code code = tw_output_open(output, &mends, err);
+        if (code != TUMBLE_OK) {
+            return fall_back(output, code, mends, trouble, err);
+        }
+    }
+    if (output->starts) {
+        return TUMBLE_OK; /* after the next commit */
+    }
+    struct tw_delivery *delivery = engine->outbox.delivery;
+    if ((output->api->flags & TUMBLE_OUTPUT_WANTS_VALUES) && !delivery->values) {
         delivery->values = tw_alloc_array(&engine->alloc, ROWS_AT_ONCE * delivery->columns, sizeof *delivery->values);
         if (!delivery->values) {
             return tw_no_memory(err);
         }
     }
-    enum tumble_code code = tw_store_begin(engine->store, err);
-    if (code == TUMBLE_OK) {
-        code = tw_store_scan(engine->store, tw_key_view(&prefix), tw_key_view(&from), deliver_chunk, delivery, err);
-        tw_store_abort(engine->store);
-    }
-    tw_free(&engine->alloc, delivery->values);
-    TW_TRY(code);
-    bool first = !output->drained_once;
-    if (output->changed || first) {
-        struct tumble_error own; /* err says already why rows are held */
-        struct tumble_error *of_flush = delivery->held != TUMBLE_OK && err ? &own : err;
-        expect_answer(of_flush);
-        code = answer_of(output, "flush", output->api->flush(output->self, first, of_flush), of_flush);
-        if (code == TUMBLE_OK) {
-            output->drained_once = true;
-            code = output->api->checkpoint ? take_checkpoint(output, of_flush) : TUMBLE_OK;
-        }
-        if (code != TUMBLE_OK) {
-            if (of_flush != err) {
-                *err = own;
-            }
-            return code;
-        }
-    }
-    return delivery->held;
+    TW_TRY(tw_store_begin(engine->store, err));
+    enum tumble_code code = deliver_rows(engine, output, trouble, err);
+    tw_store_abort(engine->store);
+    return code;
 }
 
 /* Most commits close no window, and then there is nothing to read, send or flush. */
 static bool has_work(const struct tumble_engine *engine, const struct tw_output *output) {
-    return output->chunk != engine->next_chunk[output->kind] || output->changed || !output->drained_once;
+    return output->api && (output->chunk != engine->next_chunk[output->kind] || !output->drained_once);
 }
 
-enum tumble_code tumble_engine_drain(struct tumble_engine *engine, struct tumble_error *err) {
-    size_t idle = 0;
-    while (idle < engine->output_count && !has_work(engine, &engine->outputs[idle])) {
-        idle++;
-    }
-    if (idle == engine->output_count) {
-        return TUMBLE_OK;
-    }
-    struct delivery *delivery = tw_alloc(&engine->alloc, sizeof *delivery);
-    if (!delivery) {
-        return tw_no_memory(err);
-    }
+/* ---- all of them ---- */
+
+enum tumble_code tumble_engine_deliver(struct tumble_engine *engine, const struct tumble_delivery_options *options,
+                                       int64_t *next_ms, struct tumble_error *err) {
+    static const struct tumble_delivery_options now = {.ignore_holds = 1};
+    struct tumble_error own = {.byte = -1, .record = -1};
+    int64_t next = INT64_MAX;
+    options = options ? options : &now;
+    err = err ? err : &own;
     enum tumble_code result = TUMBLE_OK;
-    for (size_t i = 0; i < engine->output_count; i++) {
-        enum tumble_code code = drain_output(engine, &engine->outputs[i], delivery, err);
-        if (code != TUMBLE_OK && code != TUMBLE_EOUTPUT) {
-            result = code;
-            break;
+    for (size_t i = 0; i < engine->output_count && result == TUMBLE_OK; i++) {
+        struct tw_output *output = &engine->outputs[i];
+        if (!has_work(engine, output)) {
+            continue;
         }
-        if (code != TUMBLE_OK) {
-            result = code; /* one output that is down does not keep rows from the others */
+        int64_t at = options->now_ms ? options->now_ms(options->ctx) : 0;
+        if (output->attempts && output->held_since_ms < 0) {
+            output->held_since_ms = at;
+        }
+        if (output->attempts && !options->ignore_holds && output->due_ms > at) {
+            next = output->due_ms < next ? output->due_ms : next;
+            continue;
+        }
+        if (!delivery_of(engine)) {
+            return tw_no_memory(err);
+        }
+        struct trouble trouble = {0};
+        result = deliver_output(engine, output, &trouble, err);
+        if (trouble.happened && result == TUMBLE_OK) {
+            tw_output_hold(engine, output, options, trouble.retry_after_ms, trouble.why);
+            next = output->due_ms < next ? output->due_ms : next;
+        } else if (result == TUMBLE_OK) {
+            output->attempts = 0;
+            output->last_error[0] = '\0';
+        }
+        if (output->chunk == engine->next_chunk[output->kind]) {
+            output->caught_up = engine->outbox.added[output->kind];
+            output->backlog = 0;
         }
     }
-    tw_free(&engine->alloc, delivery);
+    if (next_ms) {
+        *next_ms = next;
+    }
     return result;
 }
 
-/* ---- looking ---- */
-
-struct look {
-    struct tumble_engine *engine;
-    tumble_row_fn *visit;
-    void *ctx;
-};
-
-static enum tumble_code look_chunk(void *ctx, struct tumble_bytes key, struct tumble_bytes value, bool *stop,
-                                   struct tumble_error *err) {
-    struct look *look = ctx;
-    struct chunk_reader reader;
-    (void)key;
-    (void)stop;
-    TW_TRY(chunk_open(look->engine, value, &reader, err));
-    for (;;) {
-        struct tumble_row row;
-        bool got;
-        TW_TRY(chunk_row(&reader, &row, &got, err));
-        if (!got) {
-            return TUMBLE_OK;
-        }
-        TW_TRY(look->visit(look->ctx, &row));
+enum tumble_code tumble_engine_drain(struct tumble_engine *engine, struct tumble_error *err) {
+    int64_t next = INT64_MAX;
+    TW_TRY(tumble_engine_deliver(engine, NULL, &next, err));
+    if (next == INT64_MAX) {
+        return TUMBLE_OK;
     }
-}
-
-enum tumble_code tumble_engine_outbox(struct tumble_engine *engine, enum tumble_row_kind kind, tumble_row_fn *visit,
-                                      void *ctx, struct tumble_error *err) {
-    struct look look = {engine, visit, ctx};
-    struct tw_key prefix = tw_key_outbox_all(kind);
-    TW_TRY(tw_store_begin(engine->store, err));
-    enum tumble_code code =
-        tw_store_scan(engine->store, tw_key_view(&prefix), tw_key_view(&prefix), look_chunk, &look, err);
-    tw_store_abort(engine->store);
-    return code;
+    const struct tw_output *held = engine->outputs;
+    while (!held->attempts) {
+        held++;
+    }
+    return tw_fail(err, TUMBLE_EOUTPUT, "%s", held->last_error);
 }

@@ -209,8 +209,7 @@ void tumble_engine_destroy(struct tumble_engine *engine) {
     }
     struct tumble_alloc alloc = engine->alloc;
     for (size_t i = 0; i < engine->output_count; i++) {
-        engine->outputs[i].api->close(engine->outputs[i].self);
-        tw_free(&alloc, engine->outputs[i].name);
+        tw_output_clean_up(engine, &engine->outputs[i]);
     }
     for (size_t i = 0; i < engine->shard_count; i++) {
         destroy_shard(engine, engine->shards[i]);
@@ -220,6 +219,7 @@ void tumble_engine_destroy(struct tumble_engine *engine) {
         tw_buf_clean_up(&engine->notes[i].value);
     }
     tw_free(&alloc, engine->notes);
+    tw_delivery_destroy(engine);
     tw_store_close(engine->store);
     tw_projection_destroy(engine->projection);
     tw_free(&alloc, engine->layout_items);

@@ -7,13 +7,14 @@
 
 #include "engine/base/arena.h"
 #include "engine/base/buf.h"
+#include "engine/outbox.h"
 #include "engine/spec_compiled.h"
 #include "engine/store/store.h"
 #include "engine/window/window.h"
 
 /* What the files of the engine share. engine.c: open, shards, notes · apply.c: records → accumulators · commit.c: one
- * transaction · recover.c: what open and a dropped window read back · row.c: a group as a row · emit.c: outbox →
- * outputs · failure.c: the failures stream. */
+ * transaction · recover.c: what open and a dropped window read back · row.c: a group as a row · outbox.h: what
+ * waits for outputs · failure.c: the failures stream. */
 
 enum { TW_CHUNK_RECORDS = TW_STEPS_AT_ONCE }; /* records hashed and prefetched together, see speed notes in apply.c */
 
@@ -40,7 +41,7 @@ struct tumble_shard {
     uint64_t fates[TUMBLE_FATE_COUNT];
     uint64_t skipped;
     uint64_t windows_opened;
-    uint64_t *found; /* per field of the spec: records that had it */
+    uint64_t *found;        /* per field of the spec: records that had it */
     struct tw_buf failures; /* documents since the last commit, each varint length + bytes */
     /* scratch of apply */
     struct tw_pending pending[TW_CHUNK_RECORDS];
@@ -55,19 +56,6 @@ struct tw_note {
     char name[TW_LIMIT_NOTE_NAME_BYTES + 1];
     struct tw_buf value;
     bool changed;
-};
-
-struct tw_output {
-    char *name;
-    const struct tumble_output_api *api;
-    void *self;
-    enum tumble_row_kind kind;
-    uint64_t chunk; /* next outbox chunk to deliver */
-    uint64_t row;   /* next row in it */
-    char checkpoint[TUMBLE_OUTPUT_CHECKPOINT_BYTES];
-    size_t checkpoint_length;
-    bool changed; /* cursor or checkpoint differ from the store's */
-    bool drained_once;
 };
 
 struct tumble_engine {
@@ -102,6 +90,7 @@ struct tumble_engine {
     bool broken;            /* a commit failed: memory and store may differ */
     uint64_t next_chunk[2]; /* of the outbox, by kind */
     uint64_t first_chunk[2];
+    struct tw_outbox_figures outbox;
     struct tumble_counters counters; /* stored figures; those of shards are added when committed */
     uint64_t commits_since_sync;
     struct tw_buf scratch;
@@ -112,7 +101,8 @@ struct tumble_engine {
     size_t order_capacity;
     char *column_prefix; /* ,"name": of each group and aggregate column, one behind the other */
     uint32_t *column_prefix_end;
-    struct tw_buf partial_prefix; /* "sum#…:" and the like of each aggregate, one behind the other; spec with partials */
+    struct tw_buf
+        partial_prefix; /* "sum#…:" and the like of each aggregate, one behind the other; spec with partials */
     uint32_t *partial_prefix_end;
     struct tw_buf partial; /* scratch */
 };
@@ -139,6 +129,17 @@ enum tumble_code tw_shard_apply_at(struct tumble_shard *shard, int64_t window_st
 /* recover.c */
 enum tumble_code tw_engine_recover(struct tumble_engine *engine, struct tumble_error *err);
 enum tumble_code tw_window_load(struct tumble_shard *shard, struct tw_window *window, struct tumble_error *err);
+struct tw_cursor_text { /* views into the store */
+    struct tumble_bytes name;
+    enum tumble_row_kind kind;
+    uint64_t chunk;
+    uint64_t row;
+    struct tumble_bytes checkpoint;
+    uint32_t attempts;
+    struct tumble_bytes last_error;
+};
+enum tumble_code tw_cursor_read(const struct tumble_engine *engine, struct tumble_bytes value,
+                                struct tw_cursor_text *out, struct tumble_error *err);
 enum tumble_code tw_engine_read_cursor(struct tumble_engine *engine, struct tw_output *output,
                                        struct tumble_error *err);
 
@@ -178,6 +179,9 @@ struct tw_key tw_key_groups(uint32_t shard, int64_t start_ms, uint32_t generatio
 struct tw_key tw_key_generation(uint32_t shard, int64_t start_ms, uint32_t generation);
 struct tw_key tw_key_outbox(enum tumble_row_kind kind, uint64_t chunk);
 struct tw_key tw_key_outbox_all(enum tumble_row_kind kind);
+/* Beside the last chunk of a fragment that has several. */
+enum { TW_KEY_FRAGMENT = 'F' };
+struct tw_key tw_key_fragment(uint64_t chunk);
 struct tw_key tw_key_cursor(const char *name);
 struct tw_key tw_key_prefix(char letter);
 static inline struct tumble_bytes tw_key_view(const struct tw_key *key) {
@@ -186,5 +190,6 @@ static inline struct tumble_bytes tw_key_view(const struct tw_key *key) {
 }
 bool tw_key_read_window(struct tumble_bytes key, uint32_t *shard, int64_t *start_ms);
 bool tw_key_read_outbox(struct tumble_bytes key, uint64_t *chunk);
+bool tw_key_read_fragment(struct tumble_bytes key, uint64_t *chunk);
 
 #endif

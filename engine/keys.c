@@ -74,6 +74,12 @@ struct tw_key tw_key_outbox(enum tumble_row_kind kind, uint64_t chunk) {
     return key;
 }
 
+struct tw_key tw_key_fragment(uint64_t chunk) {
+    struct tw_key key = tw_key_prefix(TW_KEY_FRAGMENT);
+    put(&key, chunk, 8);
+    return key;
+}
+
 struct tw_key tw_key_cursor(const char *name) { /* by hash: a URI may be longer than a key */
     struct tw_key key = tw_key_prefix('R');
     uint8_t hash[16];
@@ -105,5 +111,13 @@ bool tw_key_read_outbox(struct tumble_bytes key, uint64_t *chunk) {
         return false;
     }
     *chunk = get(key.data + 2, 8);
+    return true;
+}
+
+bool tw_key_read_fragment(struct tumble_bytes key, uint64_t *chunk) {
+    if (key.length != 9) {
+        return false;
+    }
+    *chunk = get(key.data + 1, 8);
     return true;
 }

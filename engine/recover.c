@@ -245,35 +245,51 @@ enum tumble_code tw_engine_recover(struct tumble_engine *engine, struct tumble_e
     return code;
 }
 
-static enum tumble_code parse_cursor(struct tw_output *output, struct tumble_bytes payload, struct tumble_error *err) {
-    struct tw_cursor in = tw_cursor_of(payload);
-    struct tumble_bytes name, checkpoint;
+enum tumble_code tw_cursor_read(const struct tumble_engine *engine, struct tumble_bytes value,
+                                struct tw_cursor_text *out, struct tumble_error *err) {
+    struct tumble_bytes payload;
     uint8_t kind;
-    if (take_text(&in, &name) != TUMBLE_OK || !tw_take_u8(&in, &kind) || !tw_take_varint(&in, &output->chunk) ||
-        !tw_take_varint(&in, &output->row) || take_text(&in, &checkpoint) != TUMBLE_OK ||
-        checkpoint.length > sizeof output->checkpoint || kind != (uint8_t)output->kind ||
-        !tumble_bytes_equal(name, tumble_bytes_of(output->name))) {
+    uint64_t attempts = 0;
+    memset(out, 0, sizeof *out);
+    TW_TRY(tw_frame_open(value, TW_FRAME_CURSOR, engine->spec->digest, "the position of an output", &payload, err));
+    struct tw_cursor in = tw_cursor_of(payload);
+    bool good = take_text(&in, &out->name) == TUMBLE_OK && tw_take_u8(&in, &kind) && kind <= TUMBLE_ROW_FAILURE &&
+                tw_take_varint(&in, &out->chunk) && tw_take_varint(&in, &out->row) &&
+                take_text(&in, &out->checkpoint) == TUMBLE_OK &&
+                out->checkpoint.length <= TUMBLE_OUTPUT_CHECKPOINT_BYTES;
+    if (good && tw_cursor_left(&in)) { /* the first states did not keep these */
+        good = tw_take_varint(&in, &attempts) && take_text(&in, &out->last_error) == TUMBLE_OK;
+    }
+    if (!good) {
         return damaged(err, "the position of an output");
     }
-    if (checkpoint.length) {
-        memcpy(output->checkpoint, checkpoint.data, checkpoint.length);
-    }
-    output->checkpoint_length = checkpoint.length;
+    out->kind = (enum tumble_row_kind)kind;
+    out->attempts = attempts < UINT32_MAX ? (uint32_t)attempts : UINT32_MAX;
     return TUMBLE_OK;
 }
 
 static enum tumble_code find_cursor(struct tumble_engine *engine, struct tw_output *output, struct tumble_error *err) {
     struct tw_key key = tw_key_cursor(output->name);
     bool found;
-    struct tumble_bytes value, payload;
+    struct tumble_bytes value;
+    struct tw_cursor_text text;
     TW_TRY(tw_store_get(engine->store, tw_key_view(&key), &found, &value, err));
     if (!found) {
         output->chunk = engine->first_chunk[output->kind];
         output->changed = true;
         return TUMBLE_OK;
     }
-    TW_TRY(tw_frame_open(value, TW_FRAME_CURSOR, engine->spec->digest, "the position of an output", &payload, err));
-    return parse_cursor(output, payload, err);
+    TW_TRY(tw_cursor_read(engine, value, &text, err));
+    if (text.kind != output->kind || !tumble_bytes_equal(text.name, tumble_bytes_of(output->name))) {
+        return damaged(err, "the position of an output");
+    }
+    output->chunk = text.chunk;
+    output->row = text.row;
+    output->checkpoint_length = text.checkpoint.length;
+    if (text.checkpoint.length) {
+        memcpy(output->checkpoint, text.checkpoint.data, text.checkpoint.length);
+    }
+    return TUMBLE_OK;
 }
 
 enum tumble_code tw_engine_read_cursor(struct tumble_engine *engine, struct tw_output *output,
@@ -284,25 +300,43 @@ enum tumble_code tw_engine_read_cursor(struct tumble_engine *engine, struct tw_o
     return code;
 }
 
+/* Opens a state to look at its description; *store is closed by the caller in any case. */
+static enum tumble_code peek(const char *state_directory, struct tumble_alloc alloc, struct tw_store **store,
+                             struct meta *meta, struct tumble_error *err) {
+    struct tw_store_options options = {.directory = state_directory, .read_only = true, .verify = true, .alloc = alloc};
+    bool found = false;
+    TW_TRY(tw_store_open(&options, store, err));
+    TW_TRY(tw_store_begin(*store, err));
+    TW_TRY(read_meta(*store, &found, meta, err));
+    return found ? TUMBLE_OK : tw_fail(err, TUMBLE_ESTORE, "there is no committed state in %s yet", state_directory);
+}
+
 enum tumble_code tumble_engine_peek_spec(const char *state_directory, struct tumble_alloc alloc, char **json,
                                          struct tumble_error *err) {
+    struct tw_store *store = NULL;
+    struct meta meta;
     *json = NULL;
     alloc = tw_alloc_or_default(alloc);
-    struct tw_store_options options = {.directory = state_directory, .read_only = true, .verify = true, .alloc = alloc};
-    struct tw_store *store;
-    TW_TRY(tw_store_open(&options, &store, err));
-    bool found = false;
-    struct meta meta;
-    enum tumble_code code = tw_store_begin(store, err);
-    if (code == TUMBLE_OK) {
-        code = read_meta(store, &found, &meta, err);
-    }
-    if (code == TUMBLE_OK && !found) {
-        code = tw_fail(err, TUMBLE_ESTORE, "there is no committed state in %s yet", state_directory);
-    }
+    enum tumble_code code = peek(state_directory, alloc, &store, &meta, err);
     if (code == TUMBLE_OK) {
         *json = tw_copy_text(&alloc, meta.spec.data, meta.spec.length);
         code = *json ? TUMBLE_OK : tw_no_memory(err);
+    }
+    tw_store_close(store);
+    return code;
+}
+
+enum tumble_code tumble_engine_peek_source(const char *state_directory, struct tumble_alloc alloc, char **source,
+                                           int64_t *window_seconds, struct tumble_error *err) {
+    struct tw_store *store = NULL;
+    struct meta meta;
+    *source = NULL;
+    alloc = tw_alloc_or_default(alloc);
+    enum tumble_code code = peek(state_directory, alloc, &store, &meta, err);
+    if (code == TUMBLE_OK) {
+        *window_seconds = (int64_t)meta.window_ms / 1000;
+        *source = tw_copy_text(&alloc, meta.source.data, meta.source.length);
+        code = *source ? TUMBLE_OK : tw_no_memory(err);
     }
     tw_store_close(store);
     return code;

@@ -20,6 +20,9 @@ enum {
     TW_LIMIT_NOTE_NAME_BYTES = 64,
     TW_LIMIT_ATTRIBUTE_DEPTH = 100, /* lists and maps in a DynamoDB item; DynamoDB allows 32 */
     TW_LIMIT_OUTPUTS = 16,
+    TW_LIMIT_OUTPUT_OPTIONS = 32, /* in an output's table */
+    TW_LIMIT_STORED_OUTPUTS = 64, /* that a state knows */
+    TW_LIMIT_URI_BYTES = 4096,
     TW_LIMIT_OUTBOX_CHUNK_BYTES = 256 * 1024 /* rows packed into one outbox value */
 };
 

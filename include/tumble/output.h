@@ -11,8 +11,8 @@
  * and in the same order: write must be idempotent on row.key, or use the checkpoint to find what it wrote already.
  *
  * When something fails: a row answered TUMBLE_RETRY comes again, with every row behind it, on the same self. After a
- * write or flush that did not return OK the host closes the output and opens it again with the checkpoint last
- * committed; every row since the last good flush comes again. Meanwhile other outputs go on.
+ * write or flush that did not return OK the host closes the output and opens it again with the checkpoint of its last
+ * good flush; every row since then comes again. Meanwhile other outputs go on.
  *
  * Growth: structs passed by pointer begin with struct_size and grow at their end; a reader looks no further than that.
  * Structs in arrays (rows, deliveries, options) do not grow: they have reserved members, zero until they mean
@@ -48,7 +48,7 @@ struct tumble_fragment {
     int64_t window_end_ms;
     uint64_t row_count;
     uint64_t record_count; /* that its rows count together */
-    uint8_t digest[16];    /* XXH3-128 over the JSON of its rows, each followed by a newline */
+    uint8_t digest[16];    /* of its rows: d = 16 zero bytes; for each row d = XXH3-128(d, XXH3-128(its JSON)) */
 };
 
 /* Borrowed for the call it is passed to. */
@@ -137,12 +137,13 @@ struct tumble_output_open {
 enum {
     TUMBLE_OUTPUT_WANTS_VALUES = 1u,    /* fill row.values */
     TUMBLE_OUTPUT_WHOLE_FRAGMENTS = 2u, /* acknowledge fragments whole: flush is called behind a fragment's last row,
-                                           never inside one (unless write failed), and a fragment whose flush was not
-                                           reached comes again from its first row */
+                                           never inside one, and a fragment whose flush was not reached
+                                           comes again from its first row (save after RETRY, where it goes on) */
     TUMBLE_OUTPUT_NO_ROWS = 4u,         /* for --failures only */
     TUMBLE_OUTPUT_NO_FAILURES = 8u,     /* for --output only */
     TUMBLE_OUTPUT_OTHER_OPTIONS = 16u,  /* names beside the table's are the output's to check */
-    TUMBLE_OUTPUT_AT_LEAST_ONCE = 32u   /* has no keys: after a crash rows may stand there twice */
+    TUMBLE_OUTPUT_AT_LEAST_ONCE = 32u,  /* has no keys: after a crash rows may stand there twice */
+    TUMBLE_OUTPUT_NO_RETRY = 64u        /* its trouble is none that waiting mends (a local file): it ends the run */
 };
 
 struct tumble_output_api { /* static const in the output */

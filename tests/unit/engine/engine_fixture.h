@@ -55,6 +55,7 @@ static enum tumble_code kept_write(void *self, const struct tumble_row *rows, si
             out[i].reason = "too ugly";
             continue;
         }
+        out[i].outcome = TUMBLE_DELIVERED;
         assert_true(rows_kept->length + rows[i].json.length + 1 < sizeof rows_kept->text);
         memcpy(rows_kept->text + rows_kept->length, rows[i].json.data, rows[i].json.length);
         rows_kept->length += rows[i].json.length;

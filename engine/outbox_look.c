@@ -1,0 +1,141 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/base/fail.h"
+#include "engine/engine_internal.h"
+
+/* What waits in the outbox, for people. */
+
+enum tumble_code tumble_engine_outbox(struct tumble_engine *engine, enum tumble_row_kind kind, tumble_row_fn *visit,
+                                      void *ctx, struct tumble_error *err) {
+    struct tw_chunk_reader reader;
+    bool got = true;
+    tw_chunk_reader_init(&reader, engine, kind, engine->first_chunk[kind], 0);
+    TW_TRY(tw_store_begin(engine->store, err));
+    enum tumble_code code = TUMBLE_OK;
+    while (code == TUMBLE_OK && got) {
+        struct tumble_row row;
+        code = tw_chunk_reader_next(&reader, &row, &got, err);
+        if (code == TUMBLE_OK && got) {
+            code = visit(ctx, &row);
+        }
+    }
+    tw_store_abort(engine->store);
+    return code;
+}
+
+int tumble_engine_output_status(const struct tumble_engine *engine, size_t index, struct tumble_output_status *out) {
+    if (index >= engine->output_count) {
+        return 0;
+    }
+    const struct tw_output *output = &engine->outputs[index];
+    memset(out, 0, sizeof *out);
+    out->name = output->name;
+    out->kind = output->kind;
+    out->is_waiting = output->chunk != engine->next_chunk[output->kind];
+    out->waiting_bytes = out->is_waiting ? engine->outbox.added[output->kind] - output->caught_up + output->backlog : 0;
+    out->attempts = output->attempts;
+    out->held_since_ms = output->held_since_ms;
+    out->next_ms = output->due_ms;
+    out->last_error = output->attempts ? output->last_error : "";
+    return 1;
+}
+
+/* ---- what a state knows of its outputs ---- */
+
+struct stored {
+    struct tw_cursor_text text;
+    char name[TW_LIMIT_URI_BYTES];
+    char last_error[TUMBLE_ERROR_TEXT];
+};
+
+struct found {
+    struct tumble_engine *engine;
+    struct stored *items;
+    size_t count;
+};
+
+static enum tumble_code take_cursor(void *ctx, struct tumble_bytes key, struct tumble_bytes value, bool *stop,
+                                    struct tumble_error *err) {
+    struct found *found = ctx;
+    (void)key;
+    (void)stop;
+    if (found->count == TW_LIMIT_STORED_OUTPUTS) {
+        return tw_fail(err, TUMBLE_ELIMIT, "the state knows more than %d outputs", TW_LIMIT_STORED_OUTPUTS);
+    }
+    struct stored *item = &found->items[found->count];
+    TW_TRY(tw_cursor_read(found->engine, value, &item->text, err));
+    if (item->text.name.length >= sizeof item->name || item->text.last_error.length >= sizeof item->last_error) {
+        return tw_fail(err, TUMBLE_ECORRUPT, "the name of an output is too long: restore the state directory");
+    }
+    memcpy(item->name, item->text.name.data, item->text.name.length);
+    if (item->text.last_error.length) {
+        memcpy(item->last_error, item->text.last_error.data, item->text.last_error.length);
+    }
+    item->text.name.data = item->name;
+    item->text.last_error.data = item->last_error;
+    found->count++;
+    return TUMBLE_OK;
+}
+
+static int by_kind_and_name(const void *a, const void *b) {
+    const struct stored *x = a, *y = b;
+    return x->text.kind != y->text.kind ? (int)x->text.kind - (int)y->text.kind : strcmp(x->name, y->name);
+}
+
+static enum tumble_code count_waiting(struct tumble_engine *engine, const struct stored *item,
+                                      struct tumble_stored_output *out, struct tumble_error *err) {
+    struct tw_chunk_reader reader;
+    bool got = true;
+    out->oldest_window_start_ms = -1;
+    tw_chunk_reader_init(&reader, engine, item->text.kind, item->text.chunk, item->text.row);
+    for (;;) {
+        struct tumble_row row;
+        TW_TRY(tw_chunk_reader_next(&reader, &row, &got, err));
+        if (!got) {
+            return TUMBLE_OK;
+        }
+        out->rows++;
+        out->bytes += row.json.length;
+        bool older = out->oldest_window_start_ms < 0 || row.window_start_ms < out->oldest_window_start_ms;
+        if (item->text.kind == TUMBLE_ROW_WINDOW && older) {
+            out->oldest_window_start_ms = row.window_start_ms;
+        }
+    }
+}
+
+static enum tumble_code visit_all(struct tumble_engine *engine, struct found *found, tumble_stored_output_fn *visit,
+                                  void *ctx, struct tumble_error *err) {
+    struct tw_key prefix = tw_key_prefix('R');
+    TW_TRY(tw_store_scan(engine->store, tw_key_view(&prefix), tw_key_view(&prefix), take_cursor, found, err));
+    for (size_t i = 0; i < found->count; i++) { /* items move when they are sorted */
+        found->items[i].text.name.data = NULL;
+    }
+    qsort(found->items, found->count, sizeof *found->items, by_kind_and_name);
+    for (size_t i = 0; i < found->count; i++) {
+        struct stored *item = &found->items[i];
+        struct tumble_stored_output out = {.name = {item->name, item->text.name.length},
+                                           .kind = item->text.kind,
+                                           .attempts = item->text.attempts,
+                                           .last_error = {item->last_error, item->text.last_error.length}};
+        TW_TRY(count_waiting(engine, item, &out, err));
+        TW_TRY(visit(ctx, &out));
+    }
+    return TUMBLE_OK;
+}
+
+enum tumble_code tumble_engine_stored_outputs(struct tumble_engine *engine, tumble_stored_output_fn *visit, void *ctx,
+                                              struct tumble_error *err) {
+    struct found found = {.engine = engine};
+    found.items = tw_alloc_zero(&engine->alloc, TW_LIMIT_STORED_OUTPUTS * sizeof *found.items);
+    if (!found.items) {
+        return tw_no_memory(err);
+    }
+    enum tumble_code code = tw_store_begin(engine->store, err);
+    if (code == TUMBLE_OK) {
+        code = visit_all(engine, &found, visit, ctx, err);
+        tw_store_abort(engine->store);
+    }
+    tw_free(&engine->alloc, found.items);
+    return code;
+}
