@@ -10,11 +10,13 @@ What the service refuses is a ServiceError with .status, .code, .message and .re
 import datetime
 import hashlib
 import hmac
+import html
 import http.client
 import json
 import re
 import ssl
 import threading
+import time
 import urllib.parse
 
 ACCESS_KEY = "AKIDEXAMPLE"
@@ -125,11 +127,48 @@ class Client:
     def dynamodb(self, operation, **body):
         return self.json("dynamodb", "DynamoDB_20120810." + operation, body, "1.0")
 
+    def create_table(self, name, key="k", sort=None, types="SS", seconds=30):
+        """A DynamoDB table, on demand, when it is ready. types: those of key and sort."""
+        names = [each for each in (key, sort) if each]
+        self.dynamodb("CreateTable", TableName=name, BillingMode="PAY_PER_REQUEST",
+                      KeySchema=[{"AttributeName": each, "KeyType": kind} for each, kind in zip(names, ("HASH", "RANGE"))],
+                      AttributeDefinitions=[{"AttributeName": each, "AttributeType": kind} for each, kind in zip(names, types)])
+        deadline = time.monotonic() + seconds
+        while self.dynamodb("DescribeTable", TableName=name)["Table"]["TableStatus"] != "ACTIVE":
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"table {name} is not ready after {seconds} s")
+            time.sleep(0.01)
+
+    def scan(self, name):
+        """Every item of a table."""
+        items, start = [], {}
+        while True:
+            answer = self.dynamodb("Scan", TableName=name, ConsistentRead=True, **start)
+            items += answer["Items"]
+            if "LastEvaluatedKey" not in answer:
+                return items
+            start = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
+
     def kinesis(self, operation, **body):
         return self.json("kinesis", "Kinesis_20131202." + operation, body, "1.1")
 
     def sqs(self, operation, **body):
         return self.json("sqs", "AmazonSQS." + operation, body, "1.0")
+
+    def create_queue(self, name, **attributes):
+        """The queue's URL. Its host may be another than the server's: only its path is used."""
+        return self.sqs("CreateQueue", QueueName=name, Attributes=attributes)["QueueUrl"]
+
+    def receive_all(self, url):
+        """Takes every message that the queue holds: a list of bodies."""
+        bodies = []
+        while True:
+            messages = self.sqs("ReceiveMessage", QueueUrl=url, MaxNumberOfMessages=10).get("Messages")
+            if not messages:
+                return bodies
+            bodies += [each["Body"] for each in messages]
+            self.sqs("DeleteMessageBatch", QueueUrl=url,
+                     Entries=[{"Id": str(at), "ReceiptHandle": each["ReceiptHandle"]} for at, each in enumerate(messages)])
 
     def s3(self, method, path, body=b"", query=(), headers=None):
         """path: "/bucket/key", not yet encoded."""
@@ -148,7 +187,7 @@ class Client:
             query = [("list-type", "2"), ("prefix", prefix), ("encoding-type", "url")]
             query += [("continuation-token", token)] if token else []
             text = self.s3("GET", f"/{bucket}", query=query).body.decode()
-            keys += [urllib.parse.unquote_plus(key) for key in re.findall("<Key>([^<]*)</Key>", text)]
+            keys += [urllib.parse.unquote_plus(html.unescape(key)) for key in re.findall("<Key>([^<]*)</Key>", text)]
             more = re.search("<NextContinuationToken>([^<]*)<", text)
             if not more:
                 return sorted(keys)

@@ -70,7 +70,9 @@ if (!starters[name]) {
     console.error(`launch.mjs: no such server: ${name}; there are ${Object.keys(starters).join(", ")}`);
     process.exit(2);
 }
-process.on("SIGTERM", () => process.exit(0));
-process.stdin.on("end", () => process.exit(0)).resume();
+// All is in memory, so the hard way loses nothing; kinesis-local holds up process.exit while a stream exists.
+const end = () => process.kill(process.pid, "SIGKILL");
+process.on("SIGTERM", end);
+process.stdin.on("end", end).resume();
 const ports = await starters[name]();
 ready(ports ?? { port: opened[0].port });
