@@ -1,0 +1,11 @@
+# Debian's cross compiler, its arm64 libraries (dpkg --add-architecture arm64), and qemu to run what comes out.
+set(CMAKE_SYSTEM_NAME Linux)
+set(CMAKE_SYSTEM_PROCESSOR aarch64)
+set(CMAKE_C_COMPILER aarch64-linux-gnu-gcc)
+set(CMAKE_LIBRARY_ARCHITECTURE aarch64-linux-gnu)
+set(ENV{PKG_CONFIG_LIBDIR} /usr/lib/aarch64-linux-gnu/pkgconfig:/usr/share/pkgconfig)
+set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
+find_program(TUMBLE_QEMU NAMES qemu-aarch64-static qemu-aarch64)
+if(TUMBLE_QEMU)
+  set(CMAKE_CROSSCOMPILING_EMULATOR ${TUMBLE_QEMU})
+endif()
