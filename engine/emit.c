@@ -133,8 +133,8 @@ static enum tumble_code gather(struct tw_delivery *delivery, const struct tw_out
 
 /* ---- offering ---- */
 
-static enum tumble_code reject(struct tumble_engine *engine, struct tw_output *output, const struct tumble_row *row,
-                               const char *reason, struct tumble_error *err) {
+enum tumble_code tw_output_reject(struct tumble_engine *engine, struct tw_output *output, const struct tumble_row *row,
+                                  const char *reason, struct tumble_error *err) {
     if (!tw_engine_has_failures(engine) || output->kind == TUMBLE_ROW_FAILURE) {
         return tw_fail(err, TUMBLE_EREJECTED,
                        "output %s rejected a row (%s): name a --failures output to go on without it", output->name,
@@ -159,8 +159,16 @@ static enum tumble_code reject(struct tumble_engine *engine, struct tw_output *o
     return code == TUMBLE_OK ? TUMBLE_OK : tw_fail(err, code, "%s", tumble_code_text(code));
 }
 
-static enum tumble_code check_outcome(const struct tw_output *output, const struct tumble_delivery *outcome,
-                                      struct tumble_error *err) {
+void tw_output_expect_outcomes(struct tumble_delivery *outcomes, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        outcomes[i].outcome = (enum tumble_outcome)UNANSWERED;
+        outcomes[i].retry_after_ms = 0;
+        outcomes[i].reason = NULL;
+    }
+}
+
+enum tumble_code tw_output_check_outcome(const struct tw_output *output, const struct tumble_delivery *outcome,
+                                         struct tumble_error *err) {
     int answer = (int)outcome->outcome;
     if (answer != TUMBLE_DELIVERED && answer != TUMBLE_RETRY && answer != TUMBLE_REJECTED) {
         return answer == UNANSWERED
@@ -191,11 +199,7 @@ static enum tumble_code fall_back(struct tw_output *output, enum tumble_code cod
 static enum tumble_code offer(struct tumble_engine *engine, struct tw_output *output, struct trouble *trouble,
                               struct tumble_error *err) {
     struct tw_delivery *delivery = engine->outbox.delivery;
-    for (size_t i = 0; i < delivery->count; i++) {
-        delivery->outcomes[i].outcome = (enum tumble_outcome)UNANSWERED;
-        delivery->outcomes[i].retry_after_ms = 0;
-        delivery->outcomes[i].reason = NULL;
-    }
+    tw_output_expect_outcomes(delivery->outcomes, delivery->count);
     bool mends;
     tw_output_expect_answer(err);
     enum tumble_code code = output->api->write(output->self, delivery->rows, delivery->count, delivery->outcomes, err);
@@ -205,7 +209,7 @@ static enum tumble_code offer(struct tumble_engine *engine, struct tw_output *ou
     }
     for (size_t i = 0; i < delivery->count; i++) {
         const struct tumble_delivery *outcome = &delivery->outcomes[i];
-        code = check_outcome(output, outcome, err);
+        code = tw_output_check_outcome(output, outcome, err);
         if (code == TUMBLE_OK && outcome->outcome == TUMBLE_RETRY) {
             tw_fail(err, TUMBLE_EOUTPUT, "output %.120s asks to try again later: %.160s", output->name,
                     outcome->reason);
@@ -215,7 +219,7 @@ static enum tumble_code offer(struct tumble_engine *engine, struct tw_output *ou
             return TUMBLE_OK;
         }
         if (code == TUMBLE_OK && outcome->outcome == TUMBLE_REJECTED) {
-            code = reject(engine, output, &delivery->rows[i], outcome->reason, err);
+            code = tw_output_reject(engine, output, &delivery->rows[i], outcome->reason, err);
         }
         if (code != TUMBLE_OK) {
             tw_output_rewind(output);

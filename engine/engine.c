@@ -4,6 +4,7 @@
 
 #include "engine/base/fail.h"
 #include "engine/base/utf8.h"
+#include "engine/carried.h"
 #include "engine/codec/hash.h"
 #include "engine/codec/json_scan.h"
 #include "engine/engine_internal.h"
@@ -208,6 +209,7 @@ void tumble_engine_destroy(struct tumble_engine *engine) {
         return;
     }
     struct tumble_alloc alloc = engine->alloc;
+    tw_carried_destroy(engine->carried);
     for (size_t i = 0; i < engine->output_count; i++) {
         tw_output_clean_up(engine, &engine->outputs[i]);
     }

@@ -105,6 +105,7 @@ struct tumble_engine {
         partial_prefix; /* "sum#…:" and the like of each aggregate, one behind the other; spec with partials */
     uint32_t *partial_prefix_end;
     struct tw_buf partial; /* scratch */
+    struct tw_carried *carried; /* NULL: windows are held; see carried.h */
 };
 
 /* engine.c */

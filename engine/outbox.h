@@ -127,6 +127,13 @@ void tw_output_hold(struct tumble_engine *engine, struct tw_output *output,
 
 /* ---- emit.c ---- */
 
+/* Before rows are written: no answer is told from any other. Afterwards each is looked at: EOUTPUT, it is none. */
+void tw_output_expect_outcomes(struct tumble_delivery *outcomes, size_t count);
+enum tumble_code tw_output_check_outcome(const struct tw_output *output, const struct tumble_delivery *outcome,
+                                         struct tumble_error *err);
+/* A rejected row becomes a failure (in output->rejected). Errors: EREJECTED, there is nowhere to put it. */
+enum tumble_code tw_output_reject(struct tumble_engine *engine, struct tw_output *output, const struct tumble_row *row,
+                                  const char *reason, struct tumble_error *err);
 void tw_delivery_destroy(struct tumble_engine *engine);
 
 #endif

@@ -234,7 +234,9 @@ enum tumble_code tumble_engine_attach(struct tumble_engine *engine, const char *
     bool mends = false;
     code = keep_how(engine, output, how, err);
     output->starts = output->changed;
-    if (code == TUMBLE_OK) {
+    if (code == TUMBLE_OK && engine->carried && !engine->source_length) { /* which stream it is, events will tell */
+        code = api->check ? api->check(&output->how, err) : TUMBLE_OK;
+    } else if (code == TUMBLE_OK) {
         code = tw_output_open(output, &mends, err);
     }
     if (code == TUMBLE_OK) {

@@ -1,0 +1,609 @@
+#include <tumble/invoke.h>
+
+#include <stdio.h>
+
+#include "engine/base/fail.h"
+#include "engine/base/sequence.h"
+#include "engine/carried.h"
+
+/* One event, from its bytes to its response. What is in memory afterwards is either exactly what the response says, or
+ * nothing: on any failure the shard's window is dropped, and the next event brings its state along. */
+
+int64_t tw_carried_remaining(const struct tw_carried *carried) {
+    const struct tumble_host *host = &carried->options.host;
+    return host->remaining_ms ? host->remaining_ms(host->ctx) : INT64_MAX;
+}
+
+/* ---- making and ending ---- */
+
+static enum tumble_code set_up(struct tumble_engine *engine, const struct tumble_carried_options *options,
+                               struct tumble_error *err) {
+    struct tw_carried *carried = tw_alloc_zero(&engine->alloc, sizeof *carried);
+    if (!carried) {
+        return tw_no_memory(err);
+    }
+    engine->carried = carried;
+    carried->owner = engine;
+    carried->alloc = engine->alloc;
+    carried->options = *options;
+    if (!carried->options.inline_state_limit) {
+        carried->options.inline_state_limit = TUMBLE_INLINE_STATE_LIMIT;
+    }
+    tw_window_event_init(&carried->event, carried->alloc);
+    struct tw_buf *buffers[] = {&carried->payloads, &carried->raw,  &carried->packed,
+                                &carried->object,   &carried->text, &carried->response};
+    for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) {
+        tw_buf_init(buffers[i], carried->alloc, SIZE_MAX / 4);
+    }
+    carried->engines[0].engine = engine;
+    carried->engine_count = 1;
+    carried->slice = tw_alloc_array(&carried->alloc, TW_SLICE_RECORDS, sizeof *carried->slice);
+    carried->origin = tw_alloc_array(&carried->alloc, TW_SLICE_RECORDS, sizeof *carried->origin);
+    carried->zstd = tw_zstd_new(carried->alloc);
+    if (!carried->slice || !carried->origin || !carried->zstd) {
+        return tw_no_memory(err);
+    }
+    TW_TRY(tumble_kpl_new(carried->alloc, &carried->kpl, err));
+    if (options->cache_directory) {
+        carried->cache_directory =
+            tw_copy_text(&carried->alloc, options->cache_directory, strlen(options->cache_directory));
+        if (!carried->cache_directory) {
+            return tw_no_memory(err);
+        }
+        tw_cache_open(carried);
+    }
+    return TUMBLE_OK;
+}
+
+enum tumble_code tumble_engine_open_carried(const struct tumble_engine_options *options,
+                                            const struct tumble_carried_options *carried, struct tumble_engine **out,
+                                            struct tumble_error *err) {
+    struct tumble_engine_options own = {.spec = options->spec,
+                                        .source = options->source,
+                                        .window_seconds = 1, /* every event brings its own */
+                                        .durability = TUMBLE_DURABILITY_COMMIT,
+                                        .fragments_possible = 1,
+                                        .alloc = options->alloc};
+    TW_TRY(tumble_engine_open(&own, out, err));
+    enum tumble_code code = set_up(*out, carried, err);
+    if (code != TUMBLE_OK) {
+        tumble_engine_destroy(*out);
+        *out = NULL;
+    }
+    return code;
+}
+
+static void forget_finished(struct tw_carried *carried, struct tw_carried_shard *held) {
+    tw_free(&carried->alloc, held->finished);
+    held->finished = NULL;
+    held->finished_bytes = 0;
+}
+
+static void end_engine(struct tw_carried *carried, struct tw_carried_engine *engine) {
+    for (size_t i = 0; i < engine->shard_count; i++) {
+        tw_carried_state_clear(carried, &engine->shards[i].state);
+        forget_finished(carried, &engine->shards[i]);
+    }
+    tw_free(&carried->alloc, engine->shards);
+    if (engine->spec) {
+        tumble_engine_destroy(engine->engine);
+        tumble_spec_destroy(engine->spec);
+    }
+    memset(engine, 0, sizeof *engine);
+}
+
+void tw_carried_destroy(struct tw_carried *carried) {
+    if (!carried) {
+        return;
+    }
+    struct tumble_alloc alloc = carried->alloc;
+    for (size_t i = 0; i < carried->engine_count; i++) {
+        end_engine(carried, &carried->engines[i]);
+    }
+    tw_store_close(carried->cache);
+    tw_free(&alloc, carried->cache_directory);
+    tw_zstd_destroy(carried->zstd);
+    tumble_kpl_destroy(carried->kpl);
+    tw_window_event_clean_up(&carried->event);
+    tw_free(&alloc, carried->slice);
+    tw_free(&alloc, carried->origin);
+    tw_buf_clean_up(&carried->payloads);
+    tw_buf_clean_up(&carried->raw);
+    tw_buf_clean_up(&carried->packed);
+    tw_buf_clean_up(&carried->object);
+    tw_buf_clean_up(&carried->text);
+    tw_buf_clean_up(&carried->response);
+    tw_free(&alloc, carried);
+}
+
+/* ---- the engine of a spec ---- */
+
+/* The spec an open window began under is no longer the function's: its text travels with the state. */
+static enum tumble_code engine_of_text(struct tw_carried *carried, const struct tw_state_envelope *envelope,
+                                       struct tw_carried_engine **out, struct tumble_error *err) {
+    const struct tumble_spec *now = carried->owner->spec;
+    struct tumble_bytes payload, text;
+    const struct tumble_aggregate *custom[TW_LIMIT_AGGREGATES];
+    struct tumble_spec_overrides overrides = {.custom = custom,
+                                              .bad_records = now->divert_bad_records ? "divert" : "fail"};
+    for (size_t i = 0; i < now->aggregate_count; i++) {
+        if (now->aggregates[i].params.custom) {
+            custom[overrides.custom_count++] = now->aggregates[i].params.custom;
+        }
+    }
+    TW_TRY(tw_state_open(carried, envelope, &payload, err));
+    TW_TRY(tw_state_spec_text(payload, &text, err));
+    struct tw_carried_engine made = {0};
+    enum tumble_code code = tumble_spec_parse(text, &overrides, carried->alloc, &made.spec, err);
+    if (code != TUMBLE_OK) {
+        if (code != TUMBLE_ENOMEM) {
+            tw_error_prefix(err, "the spec that the window began under");
+        }
+        return code == TUMBLE_ENOMEM ? code : TUMBLE_EVERSION;
+    }
+    struct tumble_engine_options options = {.spec = made.spec,
+                                            .source = {carried->owner->source, carried->owner->source_length},
+                                            .window_seconds = 1,
+                                            .alloc = carried->alloc};
+    code = tumble_engine_open(&options, &made.engine, err);
+    if (code == TUMBLE_OK && made.engine->spec->digest != envelope->spec_digest) {
+        code = tw_fail(err, TUMBLE_ECORRUPT, "the event's state is damaged: its spec does not fit the spec's digest");
+    }
+    for (size_t i = 0; i < carried->owner->output_count && code == TUMBLE_OK; i++) {
+        code = tw_carried_attach_again(carried, made.engine, i, err);
+    }
+    if (code != TUMBLE_OK) {
+        tumble_engine_destroy(made.engine);
+        tumble_spec_destroy(made.spec);
+        return code;
+    }
+    struct tw_carried_engine *place = &carried->engines[carried->engine_count];
+    if (carried->engine_count == TW_STATE_SPECS) { /* the one used longest ago, the function's own excepted */
+        place = &carried->engines[1];
+        for (size_t i = 2; i < TW_STATE_SPECS; i++) {
+            if (carried->engines[i].used_at < place->used_at) {
+                place = &carried->engines[i];
+            }
+        }
+        end_engine(carried, place);
+    } else {
+        carried->engine_count++;
+    }
+    *place = made;
+    *out = place;
+    return TUMBLE_OK;
+}
+
+static enum tumble_code choose_engine(struct tw_carried *carried, const struct tw_state_envelope *envelope,
+                                      struct tw_carried_engine **out, struct tumble_error *err) {
+    *out = &carried->engines[0];
+    if (envelope->is_fresh) {
+        return TUMBLE_OK;
+    }
+    for (size_t i = 0; i < carried->engine_count; i++) {
+        if (carried->engines[i].engine->spec->digest == envelope->spec_digest) {
+            *out = &carried->engines[i];
+            return TUMBLE_OK;
+        }
+    }
+    return engine_of_text(carried, envelope, out, err);
+}
+
+/* The stream is known from the event: without a consumer's suffix (rule R9). */
+static enum tumble_code set_source(struct tumble_engine *engine, struct tumble_bytes arn, struct tumble_error *err) {
+    static const char consumer[] = "/consumer/";
+    for (size_t at = 0; at + sizeof consumer - 1 <= arn.length; at++) {
+        if (memcmp(arn.data + at, consumer, sizeof consumer - 1) == 0) {
+            arn.length = at;
+        }
+    }
+    if (arn.length == engine->source_length && memcmp(arn.data ? arn.data : "", engine->source, arn.length) == 0) {
+        return TUMBLE_OK;
+    }
+    char *source = tw_copy_text(&engine->alloc, arn.data ? arn.data : "", arn.length);
+    if (!source) {
+        return tw_no_memory(err);
+    }
+    tw_carried_close_outputs(engine); /* they were opened for another stream */
+    tw_free(&engine->alloc, engine->source);
+    engine->source = source;
+    engine->source_length = arn.length;
+    return TUMBLE_OK;
+}
+
+/* ---- the window of a shard ---- */
+
+void tw_carried_forget(struct tw_carried *carried, struct tw_carried_shard *held, struct tumble_shard *shard) {
+    for (size_t i = 0; i < shard->window_count; i++) {
+        tw_window_clean_up(shard->windows[i]);
+        tw_free(&shard->engine->alloc, shard->windows[i]);
+    }
+    shard->window_count = 0;
+    tw_buf_clear(&shard->failures);
+    held->valid = false;
+    tw_carried_state_clear(carried, &held->state);
+}
+
+static enum tumble_code hold_shard(struct tw_carried *carried, struct tw_carried_engine *engine, struct tumble_bytes id,
+                                   struct tumble_shard **shard, struct tw_carried_shard **held,
+                                   struct tumble_error *err) {
+    TW_TRY(tumble_engine_shard(engine->engine, id, shard, err));
+    size_t needed = engine->engine->shard_count;
+    if (engine->shard_count < needed) {
+        struct tw_carried_shard *shards =
+            tw_resize(&carried->alloc, engine->shards, engine->shard_count * sizeof *shards, needed * sizeof *shards);
+        if (!shards) {
+            return tw_no_memory(err);
+        }
+        memset(shards + engine->shard_count, 0, (needed - engine->shard_count) * sizeof *shards);
+        engine->shards = shards;
+        engine->shard_count = needed;
+    }
+    *held = &engine->shards[(*shard)->index];
+    return TUMBLE_OK;
+}
+
+/* Windows of other shards leave memory once they take more than the limit: their events bring them back. */
+static void make_room(struct tw_carried *carried, struct tw_carried_engine *engine, const struct tumble_shard *keep) {
+    size_t limit = engine->engine->memory_limit ? engine->engine->memory_limit : (size_t)256 << 20;
+    struct tumble_counters now;
+    tumble_engine_counters(engine->engine, &now);
+    for (size_t i = 0; i < engine->shard_count && now.memory_bytes > limit; i++) {
+        if (engine->engine->shards[i] != keep) {
+            tw_carried_forget(carried, &engine->shards[i], engine->engine->shards[i]);
+        }
+    }
+}
+
+/* What one invocation works on. */
+struct invocation {
+    struct tw_carried *carried;
+    struct tw_window_event *event;
+    struct tw_state_envelope envelope;
+    struct tw_carried_engine *engine;
+    struct tumble_shard *shard;
+    struct tw_carried_shard *held;
+    struct tumble_invoked *out;
+    struct tumble_error *err;
+};
+
+static enum tumble_code resume(struct invocation *at) {
+    struct tw_carried *carried = at->carried;
+    struct tw_window_event *event = at->event;
+    struct tw_carried_shard *held = at->held;
+    struct tumble_bytes payload;
+    if (held->valid && !at->envelope.is_fresh && held->start_ms == event->start_ms && held->end_ms == event->end_ms &&
+        memcmp(held->state.digest, at->envelope.digest, TW_STATE_DIGEST_BYTES) == 0) {
+        at->out->cache_hit = 1;
+        return TUMBLE_OK;
+    }
+    tw_carried_forget(carried, held, at->shard);
+    held->start_ms = event->start_ms;
+    held->end_ms = event->end_ms;
+    if (at->envelope.is_fresh) {
+        return TUMBLE_OK;
+    }
+    TW_TRY(tw_state_open(carried, &at->envelope, &payload, at->err));
+    at->out->cache_hit = 1; /* until an object is not there */
+    TW_TRY(tw_state_load(carried, at->engine, at->shard, held, payload, at->err));
+    if (held->state.object_count == 0) {
+        at->out->cache_hit = 0;
+    }
+    memcpy(held->state.digest, at->envelope.digest, TW_STATE_DIGEST_BYTES);
+    return TUMBLE_OK;
+}
+
+/* Brings the window back to what the event says, and applies only the records before limit. */
+static enum tumble_code apply_again(struct invocation *at, size_t limit, struct tw_applied *applied) {
+    at->held->valid = false;
+    TW_TRY(resume(at));
+    TW_TRY(tw_carried_apply(at->carried, at->engine, at->shard, at->event->start_ms, limit, applied, at->err));
+    if (applied->records != limit && !applied->is_late) {
+        return tw_fail(at->err, TUMBLE_EINTERNAL, "records that were applied before are refused the second time");
+    }
+    return TUMBLE_OK;
+}
+
+/* ---- failing ---- */
+
+static const char *type_of(enum tumble_code code) {
+    switch (code) {
+    case TUMBLE_EEVENT:
+    case TUMBLE_EJSON:
+    case TUMBLE_EUTF8:
+    case TUMBLE_EDEPTH:
+    case TUMBLE_ETIMESTAMP:
+    case TUMBLE_ESEQUENCE: return "Tumble.InvalidEvent";
+    case TUMBLE_ECORRUPT:
+    case TUMBLE_ECOMPRESS:
+    case TUMBLE_EMISMATCH: return "Tumble.StateCorrupt";
+    case TUMBLE_EVERSION: return "Tumble.StateVersion";
+    case TUMBLE_ERECORD: return "Tumble.BadRecord";
+    case TUMBLE_EOUTPUT:
+    case TUMBLE_EUSAGE: return "Tumble.OutputFailed";
+    case TUMBLE_EREJECTED: return "Tumble.RowRejected";
+    case TUMBLE_ELIMIT: return "Tumble.LimitExceeded";
+    case TUMBLE_ENOMEM: return "Tumble.OutOfMemory";
+    default: return "Tumble.Internal";
+    }
+}
+
+static enum tumble_code failed(struct tw_carried *carried, const char *type, const char *message) {
+    struct tw_buf *out = &carried->response;
+    tw_buf_clear(out);
+    TW_TRY(tw_buf_append_text(out, "{\"errorMessage\":"));
+    TW_TRY(tw_buf_append_json_string(out, tumble_bytes_of(message)));
+    TW_TRY(tw_buf_append_text(out, ",\"errorType\":"));
+    TW_TRY(tw_buf_append_json_string(out, tumble_bytes_of(type)));
+    return tw_buf_append_text(out, ",\"stackTrace\":[]}");
+}
+
+static enum tumble_code late(struct invocation *at) {
+    at->out->error_type = "Tumble.DeadlineExceeded";
+    return tw_fail(at->err, TUMBLE_EOUTPUT,
+                   "the deadline came before the event was done, and nothing of it was kept: give the function more "
+                   "time or memory, or the mapping a smaller batch");
+}
+
+/* ---- records ---- */
+
+/* Until which record the event was applied; expect is what a partial answer reports. */
+static enum tumble_code apply(struct invocation *at, struct tumble_bytes *expect) {
+    struct tw_applied applied;
+    size_t count = at->event->record_count;
+    expect->length = 0;
+    TW_TRY(tw_carried_apply(at->carried, at->engine, at->shard, at->event->start_ms, count, &applied, at->err));
+    if (applied.records == count) {
+        return TUMBLE_OK;
+    }
+    if (at->event->is_final || !at->carried->options.report_batch_item_failures || applied.records == 0) {
+        return applied.is_late ? late(at) : TUMBLE_ERECORD;
+    }
+    size_t reported = applied.records;
+    if (applied.is_partial) { /* the sequence number is the unit: none of it may stay (rule R7) */
+        TW_TRY(apply_again(at, reported, &applied));
+        if (applied.records != reported) {
+            return late(at);
+        }
+    }
+    *expect = tw_carried_sequence(at->carried, reported);
+    at->out->reported = 1;
+    return TUMBLE_OK;
+}
+
+/* Whether the event begins beyond what the last answer reported (rule R1). */
+static void note_skipped(struct invocation *at) {
+    const struct tw_carried_state *state = &at->held->state;
+    struct tumble_bytes expected = {state->expect, state->expect_length}, first;
+    if (expected.length && at->event->record_count &&
+        tw_sequence_check(tw_carried_sequence(at->carried, 0), &first, NULL) == TUMBLE_OK &&
+        tw_sequence_compare(first, expected) > 0) {
+        at->out->skipped = 1;
+    }
+}
+
+/* ---- answering ---- */
+
+static enum tumble_code put_failures(struct tw_carried *carried, struct tumble_bytes expect) {
+    struct tw_buf *out = &carried->response;
+    TW_TRY(tw_buf_append_text(out, ",\"batchItemFailures\":["));
+    if (expect.length) {
+        TW_TRY(tw_buf_append_text(out, "{\"itemIdentifier\":"));
+        TW_TRY(tw_buf_append_json_string(out, expect));
+        TW_TRY(tw_buf_append_byte(out, '}'));
+    }
+    return tw_buf_append_text(out, "]}");
+}
+
+static enum tumble_code text_of(struct tumble_error *err, enum tumble_code code) {
+    return code == TUMBLE_OK ? TUMBLE_OK : tw_fail(err, code, "%s", tumble_code_text(code));
+}
+
+/* The state into the response. One too large to be carried is met by answering for fewer records: over 1 MB Lambda ends
+ * the window early and begins it anew, so what is left finds room (rule R17). */
+static enum tumble_code save(struct invocation *at, struct tumble_bytes *expect) {
+    struct tw_carried *carried = at->carried;
+    size_t applied = at->event->record_count;
+    if (expect->length) {
+        while (applied > 0 && !tumble_bytes_equal(tw_carried_sequence(carried, applied - 1), *expect)) {
+            applied--;
+        }
+        while (applied > 0 && tumble_bytes_equal(tw_carried_sequence(carried, applied - 1), *expect)) {
+            applied--;
+        }
+    }
+    for (;;) {
+        bool too_large;
+        struct tumble_bytes digits = {NULL, 0};
+        tw_buf_clear(&carried->response);
+        TW_TRY(text_of(at->err, tw_buf_append_text(&carried->response, "{\"state\":")));
+        size_t mark = carried->response.length;
+        if (expect->length && tw_sequence_check(*expect, &digits, NULL) != TUMBLE_OK) {
+            digits.length = 0; /* it is the bad record's, so it may be no number */
+        }
+        if (!tw_shard_find_window(at->shard, at->event->start_ms)) {
+            TW_TRY(text_of(at->err, tw_buf_append_text(&carried->response, "{}"))); /* an event without records */
+            return TUMBLE_OK;
+        }
+        TW_TRY(
+            tw_state_save(carried, at->engine, at->shard, at->held, digits, &carried->response, &too_large, at->err));
+        at->out->state_bytes = carried->response.length - mark;
+        if (!too_large) {
+            return TUMBLE_OK;
+        }
+        struct tw_applied again;
+        applied /= 2;
+        while (applied > 0 &&
+               tumble_bytes_equal(tw_carried_sequence(carried, applied - 1), tw_carried_sequence(carried, applied))) {
+            applied--;
+        }
+        if (applied == 0 || !carried->options.report_batch_item_failures) {
+            at->out->error_type = "Tumble.StateTooLarge";
+            return tw_fail(
+                at->err, TUMBLE_ELIMIT,
+                "the state of the window has grown over %u bytes: configure a spill store (TUMBLE_SPILL), or "
+                "ReportBatchItemFailures with smaller batches",
+                TW_PACKED_BYTES_MAX);
+        }
+        TW_TRY(apply_again(at, applied, &again));
+        if (again.records != applied) {
+            return late(at);
+        }
+        *expect = tw_carried_sequence(carried, applied);
+        at->out->reported = 1;
+    }
+}
+
+/* ---- removing what is over ---- */
+
+/* Garbage of the state that came back; and what a window that ended left, once a later one has begun (rule R4). */
+static void sweep(struct invocation *at) {
+    struct tw_carried *carried = at->carried;
+    struct tw_carried_shard *held = at->held;
+    if (!carried->options.spill) {
+        return;
+    }
+    tw_objects_remove(carried, at->engine->engine, at->shard, held->start_ms, held->state.garbage,
+                      held->state.garbage_count);
+    if (held->finished && at->event->start_ms > held->finished_start_ms) {
+        const struct tumble_spill_store *store = carried->options.spill;
+        for (size_t from = 0; from < held->finished_bytes; from += strlen(held->finished + from) + 1) {
+            store->remove(store->ctx, held->finished + from, NULL);
+        }
+        forget_finished(carried, held);
+    }
+}
+
+/* Names of the objects and marks of the window that ends here, for a later window to remove. */
+static void note_finished(struct invocation *at, const uint8_t rows[TW_STATE_DIGEST_BYTES]) {
+    struct tw_carried *carried = at->carried;
+    struct tw_carried_shard *held = at->held;
+    struct tw_carried_state *state = &held->state;
+    if (!carried->options.spill) {
+        return;
+    }
+    if (held->finished && held->finished_start_ms != held->start_ms) {
+        return; /* what an earlier one left is older than this: it goes first */
+    }
+    struct tw_buf names;
+    char name[TW_OBJECT_NAME_BYTES];
+    tw_buf_init(&names, carried->alloc, SIZE_MAX / 4);
+    enum tumble_code code = tw_buf_append(&names, held->finished ? held->finished : "", held->finished_bytes);
+    for (size_t i = 0; i < state->object_count + state->garbage_count && code == TUMBLE_OK; i++) {
+        const struct tw_spill_object *object =
+            i < state->object_count ? &state->objects[i] : &state->garbage[i - state->object_count];
+        tw_object_name(at->engine->engine, at->shard, held->start_ms, "", object->digest, name);
+        code = tw_buf_append(&names, name, strlen(name) + 1);
+    }
+    for (size_t i = 0; i < at->engine->engine->output_count && code == TUMBLE_OK; i++) {
+        tw_mark_name(at->engine->engine, at->shard, held->start_ms, at->engine->engine->outputs[i].name, rows, name);
+        code = tw_buf_append(&names, name, strlen(name) + 1);
+    }
+    if (code != TUMBLE_OK) { /* the lifecycle rule takes them */
+        tw_buf_clean_up(&names);
+        return;
+    }
+    tw_free(&carried->alloc, held->finished);
+    held->finished = names.data;
+    held->finished_bytes = names.length;
+    held->finished_start_ms = held->start_ms;
+}
+
+/* ---- the invocation ---- */
+
+static enum tumble_code finish(struct invocation *at) {
+    struct tw_carried *carried = at->carried;
+    struct tw_window *window = tw_shard_find_window(at->shard, at->event->start_ms);
+    uint8_t rows[TW_STATE_DIGEST_BYTES] = {0};
+    if (window && window->records) {
+        TW_TRY(tw_carried_emit(carried, at->engine, at->shard, window, rows, at->err));
+    }
+    TW_TRY(tw_carried_emit_failures(carried, at->engine, at->shard, at->err));
+    note_finished(at, rows);
+    tw_carried_forget(carried, at->held, at->shard);
+    tw_buf_clear(&carried->response);
+    return text_of(at->err, tw_buf_append_text(&carried->response, "{\"state\":{}"));
+}
+
+static enum tumble_code run(struct invocation *at) {
+    struct tw_carried *carried = at->carried;
+    struct tw_window_event *event = at->event;
+    struct tumble_bytes expect = {NULL, 0};
+    if (!event->has_window) {
+        at->out->error_type = "Tumble.WindowNotConfigured";
+        return tw_fail(at->err, TUMBLE_EEVENT,
+                       "the event has no window: set TumblingWindowInSeconds of the event source mapping");
+    }
+    at->out->is_final = event->is_final;
+    at->out->is_terminated_early = event->is_terminated_early;
+    at->out->window_start_ms = event->start_ms;
+    at->out->window_end_ms = event->end_ms;
+    TW_TRY(tw_state_envelope_read(carried, &event->state, &at->envelope, at->err));
+    TW_TRY(choose_engine(carried, &at->envelope, &at->engine, at->err));
+    at->engine->used_at = ++carried->invocations;
+    at->engine->engine->window_ms = event->end_ms - event->start_ms;
+    TW_TRY(set_source(at->engine->engine, event->event_source_arn, at->err));
+    TW_TRY(hold_shard(carried, at->engine, event->shard_id, &at->shard, &at->held, at->err));
+    TW_TRY(resume(at));
+    note_skipped(at);
+    TW_TRY(apply(at, &expect));
+    if (event->is_final) {
+        TW_TRY(finish(at));
+    } else {
+        TW_TRY(save(at, &expect));
+        TW_TRY(tw_carried_emit_failures(carried, at->engine, at->shard, at->err));
+        const struct tw_window *window = tw_shard_find_window(at->shard, event->start_ms);
+        at->out->groups = window ? window->groups.count : 0;
+        sweep(at);
+        at->held->valid = window != NULL;
+    }
+    TW_TRY(text_of(at->err, put_failures(carried, expect)));
+    make_room(carried, at->engine, at->shard);
+    return TUMBLE_OK;
+}
+
+enum tumble_code tumble_engine_invoke(struct tumble_engine *engine, struct tumble_bytes event,
+                                      struct tumble_invoked *out, struct tumble_error *err) {
+    struct tumble_error own;
+    memset(out, 0, sizeof *out);
+    out->last_arrival_ms = -1;
+    if (!err) {
+        err = &own;
+    }
+    struct tw_carried *carried = engine->carried;
+    if (!carried) {
+        out->error_type = "Tumble.Internal";
+        return tw_fail(err, TUMBLE_EINVAL, "the engine was not opened with tumble_engine_open_carried");
+    }
+    carried->out = out;
+    struct invocation at = {.carried = carried, .event = &carried->event, .out = out, .err = err};
+    enum tumble_code code;
+    if (event.length > TUMBLE_EVENT_LIMIT) {
+        out->error_type = "Tumble.InvalidEvent";
+        code = tw_fail(err, TUMBLE_EEVENT, "the event has %zu bytes: Lambda sends at most %u", event.length,
+                       TUMBLE_EVENT_LIMIT);
+    } else {
+        code = tw_window_event_parse(&carried->event, event, err);
+    }
+    if (code == TUMBLE_OK) {
+        code = run(&at);
+    }
+    if (code == TUMBLE_OK && carried->response.length > TUMBLE_EVENT_LIMIT) {
+        out->error_type = "Tumble.StateTooLarge";
+        code = tw_fail(err, TUMBLE_ELIMIT, "the response has %zu bytes: Lambda takes at most %u",
+                       carried->response.length, TUMBLE_EVENT_LIMIT);
+    }
+    if (code != TUMBLE_OK) {
+        if (at.held) {
+            tw_carried_forget(carried, at.held, at.shard);
+        }
+        if (!out->error_type) {
+            out->error_type = type_of(code);
+        }
+        if (failed(carried, out->error_type, err->text) != TUMBLE_OK) {
+            tw_buf_clear(&carried->response);
+        }
+    }
+    out->response = tw_buf_view(&carried->response);
+    return code;
+}
