@@ -7,6 +7,7 @@ usage: servers.py run NAME[,NAME...] -- COMMAND [ARG...]    COMMAND with the ser
 
 A server that is missing or does not answer is an error (exit code 3), never a reason to skip.
 """
+import base64
 import contextlib
 import json
 import os
@@ -32,6 +33,7 @@ START_SECONDS = 90
 SPEAKS = {
     "identity": [],
     "dynalite": ["DYNAMODB"],
+    "dynamodb-local": ["DYNAMODB"],
     "fauxqs": ["SQS"],
     "kinesalite": ["KINESIS"],
     "kinesis-local": ["KINESIS"],
@@ -264,9 +266,36 @@ class Identity(Server):
                 "AWS_CONTAINER_AUTHORIZATION_TOKEN": token}
 
 
+def produce(server, stream, records, aggregate=0):
+    """Puts (key, bytes) or (key, bytes, explicit hash key) by AWS's own JavaScript client; aggregate: that many to one record, as the
+    Kinesis Producer Library does it. Returns {"records": N, "put": M}."""
+    lines = [json.dumps({"key": key, "data": base64.b64encode(data).decode(), **({"hash": rest[0]} if rest else {})})
+             for key, data, *rest in records]
+    ran = subprocess.run([node(), os.path.join(HERE, "produce.mjs"), npm_directory(), stream, str(aggregate)], check=True,
+                         input="\n".join(lines).encode(), stdout=subprocess.PIPE, env=environment(server))
+    return json.loads(ran.stdout)
+
+
+def lambda_ric():
+    """The command that runs a Node function as Lambda does. It wants Lambda's variables: AWS_LAMBDA_RUNTIME_API, LAMBDA_TASK_ROOT (the
+    directory of the function's file), _HANDLER ("file.function"), AWS_LAMBDA_FUNCTION_NAME, _VERSION and _MEMORY_SIZE,
+    AWS_LAMBDA_LOG_GROUP_NAME and _STREAM_NAME."""
+    package = os.path.join(npm_directory(), "node_modules", "aws-lambda-ric")
+    if not os.path.exists(os.path.join(package, "rapid-client.node")):
+        raise Missing("aws-lambda-ric is not compiled: tests/servers/build_lambda_ric.py does it (./dev test runs it)")
+    return [node(), os.path.join(package, "index.mjs")]
+
+
+def start_dynamodb_local():
+    if os.environ.get("TEST_DYNAMODB_LOCAL") != "1":
+        raise Missing("dynamodb-local is opt-in: set TEST_DYNAMODB_LOCAL=1 if its licence allows you to use it (it wants an AWS account)")
+    return Server("dynamodb-local", [PYTHON, os.path.join(HERE, "dynamodb_local.py"), os.path.join(ROOT, "build", "dynamodb-local")])
+
+
 # One real request each: it listens, and it answers.
 QUESTIONS = {
     "dynalite": lambda client: client.dynamodb("ListTables")["TableNames"],
+    "dynamodb-local": lambda client: client.dynamodb("ListTables")["TableNames"],
     "fauxqs": lambda client: client.sqs("ListQueues"),
     "identity": lambda client: client.send("GET", "/__identity__/log").json(),
     "kinesalite": lambda client: client.kinesis("ListStreams")["StreamNames"],
@@ -283,6 +312,8 @@ def start(name, **options):
     began = time.monotonic()
     if name == "radosgw":
         server = start_radosgw()
+    elif name == "dynamodb-local":
+        server = start_dynamodb_local()
     elif name == "identity":
         server = Identity(**options)
     else:

@@ -7,6 +7,7 @@ import base64
 import datetime
 import hashlib
 import http.client
+import http.server
 import json
 import os
 import re
@@ -16,6 +17,7 @@ import ssl
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 import zlib
@@ -91,14 +93,24 @@ class Each(unittest.TestCase):
             self.assertFalse(os.path.exists(each), each)
         print(f"{name}: {server.start_seconds:.2f} s to its first answer", flush=True)
 
-    def test_dynalite(self):
+    def dynamodb(self, name):
         def call(server):
             client = botocore_client("dynamodb", server.endpoint)
             server.client().create_table("rows")
             client.put_item(TableName="rows", Item={"k": {"S": "a"}}, ConditionExpression="attribute_not_exists(k)")
             with self.assertRaises(client.exceptions.ConditionalCheckFailedException):
                 client.put_item(TableName="rows", Item={"k": {"S": "a"}}, ConditionExpression="attribute_not_exists(k)")
-        self.life("dynalite", call)
+        self.life(name, call)
+
+    def test_dynalite(self):
+        self.dynamodb("dynalite")
+
+    def test_dynamodb_local_is_asked_for(self):
+        if os.environ.get("TEST_DYNAMODB_LOCAL") == "1":
+            self.dynamodb("dynamodb-local")
+        else:
+            with self.assertRaisesRegex(servers.Missing, "TEST_DYNAMODB_LOCAL=1"):
+                servers.start("dynamodb-local")
 
     def kinesis(self, server):
         client = botocore_client("kinesis", server.endpoint)
@@ -494,6 +506,103 @@ class Tls(unittest.TestCase):
                 with self.subTest(name), servers.TlsFront(behind, directory, name) as front:
                     with self.assertRaisesRegex(ssl.SSLCertVerificationError, text):
                         front.client(ca_file=front.ca_file).dynamodb("ListTables")
+
+
+class Clients(unittest.TestCase):
+    """What comes from npm to talk to tumble, or to be compared with."""
+
+    def test_aws_client_for_javascript_puts_records_and_aggregates(self):
+        records = [(f"user{number % 7}", f"record {number}".encode()) for number in range(1200)]
+        with servers.start("kinesalite") as server:
+            client = server.client()
+            kinesis.create_stream(client, "plain", 1)
+            self.assertEqual(servers.produce(server, "plain", records), {"records": 1200, "put": 1200})
+            self.assertEqual([(each[2], each[4]) for each in kinesis.read_all(client, "plain")], records)
+            kinesis.create_stream(client, "aggregated", 1)
+            self.assertEqual(servers.produce(server, "aggregated", records, 100), {"records": 1200, "put": 12})
+            found = kinesis.read_all(client, "aggregated")
+            self.assertEqual(len(found), 12)
+            for at, (_, _, key, _, data) in enumerate(found):
+                self.assertEqual((data[:4], data[-16:]), (b"\xf3\x89\x9a\xc2", hashlib.md5(data[4:-16]).digest()))
+                self.assertEqual(key, records[100 * at][0])
+                for _, payload in records[100 * at:100 * at + 100]:
+                    self.assertIn(payload, data)
+
+    def test_streams_split_and_merge(self):
+        for name in ("kinesalite", "kinesis-local"):
+            with self.subTest(name), servers.start(name) as server:
+                client = server.client()
+                kinesis.create_stream(client, "clicks", 1)
+                records = [(f"user{number}", str(number).encode()) for number in range(60)]
+                placed = kinesis.put_records(client, "clicks", records[:20])
+                self.assertEqual([shard for shard, _ in placed], ["shardId-000000000000"] * 20)
+                kinesis.split(client, "clicks", "shardId-000000000000")
+                placed = kinesis.put_records(client, "clicks", records[20:40])
+                self.assertEqual({shard for shard, _ in placed}, {"shardId-000000000001", "shardId-000000000002"})
+                kinesis.merge(client, "clicks", "shardId-000000000001", "shardId-000000000002")
+                kinesis.put_records(client, "clicks", records[40:])
+                shards = kinesis.shards(client, "clicks")
+                self.assertEqual([each.get("ParentShardId") for each in shards],
+                                 [None, "shardId-000000000000", "shardId-000000000000", "shardId-000000000001"])
+                self.assertEqual(sorted((each[2], each[4]) for each in kinesis.read_all(client, "clicks")), sorted(records))
+
+    def test_a_node_function_runs_under_the_runtime_interface_client(self):
+        answers_given = []
+
+        class Runtime(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def log_message(self, *_):
+                pass
+
+            def do_GET(self):  # noqa: N802
+                if answers_given:
+                    threading.Event().wait()  # one event is all there is
+                body = b'{"n": 20}'
+                self.send_response(200)
+                for name, value in (("Lambda-Runtime-Aws-Request-Id", "r-1"), ("Lambda-Runtime-Deadline-Ms", "99999999999999"),
+                                    ("Lambda-Runtime-Invoked-Function-Arn", "arn:aws:lambda:us-east-1:1:function:f"),
+                                    ("Content-Type", "application/json"), ("Content-Length", str(len(body)))):
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(body)
+
+            def do_POST(self):  # noqa: N802
+                answers_given.append((self.path, self.rfile.read(int(self.headers["Content-Length"]))))
+                self.send_response(202)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                done.set()
+
+        done = threading.Event()
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Runtime)
+        server.daemon_threads, server.handle_error = True, lambda *_: None  # the function is killed while it waits
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with tempfile.TemporaryDirectory() as directory:
+            with open(os.path.join(directory, "index.mjs"), "w", encoding="utf-8") as file:
+                file.write("export const handler = async (event) => ({ doubled: event.n * 2 });\n")
+            variables = {"AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{server.server_address[1]}", "LAMBDA_TASK_ROOT": directory,
+                         "_HANDLER": "index.handler", "AWS_LAMBDA_FUNCTION_NAME": "f", "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+                         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "128", "AWS_LAMBDA_LOG_GROUP_NAME": "g",
+                         "AWS_LAMBDA_LOG_STREAM_NAME": "s"}
+            with open(os.path.join(directory, "log"), "w+", encoding="utf-8") as log, subprocess.Popen(
+                    servers.lambda_ric(), cwd=directory, env={**os.environ, **variables}, stdout=log,
+                    stderr=log) as process:
+                answered = done.wait(30)
+                process.kill()
+                process.wait()
+                log.seek(0)
+                self.assertTrue(answered, log.read())
+        server.shutdown()
+        server.server_close()
+        self.assertEqual([(path, json.loads(body)) for path, body in answers_given],
+                         [("/2018-06-01/runtime/invocation/r-1/response", {"doubled": 40})])
+
+    def test_koffi_calls_c(self):
+        program = ("const koffi = require('koffi'); const libc = koffi.load('libc.so.6');"
+                   "console.log(libc.func('size_t strlen(const char *text)')('tumble'))")
+        ran = subprocess.run([servers.node(), "-e", program], cwd=servers.npm_directory(), stdout=subprocess.PIPE, check=True)
+        self.assertEqual(ran.stdout, b"6\n")
 
 
 if __name__ == "__main__":
