@@ -457,14 +457,14 @@ static enum tumble_code save(struct invocation *at, struct tumble_bytes *expect)
 /* ---- removing what is over ---- */
 
 /* Garbage of the state that came back; and what a window that ended left, once a later one has begun (rule R4). */
-static void sweep(struct invocation *at) {
+static void sweep(struct invocation *at, const struct tw_carried_state *came_back) {
     struct tw_carried *carried = at->carried;
     struct tw_carried_shard *held = at->held;
     if (!carried->options.spill) {
         return;
     }
-    tw_objects_remove(carried, at->engine->engine, at->shard, held->start_ms, held->state.garbage,
-                      held->state.garbage_count);
+    tw_objects_remove(carried, at->engine->engine, at->shard, held->start_ms, came_back->garbage,
+                      came_back->garbage_count);
     if (held->finished && at->event->start_ms > held->finished_start_ms) {
         const struct tumble_spill_store *store = carried->options.spill;
         for (size_t from = 0; from < held->finished_bytes; from += strlen(held->finished + from) + 1) {
@@ -525,6 +525,25 @@ static enum tumble_code finish(struct invocation *at) {
     return text_of(at->err, tw_buf_append_text(&carried->response, "{\"state\":{}"));
 }
 
+static enum tumble_code carry_on(struct invocation *at, struct tumble_bytes *expect) {
+    struct tw_carried *carried = at->carried;
+    struct tw_carried_state came_back = at->held->state; /* its garbage may go once this answer stands */
+    at->held->state.garbage = NULL;
+    at->held->state.garbage_count = 0;
+    enum tumble_code code = save(at, expect);
+    if (code == TUMBLE_OK) {
+        code = tw_carried_emit_failures(carried, at->engine, at->shard, at->err);
+    }
+    if (code == TUMBLE_OK) {
+        const struct tw_window *window = tw_shard_find_window(at->shard, at->event->start_ms);
+        at->out->groups = window ? window->groups.count : 0;
+        at->held->valid = window != NULL;
+        sweep(at, &came_back);
+    }
+    tw_free(&carried->alloc, came_back.garbage);
+    return code;
+}
+
 static enum tumble_code run(struct invocation *at) {
     struct tw_carried *carried = at->carried;
     struct tw_window_event *event = at->event;
@@ -547,16 +566,7 @@ static enum tumble_code run(struct invocation *at) {
     TW_TRY(resume(at));
     note_skipped(at);
     TW_TRY(apply(at, &expect));
-    if (event->is_final) {
-        TW_TRY(finish(at));
-    } else {
-        TW_TRY(save(at, &expect));
-        TW_TRY(tw_carried_emit_failures(carried, at->engine, at->shard, at->err));
-        const struct tw_window *window = tw_shard_find_window(at->shard, event->start_ms);
-        at->out->groups = window ? window->groups.count : 0;
-        sweep(at);
-        at->held->valid = window != NULL;
-    }
+    TW_TRY(event->is_final ? finish(at) : carry_on(at, &expect));
     TW_TRY(text_of(at->err, put_failures(carried, expect)));
     make_room(carried, at->engine, at->shard);
     return TUMBLE_OK;
