@@ -62,6 +62,32 @@ static const char *explain_bound(struct tw_draft *draft, const struct tw_spec_ag
     return bound;
 }
 
+/* An empty state's bytes, counted. */
+static enum tumble_code measure_empty(const struct tumble_spec *spec, const struct tw_spec_aggregate *aggregate,
+                                      uint64_t *bytes) {
+    const struct tw_aggregate *function = aggregate->function;
+    struct tw_buf encoded;
+    void *state = tw_alloc(&spec->alloc, function->state_size);
+    if (!state) {
+        return TUMBLE_ENOMEM;
+    }
+    tw_buf_init(&encoded, spec->alloc, SIZE_MAX / 4);
+    function->init(state, &aggregate->params);
+    enum tumble_code code = function->encode(state, &aggregate->params, &encoded);
+    *bytes = encoded.length;
+    tw_buf_clean_up(&encoded);
+    tw_free(&spec->alloc, state);
+    return code == TUMBLE_ENOMEM ? code : TUMBLE_OK; /* an embedder's own may have nothing to say yet */
+}
+
+static enum tumble_code put_stored(const struct tumble_spec *spec, const struct tw_spec_aggregate *aggregate,
+                                   struct tumble_column *column) {
+    column->stored_most = aggregate->function->stored_most(&aggregate->params);
+    column->stored_rule = aggregate->function->stored_rule;
+    return measure_empty(spec, aggregate, &column->stored_empty);
+}
+
+/* NULL: no memory. */
 static struct tumble_column *put_aggregates(struct tw_draft *draft, struct tumble_column *column) {
     const struct tumble_spec *spec = draft->spec;
     for (size_t i = 0; i < spec->aggregate_count; i++) {
@@ -73,6 +99,9 @@ static struct tumble_column *put_aggregates(struct tw_draft *draft, struct tumbl
             column->kind = TUMBLE_COLUMN_AGGREGATE;
             column->state_bytes = part == 0 ? aggregate->function->state_size : 0;
             column->bound = explain_bound(draft, aggregate, part);
+            if (part == 0 && put_stored(spec, aggregate, column) != TUMBLE_OK) {
+                return NULL;
+            }
             column->additive = aggregate->function->additive;
         }
     }
@@ -81,16 +110,23 @@ static struct tumble_column *put_aggregates(struct tw_draft *draft, struct tumbl
 
 enum tumble_code tw_spec_explain(struct tw_draft *draft) {
     static const struct tumble_column before[] = {
-        {"window_start", "start of the window, UTC", TUMBLE_COLUMN_WINDOW, 0, exact, 0},
-        {"window_end", "end of the window, UTC, not part of it", TUMBLE_COLUMN_WINDOW, 0, exact, 0},
-        {"shard_id", "shard the records came through", TUMBLE_COLUMN_WINDOW, 0, exact, 0},
+        {"window_start", "start of the window, UTC", TUMBLE_COLUMN_WINDOW, 0, exact, 0, 0, NULL, 0},
+        {"window_end", "end of the window, UTC, not part of it", TUMBLE_COLUMN_WINDOW, 0, exact, 0, 0, NULL, 0},
+        {"shard_id", "shard the records came through", TUMBLE_COLUMN_WINDOW, 0, exact, 0, 0, NULL, 0},
         {"fragment", "sequence number of the first record: a window has several fragments if it ended early",
-         TUMBLE_COLUMN_WINDOW, 0, exact, 0},
-        {"last_sequence", "sequence number of the last record", TUMBLE_COLUMN_WINDOW, 0, exact, 0}};
+         TUMBLE_COLUMN_WINDOW, 0, exact, 0, 0, NULL, 0},
+        {"last_sequence", "sequence number of the last record", TUMBLE_COLUMN_WINDOW, 0, exact, 0, 0, NULL, 0}};
     static const struct tumble_column partials = {
-        "_partials", "state of the aggregates: rows merge by it", TUMBLE_COLUMN_PARTIALS, 0, exact, 0};
-    static const struct tumble_column records = {
-        "records", "count of records in the group", TUMBLE_COLUMN_RECORDS, (uint32_t)sizeof(uint64_t), exact, 1};
+        "_partials", "state of the aggregates: rows merge by it", TUMBLE_COLUMN_PARTIALS, 0, exact, 0, 0, NULL, 0};
+    static const struct tumble_column records = {"records",
+                                                 "count of records in the group",
+                                                 TUMBLE_COLUMN_RECORDS,
+                                                 (uint32_t)sizeof(uint64_t),
+                                                 exact,
+                                                 1,
+                                                 10,
+                                                 "as a varint",
+                                                 1};
     struct tumble_spec *spec = draft->spec;
     size_t fixed = sizeof before / sizeof *before;
     size_t count = fixed + spec->group_count + spec->partials + 1;
@@ -111,6 +147,9 @@ enum tumble_code tw_spec_explain(struct tw_draft *draft) {
         column->bound = exact;
     }
     column = put_aggregates(draft, column);
+    if (!column) {
+        return tw_no_memory(draft->err);
+    }
     if (spec->partials) {
         *column++ = partials;
     }

@@ -79,6 +79,7 @@ struct tw_aggregate {
     uint32_t takes;      /* TW_TAKES_… ; another type makes the record bad; null and missing are skipped */
     bool additive;       /* values of several rows can be added up (count, sum) or compared (min, max) by anyone */
     bool field_optional; /* may stand without a field (every record then counts) */
+    bool any_length;     /* takes strings longer than TW_LIMIT_STRING_VALUE_BYTES: it does not keep them */
     const char *second;  /* key of a second field in the spec ("by", "weight"); NULL: there is none */
     uint32_t second_takes; /* as takes; a record whose second field is null or missing is skipped too */
     bool second_optional;
@@ -108,6 +109,10 @@ struct tw_aggregate {
     enum tumble_code (*encode)(const void *state, const struct tw_params *params, struct tw_buf *out);
     enum tumble_code (*decode)(void *state, const struct tw_params *params, struct tw_cursor *in, struct tw_heap *heap,
                                struct tumble_error *err);
+    /* Most bytes that encode can give, whatever was stepped and merged, and a sentence on what decides how many there
+     * are ("as a varint"), for tumble check. */
+    uint64_t (*stored_most)(const struct tw_params *params);
+    const char *stored_rule;
     const char *bound; /* how far a value may be off ("standard error 0.8 %"), for tumble check; NULL: exact */
     /* The same where options decide it: appends the bound of a column; nothing: exact. NULL: bound holds. Pure.
      * Errors: ENOMEM. */

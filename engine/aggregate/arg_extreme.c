@@ -1,6 +1,7 @@
 #include "engine/aggregate/functions.h"
 
 #include "engine/aggregate/positional.h"
+#include "engine/aggregate/stored.h"
 #include "engine/base/fail.h"
 
 /* arg_min and arg_max: the value of the record in which another field, "by", is least or greatest. Of several such
@@ -104,6 +105,11 @@ static enum tumble_code decode(void *state, const struct tw_params *params, stru
     return TUMBLE_OK;
 }
 
+static uint64_t stored_most(const struct tw_params *params) {
+    (void)params;
+    return TW_STORED_POSITION + TW_STORED_VALUE + TW_STORED_NUMBER;
+}
+
 const struct tw_aggregate tw_aggregate_arg_min = {
     .name = "arg_min",
     .explanation = "%s of the record with the least %s",
@@ -118,6 +124,8 @@ const struct tw_aggregate tw_aggregate_arg_min = {
     .value = value_text,
     .encode = encode,
     .decode = decode,
+    .stored_most = stored_most,
+    .stored_rule = "as of first, and the number: 4 and 1 for every two digits",
 };
 
 const struct tw_aggregate tw_aggregate_arg_max = {
@@ -134,4 +142,6 @@ const struct tw_aggregate tw_aggregate_arg_max = {
     .value = value_text,
     .encode = encode,
     .decode = decode,
+    .stored_most = stored_most,
+    .stored_rule = "as of first, and the number: 4 and 1 for every two digits",
 };

@@ -2,6 +2,7 @@
 
 #include "engine/aggregate/kept.h"
 #include "engine/aggregate/pointer_sort.h"
+#include "engine/aggregate/stored.h"
 #include "engine/base/fail.h"
 
 /* collect: the values of the records at the lowest positions, up to a cap, and how many there were (design R16). Equal
@@ -294,6 +295,10 @@ static const struct tw_option options[] = {
     {0},
 };
 
+static uint64_t stored_most(const struct tw_params *params) {
+    return TW_STORED_COUNT + 1 + params->derived[DERIVED_CAP] * (TW_STORED_POSITION + TW_STORED_VALUE);
+}
+
 const struct tw_aggregate tw_aggregate_collect = {
     .name = "collect",
     .explanation = "values of %s at the lowest positions, up to a cap, and how many there were",
@@ -309,4 +314,6 @@ const struct tw_aggregate tw_aggregate_collect = {
     .value = value_text,
     .encode = encode,
     .decode = decode,
+    .stored_most = stored_most,
+    .stored_rule = "the total as a varint, and for each value that is kept what it takes in first",
 };

@@ -1,5 +1,6 @@
 #include "engine/aggregate/functions.h"
 
+#include "engine/aggregate/stored.h"
 #include "engine/base/fail.h"
 
 static void init(void *state, const struct tw_params *params) {
@@ -50,6 +51,11 @@ static enum tumble_code decode(void *state, const struct tw_params *params, stru
     return TUMBLE_OK;
 }
 
+static uint64_t stored_most(const struct tw_params *params) {
+    (void)params;
+    return TW_STORED_COUNT + 1;
+}
+
 const struct tw_aggregate tw_aggregate_count = {
     .name = "count",
     .explanation = "count of records that have %s",
@@ -63,4 +69,6 @@ const struct tw_aggregate tw_aggregate_count = {
     .value = value_text,
     .encode = encode,
     .decode = decode,
+    .stored_most = stored_most,
+    .stored_rule = "the count as a varint",
 };

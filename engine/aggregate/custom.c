@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "engine/aggregate/aggregate.h"
+#include "engine/aggregate/stored.h"
 #include "engine/base/fail.h"
 #include "engine/codec/json_scan.h"
 
@@ -73,6 +74,11 @@ static enum tumble_code decode(void *state, const struct tw_params *params, stru
     return TUMBLE_OK;
 }
 
+static uint64_t stored_most(const struct tw_params *params) {
+    (void)params;
+    return tw_stored_varint(TUMBLE_AGGREGATE_ENCODED_BYTES) + TUMBLE_AGGREGATE_ENCODED_BYTES;
+}
+
 static bool is_name(const char *name) {
     size_t length = name ? strlen(name) : 0;
     for (size_t i = 0; i < length; i++) {
@@ -127,6 +133,8 @@ enum tumble_code tw_aggregate_custom(const struct tumble_aggregate *custom, stru
         .value = value_text,
         .encode = encode,
         .decode = decode,
+        .stored_most = stored_most,
+        .stored_rule = "as its author encodes it, and the length as a varint",
     };
     *out = table;
     return TUMBLE_OK;

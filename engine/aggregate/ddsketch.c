@@ -1,5 +1,6 @@
 #include "engine/aggregate/ddsketch.h"
 
+#include "engine/aggregate/stored.h"
 #include "engine/base/fail.h"
 
 struct ends { /* the front of a block */
@@ -304,6 +305,16 @@ enum tumble_code tw_ddsketch_encode(const struct tw_ddsketch *sketch, struct tw_
         TW_TRY(tw_buf_append_varint(out, parts.counts[i]));
     }
     return TUMBLE_OK;
+}
+
+/* At level 0, where buckets are furthest apart: the lowest and the steps up from it, then the counts, zeros among them.
+ */
+uint64_t tw_ddsketch_stored_most(const struct tw_ddsketch_rules *rules) {
+    uint64_t highest = (uint64_t)tw_ddsketch_highest(&rules->scale);
+    uint64_t places = 2 * (highest + 1);
+    uint64_t buckets = places < rules->limit ? places : rules->limit;
+    return 1 + 2 * TW_STORED_NUMBER + tw_stored_varint(buckets) + tw_stored_varint(2 * highest + 1) +
+           tw_stored_varints(buckets - 1, 0, places - buckets) + tw_stored_varints(buckets + 1, 0, INT64_MAX);
 }
 
 /* ---- decoding ---- */

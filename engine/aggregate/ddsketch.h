@@ -54,6 +54,8 @@ bool tw_ddsketch_quantile(const struct tw_ddsketch *sketch, const struct tw_ddsk
 /* Byte 0: empty. Else level + 1; the least and the greatest number, ordered form; varints: zeros, number of buckets;
  * the first bucket as zigzag varint, of each next one how many are left out in between; each followed by its count. */
 enum tumble_code tw_ddsketch_encode(const struct tw_ddsketch *sketch, struct tw_buf *out);
+/* No encoding is longer. */
+uint64_t tw_ddsketch_stored_most(const struct tw_ddsketch_rules *rules);
 /* Fills an empty sketch. Errors: ECORRUPT, ENOMEM. */
 enum tumble_code tw_ddsketch_decode(struct tw_ddsketch *sketch, const struct tw_ddsketch_rules *rules,
                                     struct tw_cursor *in, struct tw_heap *heap, struct tumble_error *err);

@@ -123,9 +123,13 @@ int32_t tw_ddsketch_bucket(const struct tw_ddsketch_scale *scale, const struct t
     return negative ? ~index : index;
 }
 
-bool tw_ddsketch_bucket_valid(const struct tw_ddsketch_scale *scale, int64_t bucket, unsigned level) {
+int32_t tw_ddsketch_highest(const struct tw_ddsketch_scale *scale) {
     tw_uint128 top = (tw_uint128)(L_TOP + L_BIAS) * scale->buckets_per_octave;
-    int64_t highest = (int64_t)(top >> SCALE_BITS) >> level;
+    return (int32_t)(top >> SCALE_BITS);
+}
+
+bool tw_ddsketch_bucket_valid(const struct tw_ddsketch_scale *scale, int64_t bucket, unsigned level) {
+    int64_t highest = tw_ddsketch_highest(scale) >> level;
     return bucket >= ~highest && bucket <= highest;
 }
 

@@ -39,6 +39,8 @@ void tw_ddsketch_scale_of(struct tw_ddsketch_scale *scale, const struct tw_decim
 int32_t tw_ddsketch_bucket(const struct tw_ddsketch_scale *scale, const struct tw_decimal *number);
 /* Pairs of buckets become one: level by level. */
 static inline int32_t tw_ddsketch_collapse(int32_t bucket, unsigned levels) { return bucket >> levels; }
+/* The highest bucket at level 0; the lowest is the complement of it. */
+int32_t tw_ddsketch_highest(const struct tw_ddsketch_scale *scale);
 /* True for what tw_ddsketch_bucket, collapsed to level, can give. */
 bool tw_ddsketch_bucket_valid(const struct tw_ddsketch_scale *scale, int64_t bucket, unsigned level);
 

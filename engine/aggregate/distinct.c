@@ -1,6 +1,7 @@
 #include "engine/aggregate/functions.h"
 
 #include "engine/aggregate/hyperloglog.h"
+#include "engine/aggregate/stored.h"
 #include "engine/base/fail.h"
 #include "engine/codec/hash.h"
 
@@ -422,6 +423,13 @@ static enum tumble_code decode(void *state, const struct tw_params *params, stru
     return TUMBLE_OK;
 }
 
+static uint64_t stored_most(const struct tw_params *params) {
+    uint64_t hashes = room_of(most_slots_log2(params));
+    uint64_t sparse = 1 + tw_stored_varint(hashes) + sizeof(uint64_t) * hashes;
+    uint64_t dense = TW_HLL_STORED_HEAD + (UINT64_C(3) << precision_of(params)) / 4;
+    return sparse > dense ? sparse : dense;
+}
+
 const struct tw_aggregate tw_aggregate_distinct = {
     .name = "distinct",
     .explanation = "number of distinct values of %s",
@@ -436,5 +444,10 @@ const struct tw_aggregate tw_aggregate_distinct = {
     .value = value_text,
     .encode = encode,
     .decode = decode,
+    .stored_most = stored_most,
+    .stored_rule = "while exact 1, the number of values as a varint and 8 for each; then 3, half a byte for each "
+                   "register and 1 for each "
+                   "that is far above the least",
+    .any_length = true,
     .describe_bound = describe_bound,
 };

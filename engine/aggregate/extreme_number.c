@@ -1,5 +1,6 @@
 #include "engine/aggregate/functions.h"
 
+#include "engine/aggregate/stored.h"
 #include "engine/base/fail.h"
 
 /* min and max of numbers: one idea, two directions. The state is the number itself, equal numbers having equal bytes;
@@ -87,6 +88,11 @@ static enum tumble_code decode(void *state, const struct tw_params *params, stru
     return TUMBLE_OK;
 }
 
+static uint64_t stored_most(const struct tw_params *params) {
+    (void)params;
+    return TW_STORED_NUMBER;
+}
+
 const struct tw_aggregate tw_aggregate_min = {
     .name = "min",
     .explanation = "least number in %s",
@@ -99,6 +105,8 @@ const struct tw_aggregate tw_aggregate_min = {
     .value = value_text,
     .encode = encode,
     .decode = decode,
+    .stored_most = stored_most,
+    .stored_rule = "4 and 1 for every two digits; 2 for zero",
 };
 
 const struct tw_aggregate tw_aggregate_max = {
@@ -113,4 +121,6 @@ const struct tw_aggregate tw_aggregate_max = {
     .value = value_text,
     .encode = encode,
     .decode = decode,
+    .stored_most = stored_most,
+    .stored_rule = "4 and 1 for every two digits; 2 for zero",
 };

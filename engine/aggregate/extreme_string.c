@@ -1,5 +1,6 @@
 #include "engine/aggregate/functions.h"
 
+#include "engine/aggregate/stored.h"
 #include "engine/base/fail.h"
 #include "engine/base/utf8.h"
 
@@ -117,6 +118,11 @@ static enum tumble_code decode(void *state, const struct tw_params *params, stru
     return store(state, text, heap) ? TUMBLE_OK : tw_no_memory(err);
 }
 
+static uint64_t stored_most(const struct tw_params *params) {
+    (void)params;
+    return TW_STORED_STRING;
+}
+
 const struct tw_aggregate tw_aggregate_min_string = {
     .name = "min",
     .type_name = "string",
@@ -131,6 +137,8 @@ const struct tw_aggregate tw_aggregate_min_string = {
     .value = value_text,
     .encode = encode,
     .decode = decode,
+    .stored_most = stored_most,
+    .stored_rule = "the length as a varint, and the string",
 };
 
 const struct tw_aggregate tw_aggregate_max_string = {
@@ -147,4 +155,6 @@ const struct tw_aggregate tw_aggregate_max_string = {
     .value = value_text,
     .encode = encode,
     .decode = decode,
+    .stored_most = stored_most,
+    .stored_rule = "the length as a varint, and the string",
 };

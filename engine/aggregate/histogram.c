@@ -1,5 +1,6 @@
 #include "engine/aggregate/functions.h"
 
+#include "engine/aggregate/stored.h"
 #include "engine/base/fail.h"
 
 /* Counts between given bounds: one bucket below the first, one from each bound up to, but without, the next, one from
@@ -161,6 +162,10 @@ static const struct tw_option options[] = {
     {0},
 };
 
+static uint64_t stored_most(const struct tw_params *params) {
+    return tw_stored_varint(bucket_count(params)) + tw_stored_varints(bucket_count(params), 0, INT64_MAX);
+}
+
 const struct tw_aggregate tw_aggregate_histogram = {
     .name = "histogram",
     .explanation = "counts of %s between the bounds",
@@ -174,4 +179,6 @@ const struct tw_aggregate tw_aggregate_histogram = {
     .value = value_text,
     .encode = encode,
     .decode = decode,
+    .stored_most = stored_most,
+    .stored_rule = "the number of buckets and the count of each as varints",
 };

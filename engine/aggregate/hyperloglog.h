@@ -58,6 +58,7 @@ uint64_t tw_hll_estimate(const uint8_t *registers, unsigned precision);
  *     3, p, 3m/4 bytes: four registers of six bits in three bytes, lowest bits first; only where the form above would
  *                 be longer, which takes hashes made for the purpose
  * Errors: ENOMEM, ELIMIT. */
+enum { TW_HLL_STORED_HEAD = 3 }; /* before the halves; they and the bytes behind them are 3m/4 at most */
 enum tumble_code tw_hll_append(const uint8_t *registers, unsigned precision, struct tw_buf *out);
 /* Fills 2^precision registers from what tw_hll_append wrote, form being the first byte, taken already. false: it never
  * writes that (another precision, a rank too high, not the form it would choose, no register raised). */

@@ -1,5 +1,6 @@
 #include "engine/aggregate/functions.h"
 
+#include "engine/aggregate/stored.h"
 #include "engine/aggregate/total.h"
 #include "engine/base/fail.h"
 
@@ -71,6 +72,11 @@ static enum tumble_code decode(void *state, const struct tw_params *params, stru
     return TUMBLE_OK;
 }
 
+static uint64_t stored_most(const struct tw_params *params) {
+    (void)params;
+    return TW_STORED_COUNT + TW_STORED_TOTAL;
+}
+
 const struct tw_aggregate tw_aggregate_mean = {
     .name = "mean",
     .explanation = "mean of %s: exact sum over count, rounded once",
@@ -83,4 +89,7 @@ const struct tw_aggregate tw_aggregate_mean = {
     .value = value_text,
     .encode = encode,
     .decode = decode,
+    .stored_most = stored_most,
+    .stored_rule = "the count as a varint; then, unless it is 0, the sum: up to 22 while it has at most 38 digits, "
+                   "else 3 and 8 for every 18",
 };

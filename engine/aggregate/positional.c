@@ -1,6 +1,7 @@
 #include "engine/aggregate/functions.h"
 
 #include "engine/aggregate/positional.h"
+#include "engine/aggregate/stored.h"
 #include "engine/base/fail.h"
 
 /* first and last: the value at the lowest or highest position (arrival, sequence, sub-sequence), whatever the order in
@@ -170,6 +171,11 @@ static enum tumble_code decode(void *state, const struct tw_params *params, stru
     return tw_positional_decode(state, in, heap, err);
 }
 
+static uint64_t stored_most(const struct tw_params *params) {
+    (void)params;
+    return TW_STORED_POSITION + TW_STORED_VALUE;
+}
+
 const struct tw_aggregate tw_aggregate_first = {
     .name = "first",
     .explanation = "%s of the first record, by arrival, then sequence number",
@@ -182,6 +188,10 @@ const struct tw_aggregate tw_aggregate_first = {
     .value = value_text,
     .encode = encode,
     .decode = decode,
+    .stored_most = stored_most,
+    .stored_rule = "1, the position (32 with the 56 digits of Kinesis), and the value: a number 4 and 1 for every two "
+                   "digits, a string "
+                   "its length as a varint and itself",
 };
 
 const struct tw_aggregate tw_aggregate_last = {
@@ -196,4 +206,8 @@ const struct tw_aggregate tw_aggregate_last = {
     .value = value_text,
     .encode = encode,
     .decode = decode,
+    .stored_most = stored_most,
+    .stored_rule = "1, the position (32 with the 56 digits of Kinesis), and the value: a number 4 and 1 for every two "
+                   "digits, a string "
+                   "its length as a varint and itself",
 };

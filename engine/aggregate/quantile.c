@@ -1,5 +1,6 @@
 #include "engine/aggregate/ddsketch.h"
 #include "engine/aggregate/functions.h"
+#include "engine/aggregate/stored.h"
 #include "engine/base/fail.h"
 
 /* quantile: a DDSketch (ddsketch.h). A column for each q, and one more with the relative error they keep within: what
@@ -114,6 +115,11 @@ static enum tumble_code decode(void *state, const struct tw_params *params, stru
     return tw_ddsketch_decode(state, &rules, in, heap, err);
 }
 
+static uint64_t stored_most(const struct tw_params *params) {
+    struct tw_ddsketch_rules rules = rules_of(params);
+    return tw_ddsketch_stored_most(&rules);
+}
+
 const struct tw_aggregate tw_aggregate_quantile = {
     .name = "quantile",
     .explanation = "quantiles of %s, and the relative error they keep within",
@@ -129,5 +135,9 @@ const struct tw_aggregate tw_aggregate_quantile = {
     .value = value_text,
     .encode = encode,
     .decode = decode,
+    .stored_most = stored_most,
+    .stored_rule = "1, the least and the greatest number (4 and 1 for every two digits), and varints: zeros, buckets, "
+                   "and for each bucket "
+                   "its distance from the one below and its count",
     .describe_bound = describe_bound,
 };

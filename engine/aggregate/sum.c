@@ -1,5 +1,6 @@
 #include "engine/aggregate/functions.h"
 
+#include "engine/aggregate/stored.h"
 #include "engine/aggregate/total.h"
 
 static void init(void *state, const struct tw_params *params) {
@@ -42,6 +43,11 @@ static enum tumble_code decode(void *state, const struct tw_params *params, stru
     return tw_total_decode(state, in, heap, err);
 }
 
+static uint64_t stored_most(const struct tw_params *params) {
+    (void)params;
+    return TW_STORED_TOTAL;
+}
+
 const struct tw_aggregate tw_aggregate_sum = {
     .name = "sum",
     .explanation = "exact sum of %s",
@@ -55,4 +61,6 @@ const struct tw_aggregate tw_aggregate_sum = {
     .value = value_text,
     .encode = encode,
     .decode = decode,
+    .stored_most = stored_most,
+    .stored_rule = "up to 22 while the sum has at most 38 digits, else 3 and 8 for every 18 from its first to its last",
 };

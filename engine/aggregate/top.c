@@ -3,6 +3,7 @@
 #include "engine/aggregate/kept.h"
 #include "engine/aggregate/pointer_sort.h"
 #include "engine/aggregate/space_saving.h"
+#include "engine/aggregate/stored.h"
 #include "engine/base/fail.h"
 
 /* top: the k values seen most often, or with the greatest sums of a weight; how, and what is exact:
@@ -192,6 +193,11 @@ static const struct tw_option options[] = {
     {0},
 };
 
+static uint64_t stored_most(const struct tw_params *params) {
+    uint64_t capacity = capacity_of(params);
+    return tw_stored_varint(capacity * 2 + 1) + capacity * (TW_STORED_VALUE + 2 * TW_STORED_TOTAL);
+}
+
 const struct tw_aggregate tw_aggregate_top = {
     .name = "top",
     .explanation = "most frequent values of %s, or greatest by weight, each with the bound of its error",
@@ -212,4 +218,7 @@ const struct tw_aggregate tw_aggregate_top = {
     .value = value_text,
     .encode = encode,
     .decode = decode,
+    .stored_most = stored_most,
+    .stored_rule = "a varint, and for each counter 1, its value, its count as of sum and, once it is not exact, its "
+                   "error as of sum",
 };

@@ -1,6 +1,7 @@
 #include "engine/aggregate/functions.h"
 
 #include "engine/aggregate/squares.h"
+#include "engine/aggregate/stored.h"
 #include "engine/aggregate/total.h"
 #include "engine/base/fail.h"
 #include "engine/base/number_text.h"
@@ -137,11 +138,20 @@ static enum tumble_code decode(void *state, const struct tw_params *params, stru
     return TUMBLE_OK;
 }
 
+static uint64_t stored_most(const struct tw_params *params) {
+    (void)params;
+    return TW_STORED_COUNT + TW_STORED_TOTAL + TW_STORED_SQUARES;
+}
+
+static const char stored_rule[] = "the count as a varint; then, unless it is 0, the sum and the sum of squares: each "
+                                  "up to 22 while it has at most 38 "
+                                  "digits, else 3 and 8 for every 18";
+
 #define TABLE(NAME, TYPE, EXPLANATION, VALUE)                                                                          \
     {                                                                                                                  \
         .name = (NAME), .type_name = (TYPE), .explanation = (EXPLANATION), .state_size = sizeof(struct moments),       \
         .takes = TW_TAKES_NUMBER, .init = init, .growth = growth, .step = step, .merge = merge, .value = (VALUE),      \
-        .encode = encode, .decode = decode,                                                                            \
+        .encode = encode, .decode = decode, .stored_most = stored_most, .stored_rule = stored_rule,                    \
     }
 
 const struct tw_aggregate tw_aggregate_variance =

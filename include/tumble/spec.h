@@ -84,8 +84,13 @@ struct tumble_column {
     uint32_t state_bytes; /* bytes this column adds to a group in memory (fixed part); an aggregate of several
                              columns counts in its first */
     const char *bound;    /* how far the value may be off: "exact", "±1 % of the value (relative_error)" */
-    int additive;         /* 1: values of several rows can be added up (count, sum) or compared (min, max); 0 for other
-                             aggregates, whose rows merge by their partials alone */
+    /* Bytes this column adds to a group in the store and in a partial (an aggregate of several columns counts in its
+     * first): of a new group, at most, and in words what decides how many; NULL: it adds none. */
+    uint64_t stored_empty;
+    uint64_t stored_most;
+    const char *stored_rule;
+    int additive; /* 1: values of several rows can be added up (count, sum) or compared (min, max); 0 for other
+                     aggregates, whose rows merge by their partials alone */
 };
 
 TUMBLE_EXPORT size_t tumble_spec_column_count(const struct tumble_spec *spec);
