@@ -61,9 +61,12 @@ KINDS = {
     "truncate": True,      # done, half of the answer, an ordinary end
     "slow": True,          # done, the answer in small pieces over --slow seconds
     "delay": True,         # done after up to --delay seconds
-    "corrupt": True,       # done, one byte of the answer changed (only where x-amz-crc32 tells); not among the default kinds
+    # Not among the default kinds:
+    "corrupt": True,       # done, one byte of the answer changed (only where x-amz-crc32 tells)
+    "expired-token": False,
+    "expired-iterator": False,  # GetRecords only, other operations are left alone
 }
-DEFAULT_KINDS = [kind for kind in KINDS if kind != "corrupt"]
+DEFAULT_KINDS = list(KINDS)[:list(KINDS).index("corrupt")]
 
 
 class Refused(Exception):
@@ -408,7 +411,7 @@ class Connection:
                         proxy.reasons.append(f"{request.method} {request.target}: {refused}")
                 self.error(request, refused.status, refused.code, refused.text)
                 return True
-        if kind is None:
+        if kind is None or (kind == "expired-iterator" and request.operation != "GetRecords"):
             self.answer(request, *self.execute(request))
             return True
         return self.inject(request, kind, dice)
@@ -421,7 +424,7 @@ class Connection:
         proxy.count("injected", kind)
         if kind == "reset":
             raise Hangup
-        if kind in ("throttle", "429", "500", "503"):
+        if not KINDS[kind]:
             self.refuse(request, kind)
             return True
         if kind == "delay":
@@ -461,7 +464,7 @@ class Connection:
 
     def refuse(self, request, kind):
         extra = []
-        if self.proxy.options.retry_after and kind != "500":
+        if self.proxy.options.retry_after and kind in ("throttle", "429", "503"):
             extra = [("x-amz-retry-after", str(self.proxy.options.retry_after)),
                      ("retry-after", str(-(-self.proxy.options.retry_after // 1000)))]
         if kind == "429":
@@ -469,6 +472,12 @@ class Connection:
         elif kind == "500":
             code = {"s3": "InternalError", "dynamodb": "InternalServerError"}.get(request.service, "InternalFailure")
             self.error(request, 500, code, "injected", extra)
+        elif kind == "expired-token":
+            xml = request.xml()
+            self.error(request, 400, "ExpiredToken" if xml else "ExpiredTokenException", "The security token included in the request is "
+                       "expired (injected)")
+        elif kind == "expired-iterator":
+            self.error(request, 400, "ExpiredIteratorException", "Iterator expired. (injected)")
         elif kind == "503":
             self.error(request, 503, "ServiceUnavailable", "injected", extra)
         elif request.service == "s3":

@@ -320,6 +320,7 @@ class Faults(unittest.TestCase):
             "throttle": (False, ServiceError, 400), "429": (False, ServiceError, 429), "500": (False, ServiceError, 500),
             "503": (False, ServiceError, 503), "reset": (False, gone, None), "cut-upload": (False, gone, None),
             "lost": (True, gone, None), "timeout": (True, gone, None), "cut-reset": (True, gone, None),
+            "expired-token": (False, ServiceError, 400), "expired-iterator": (True, None, None),
             "truncate": (True, gone, None), "slow": (True, None, None), "delay": (True, None, None), "ok": (True, None, None),
         }
         with servers.start("dynalite") as behind, servers.FaultProxy(behind, hold=0.4, slow=0.5, delay=0.2, retry_after=70) as proxy:
@@ -334,7 +335,7 @@ class Faults(unittest.TestCase):
                             put(client, kind)
                         if status:
                             self.assertEqual(raised.exception.status, status)
-                            if status in (400, 429, 503):
+                            if kind in ("throttle", "429", "503"):
                                 self.assertEqual(raised.exception.response.headers["x-amz-retry-after"], "70")
                         client.close()
                     else:
@@ -342,7 +343,7 @@ class Faults(unittest.TestCase):
                     took = time.monotonic() - began
                     self.assertGreater(took, {"timeout": 0.35, "slow": 0.35}.get(kind, 0))
                     self.assertEqual(kind in held(behind.client()), done)
-        kinds = [kind for kind in expected if kind != "ok"]
+        kinds = [kind for kind in expected if kind not in ("ok", "expired-iterator")]
         self.assertEqual(proxy.summary["injected"], {kind: 1 for kind in kinds})
         self.assertEqual(proxy.summary["executed"], {"PutItem": sum(done for done, _, _ in expected.values())})
 
@@ -372,6 +373,16 @@ class Faults(unittest.TestCase):
                 proxy.client().sqs("ListQueues")
             self.assertEqual((raised.exception.status, raised.exception.code), (403, "RequestThrottled"))
             self.assertEqual(raised.exception.response.headers["x-amzn-query-error"], "RequestThrottled;Sender")
+
+    def test_iterators_expire(self):
+        with servers.start("kinesalite") as behind, servers.FaultProxy(behind, script="expired-iterator") as proxy:
+            kinesis.create_stream(behind.client(), "clicks", 1)
+            iterator = behind.client().kinesis("GetShardIterator", StreamName="clicks", ShardId="shardId-000000000000",
+                                               ShardIteratorType="TRIM_HORIZON")["ShardIterator"]
+            with self.assertRaises(ServiceError) as raised:
+                proxy.client().kinesis("GetRecords", ShardIterator=iterator)
+            self.assertEqual((raised.exception.status, raised.exception.code), (400, "ExpiredIteratorException"))
+            self.assertEqual(proxy.client().kinesis("GetRecords", ShardIterator=iterator)["Records"], [])
 
     def test_a_partial_batch_hands_back_what_it_did_not_do(self):
         with servers.start("dynalite") as behind, servers.FaultProxy(behind, script="partial") as proxy:
