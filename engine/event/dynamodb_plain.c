@@ -166,9 +166,9 @@ static const char *set(struct rewrite *rewrite, const char *at, enum attribute a
 /* A key of a map and its colon; returns the place of the value. */
 static const char *map_key(struct rewrite *rewrite, const char *at) {
     struct tumble_value key;
-    const char *text;
-    uint32_t length;
-    uint8_t flags;
+    const char *text = at; /* the text was validated, so that a key is found; the compiler cannot know */
+    uint32_t length = 0;
+    uint8_t flags = 0;
     at = tw_lex_key(&rewrite->lex, at, TW_LEX_KEY, &text, &length, &flags);
     tw_lex_describe(&key, text, text + length, TUMBLE_TYPE_STRING, flags);
     return put_string(rewrite, at, &key) ? put(rewrite, at, ":", 1) : NULL;
@@ -177,9 +177,9 @@ static const char *map_key(struct rewrite *rewrite, const char *at) {
 /* The beginning of a typed value, up to what its type is followed by. */
 static const char *opened(struct rewrite *rewrite, const char *at, enum attribute *attribute) {
     static const char wanted[] = "an attribute value is an object with its type, such as {\"S\":\"a\"}";
-    const char *type;
-    uint32_t length;
-    uint8_t flags;
+    const char *type = at;
+    uint32_t length = 0;
+    uint8_t flags = 0;
     if (*at != '{') {
         return refuse(rewrite, at, wanted);
     }
