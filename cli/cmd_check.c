@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/check_sizes.h"
 #include "cli/command.h"
 #include "cli/exit_code.h"
 #include "cli/option_table.h"
@@ -40,14 +41,6 @@ static const struct tw_option_table table = {
     .operands = "SPEC",
 };
 
-static uint64_t accumulator_bytes(const struct tumble_spec *spec) {
-    uint64_t total = 0;
-    for (size_t i = 0; i < tumble_spec_column_count(spec); i++) {
-        total += tumble_spec_column(spec, i)->state_bytes;
-    }
-    return total;
-}
-
 static const char *timestamp_kind(const struct tumble_timestamp_format *format) {
     switch (format->kind) {
     case TUMBLE_TIMESTAMP_AUTO: return "auto";
@@ -79,7 +72,7 @@ static bool all_exact(const struct tumble_spec *spec) {
 }
 
 static void explain_columns(const struct tumble_spec *spec) {
-    static const char *const kinds[] = {"window", "group", "aggregate", "records"};
+    static const char *const kinds[] = {"window", "group", "aggregate", "records", "partials"};
     size_t widest = 0;
     for (size_t i = 0; i < tumble_spec_column_count(spec); i++) {
         size_t length = strlen(tumble_spec_column(spec, i)->name);
@@ -98,7 +91,9 @@ static void explain_columns(const struct tumble_spec *spec) {
                 fputs(", ", stdout);
                 tw_print_plain(stdout, tumble_bytes_of(column->bound));
             }
-            printf(" (%" PRIu32 " bytes a group)", column->state_bytes);
+            if (column->state_bytes > 0) {
+                printf(" (%" PRIu32 " bytes a group)", column->state_bytes);
+            }
         }
         putchar('\n');
     }
@@ -136,10 +131,12 @@ static void explain(const char *path, const struct tumble_spec *spec) {
     explain_columns(spec);
     printf("%-12s %s: the same records give the same bytes, whatever the batches, shards or retries\n", "error",
            all_exact(spec) ? "every figure is exact" : "figures are exact where no bound is named above");
-    uint64_t fixed = accumulator_bytes(spec) + ENTRY_BYTES;
+    uint64_t accumulators = tw_group_bytes_of(spec).memory;
     printf("%-12s %" PRIu64 " bytes a group (%" PRIu64
            " accumulators, %d header) and its key, and %d to %d of hash table\n",
-           "memory", fixed, accumulator_bytes(spec), ENTRY_BYTES, SLOT_BYTES_LOW, SLOT_BYTES_HIGH);
+           "memory", accumulators + ENTRY_BYTES, accumulators, ENTRY_BYTES, SLOT_BYTES_LOW, SLOT_BYTES_HIGH);
+    tw_explain_stored(spec);
+    tw_explain_partials(spec);
     for (size_t i = 0; i < tumble_spec_output_count(spec); i++) {
         print_field(i == 0 ? "outputs" : "", tumble_spec_output(spec, i));
     }
@@ -184,11 +181,17 @@ static void print_json(const struct tumble_spec *spec) {
         tw_print_json_string(stdout, tumble_bytes_of(column->explanation));
         fputs(",\"error\":", stdout);
         tw_print_json_string(stdout, tumble_bytes_of(column->bound ? column->bound : "exact"));
-        printf(",\"state_bytes\":%" PRIu32 "}", column->state_bytes);
+        printf(",\"state_bytes\":%" PRIu32, column->state_bytes);
+        tw_print_column_sizes(column);
+        putchar('}');
     }
+    struct tw_group_bytes bytes = tw_group_bytes_of(spec);
     printf("],\"group_bytes\":{\"accumulators\":%" PRIu64
-           ",\"header\":%d,\"table_low\":%d,\"table_high\":%d},\"outputs\":[",
-           accumulator_bytes(spec), ENTRY_BYTES, SLOT_BYTES_LOW, SLOT_BYTES_HIGH);
+           ",\"header\":%d,\"table_low\":%d,\"table_high\":%d,\"stored_empty\":%" PRIu64 ",\"stored_most\":%" PRIu64
+           "}",
+           bytes.memory, ENTRY_BYTES, SLOT_BYTES_LOW, SLOT_BYTES_HIGH, bytes.stored_empty, bytes.stored_most);
+    tw_print_partials(spec);
+    fputs(",\"outputs\":[", stdout);
     for (size_t i = 0; i < tumble_spec_output_count(spec); i++) {
         fputs(i ? "," : "", stdout);
         tw_print_json_string(stdout, tumble_spec_output(spec, i));
