@@ -100,7 +100,8 @@ static int64_t byte_of(const struct tumble_shard *shard, const struct tumble_rec
 }
 
 static inline bool is_too_long(const struct tw_aggregate *function, const struct tw_value *value) {
-    return value->type == TUMBLE_TYPE_STRING && value->text.length > TW_LIMIT_STRING_VALUE_BYTES && function->growth;
+    return value->type == TUMBLE_TYPE_STRING && value->text.length > TW_LIMIT_STRING_VALUE_BYTES && function->growth &&
+           !function->any_length;
 }
 
 /* Refuses a value that its aggregate does not take. */
