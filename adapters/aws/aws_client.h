@@ -52,6 +52,7 @@ struct tw_aws_call {
     const struct tw_http_header *headers; /* others, such as If-None-Match; signed too */
     size_t header_count;                  /* at most 16 */
     struct tumble_bytes body;
+    const uint8_t *body_sha256; /* 32 bytes, when the caller has it already; NULL: computed */
     int64_t deadline_ms; /* steady clock of the host; 0 or TW_NO_DEADLINE: none. No attempt and no wait outlives it */
     size_t max_response_bytes; /* 0: the client's */
     bool error_in_200;         /* a 200 whose XML is an <Error> is a failure (S3's CompleteMultipartUpload) */
@@ -70,15 +71,16 @@ struct tw_aws_answer {
     enum tw_http_failure failure;
     int64_t retry_after_ms; /* what the service asked for; -1: nothing */
     char code[128];         /* "ConditionalCheckFailedException", "NoSuchKey", "" */
-    char message[256];      /* the service's words, cut */
+    char message[256];      /* the service's words, cut; dropped when a secret stands in them */
     char request_id[128];
-    struct tumble_bytes body; /* of a failure too */
+    struct tumble_bytes body; /* of a failure too; not for logs: of a signature error it may hold the session token */
 };
 
 /* OK: kind SUCCESS. Otherwise, the text naming service, operation, status, code, message and request id:
  * EOUTPUT: transient, throttled or unreachable, attempts used up, or the deadline; worth another call later.
  * EREJECTED: the service refused this request (REFUSED, also EXPIRED and SKEWED that new keys and clock did not help).
- * EUSAGE: credentials or configuration. ELIMIT: response over its cap. EINTERRUPTED: stop. ENOMEM. */
+ * EUSAGE: credentials, configuration, a certificate not to be trusted. ELIMIT: response over its cap. EINTERRUPTED:
+ * stop. ENOMEM. */
 enum tumble_code tw_aws_call(struct tw_aws_client *client, const struct tw_aws_call *call, struct tw_aws_answer *answer,
                              struct tumble_error *err);
 
