@@ -158,7 +158,7 @@ static enum tumble_code reject(struct sqs_output *self, struct tumble_delivery *
 /* Looks at the results; the entries to be sent again move to the front. */
 static enum tumble_code settle(struct sqs_output *self, struct tumble_delivery *out, size_t *again,
                                struct tumble_error *err) {
-    char text[300];
+    char text[320];
     *again = 0;
     for (size_t i = 0; i < self->count; i++) {
         const struct tw_sqs_result *result = &self->results[i];
