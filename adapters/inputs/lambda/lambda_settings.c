@@ -26,6 +26,7 @@ static const char *const known[] = {
     "TUMBLE_LOG_LEVEL",
     "TUMBLE_METRICS_NAMESPACE",
     "TUMBLE_DEADLINE_MARGIN_MS",
+    "TUMBLE_PLUGINS",
     "TUMBLE_HASH_SEED",
     "TUMBLE_CPU",
 };
@@ -202,6 +203,16 @@ enum tumble_code tw_lambda_settings_read(struct tw_lambda_settings *settings, co
     if (text) {
         TW_TRY(read_list("TUMBLE_OUTPUTS", text, &settings->memory->arena, settings->outputs, TW_LAMBDA_OUTPUTS_MAX,
                          &settings->output_count, err));
+    }
+    text = variable(environment, "TUMBLE_PLUGINS");
+    if (text) {
+        TW_TRY(read_list("TUMBLE_PLUGINS", text, &settings->memory->arena, settings->plugins, TW_LAMBDA_OUTPUTS_MAX,
+                         &settings->plugin_count, err));
+    }
+    text = variable(environment, "AWS_LAMBDA_FUNCTION_MEMORY_SIZE");
+    int64_t megabytes = 0;
+    if (text && read_number("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", text, 1, 1 << 20, &megabytes, NULL) == TUMBLE_OK) {
+        settings->memory_limit_bytes = (size_t)megabytes * 1024 * 1024 / 4; /* the event, its response and copies too */
     }
     TW_TRY(read_response_types(settings, environment, err));
     text = variable(environment, "TUMBLE_INLINE_STATE_LIMIT");

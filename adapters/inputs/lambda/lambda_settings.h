@@ -26,7 +26,9 @@ struct tw_lambda_settings {
     bool spec_is_text;
     const char *state_directory; /* "/tmp/tumble" */
     const char *outputs[TW_LAMBDA_OUTPUTS_MAX];
-    size_t output_count;  /* 0: the spec's */
+    size_t output_count;                        /* 0: the spec's */
+    const char *plugins[TW_LAMBDA_OUTPUTS_MAX]; /* absolute paths of shared objects with outputs */
+    size_t plugin_count;
     const char *failures; /* NULL: the spec's */
     bool report_batch_item_failures;
     size_t inline_state_limit; /* 0: the engine's own */
@@ -34,6 +36,7 @@ struct tw_lambda_settings {
     const char *source;        /* NULL: the event's stream */
     enum tw_log_level log_level;
     const char *metrics_namespace; /* NULL: no metrics */
+    size_t memory_limit_bytes;     /* of windows' tables, from what memory the function has; 0: not known */
     int64_t deadline_margin_ms;
     struct tw_lambda_settings_memory *memory;
 };
