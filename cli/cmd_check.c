@@ -7,7 +7,7 @@
 #include "cli/command.h"
 #include "cli/exit_code.h"
 #include "cli/option_table.h"
-#include "cli/output_uri.h"
+#include "cli/plugin_list.h"
 #include "cli/spec_file.h"
 #include "cli/terminal_text.h"
 
@@ -16,6 +16,7 @@
 enum { ENTRY_BYTES = 8, SLOT_BYTES_LOW = 12, SLOT_BYTES_HIGH = 24, LAMBDA_WINDOW_SECONDS = 900 };
 
 struct settings {
+    struct tw_list plugins;
     int format;
 };
 
@@ -24,6 +25,7 @@ static const char *const formats[] = {"text", "json", NULL};
 static const struct tw_option options[] = {
     {"format", 'f', TW_OPTION_CHOICE, offsetof(struct settings, format), "text|json",
      "words, or one JSON object (text)", 0, 0, formats},
+    TW_PLUGIN_OPTION(offsetof(struct settings, plugins)),
 };
 
 static const struct tw_option_table table = {
@@ -35,7 +37,8 @@ static const struct tw_option_table table = {
              "\n"
              "SPEC is a file; - is standard input. Ends with 0 or, for a spec not valid, 2.\n"
              "\n"
-             "  -f, --format FORMAT  text or json\n",
+             "  -f, --format FORMAT  text or json\n"
+             "      --plugin FILE    load an output from a shared object; repeatable\n",
     .options = options,
     .option_count = sizeof options / sizeof options[0],
     .operands = "SPEC",
@@ -205,20 +208,31 @@ static void print_json(const struct tumble_spec *spec) {
     printf(",\"bad_records\":\"%s\"}\n", tumble_spec_diverts_bad_records(spec) ? "divert" : "fail");
 }
 
+static enum tumble_code check_output(const struct tumble_output_registry *registry, const struct tumble_spec *spec,
+                                     struct tumble_bytes uri, enum tumble_row_kind kind, struct tumble_error *err) {
+    static struct tumble_output_uri parsed;
+    enum tumble_code code = tumble_output_uri_parse(registry, &parsed, uri, kind, NULL, err);
+    return code == TUMBLE_OK ? tumble_output_uri_check(&parsed, spec, err) : code;
+}
+
 /* Outputs that no run could open are the spec's fault too. */
-static enum tumble_code check_outputs(const struct tumble_spec *spec, struct tumble_error *err) {
-    static struct tw_output_uri uri;
-    enum tumble_code code = TUMBLE_OK;
+static enum tumble_code check_outputs(const struct tw_list *plugins, const struct tumble_spec *spec,
+                                      struct tumble_error *err) {
+    struct tumble_output_registry *registry;
+    enum tumble_code code = tw_outputs_load(plugins, &registry, err);
+    if (code != TUMBLE_OK) {
+        return code;
+    }
     for (size_t i = 0; i < tumble_spec_output_count(spec) && code == TUMBLE_OK; i++) {
-        code = tw_output_uri_parse(&uri, tumble_spec_output(spec, i), NULL, err);
+        code = check_output(registry, spec, tumble_spec_output(spec, i), TUMBLE_ROW_WINDOW, err);
         if (code != TUMBLE_OK) {
-            tw_output_uri_name_key(err, "outputs", (int)i);
+            tumble_output_uri_name_key(err, "outputs", (int)i);
         }
     }
     if (code == TUMBLE_OK && tumble_spec_failures(spec).length > 0) {
-        code = tw_output_uri_parse(&uri, tumble_spec_failures(spec), NULL, err);
+        code = check_output(registry, spec, tumble_spec_failures(spec), TUMBLE_ROW_FAILURE, err);
         if (code != TUMBLE_OK) {
-            tw_output_uri_name_key(err, "failures", -1);
+            tumble_output_uri_name_key(err, "failures", -1);
         }
     }
     return code;
@@ -244,7 +258,7 @@ static int tell_invalid(const struct settings *settings, const struct tw_spec_pl
 }
 
 int tw_cmd_check(int argc, char **argv) {
-    struct settings settings = {0};
+    static struct settings settings;
     int count = 0;
     enum tw_parsed parsed = tw_options_parse(&table, argc, argv, &settings, &count);
     if (parsed != TW_PARSED_RUN) {
@@ -260,7 +274,7 @@ int tw_cmd_check(int argc, char **argv) {
     struct tumble_error err = {.byte = -1, .record = -1};
     enum tumble_code code = tw_spec_read(argv[1], NULL, &spec, &place, &err);
     if (code == TUMBLE_OK) {
-        code = check_outputs(spec, &err);
+        code = check_outputs(&settings.plugins, spec, &err);
         snprintf(place.text, sizeof place.text, "%.400s: ", argv[1]);
     }
     err.code = code;

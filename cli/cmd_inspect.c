@@ -1,12 +1,12 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include <tumble/engine.h>
+#include <tumble/delivery.h>
 
 #include "cli/command.h"
 #include "cli/exit_code.h"
 #include "cli/option_table.h"
-#include "cli/output_uri.h"
+#include "cli/plugin_list.h"
 #include "cli/terminal_text.h"
 
 enum { SHARDS_NAMED = 8 }; /* in a message */
@@ -19,6 +19,7 @@ struct settings {
     const char *window;
     int format;
     bool outbox;
+    bool outbox_rows;
 };
 
 static const char *const formats[] = {"", "ndjson", "csv", "table", NULL};
@@ -31,8 +32,9 @@ static const struct tw_option options[] = {
     {"window", 'w', TW_OPTION_TEXT, AT(window), "TIME", "print the rows of the window that holds this instant", 0, 0,
      NULL},
     {"format", 'f', TW_OPTION_CHOICE, AT(format), "FORMAT", "ndjson, csv or table", 0, 0, formats},
-    {"outbox", 0, TW_OPTION_FLAG, AT(outbox), "[true|false]", "print what waits to be delivered, as NDJSON", 0, 0,
-     NULL},
+    {"outbox", 0, TW_OPTION_FLAG, AT(outbox), "[true|false]", "what waits for each output, and why", 0, 0, NULL},
+    {"outbox-rows", 0, TW_OPTION_FLAG, AT(outbox_rows), "[true|false]", "print what waits to be delivered, as NDJSON",
+     0, 0, NULL},
 };
 
 static const struct tw_option_table table = {
@@ -46,7 +48,8 @@ static const struct tw_option_table table = {
              "      --state DIR      the state directory\n"
              "      --shard SHARD    only this shard, as shardId-000000000000\n"
              "  -w, --window TIME    the rows of the window that holds this instant\n"
-             "      --outbox         what waits to be delivered, as NDJSON\n"
+             "      --outbox         what waits for each output, and why\n"
+             "      --outbox-rows    the rows that wait, as NDJSON\n"
              "  -f, --format FORMAT  ndjson, csv or table\n",
     .options = options,
     .option_count = sizeof options / sizeof options[0],
@@ -231,6 +234,57 @@ static enum tumble_code print_totals(struct inspection *self) {
     return code;
 }
 
+/* ---- what waits for each output ---- */
+
+static void print_oldest(const struct tumble_stored_output *output, const char *none, const char *quote) {
+    if (output->oldest_window_start_ms < 0) {
+        fputs(none, stdout);
+        return;
+    }
+    fputs(quote, stdout);
+    print_instant(output->oldest_window_start_ms);
+    fputs(quote, stdout);
+}
+
+static enum tumble_code list_output(void *ctx, const struct tumble_stored_output *output) {
+    struct inspection *self = ctx;
+    bool rows = output->kind == TUMBLE_ROW_WINDOW;
+    if (self->settings->format == FORMAT_NDJSON) {
+        fputs("{\"output\":", stdout);
+        tw_print_json_string(stdout, output->name);
+        printf(",\"kind\":\"%s\",\"rows\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"oldest_window_start\":",
+               rows ? "rows" : "failures", output->rows, output->bytes);
+        print_oldest(output, "null", "\"");
+        printf(",\"attempts\":%" PRIu32 ",\"last_error\":", output->attempts);
+        if (output->last_error.length > 0) {
+            tw_print_json_string(stdout, output->last_error);
+        } else {
+            fputs("null", stdout);
+        }
+        fputs("}\n", stdout);
+        return TUMBLE_OK;
+    }
+    char number[TW_NUMBER_TEXT], bytes[TW_NUMBER_TEXT];
+    tw_print_plain(stdout, output->name);
+    printf("\n    %s %s wait%s (%s)", tw_number_text(output->rows, number), rows ? "rows" : "failures",
+           output->rows == 1 ? "s" : "", tw_bytes_text(output->bytes, bytes));
+    if (output->oldest_window_start_ms >= 0) {
+        fputs(", the oldest of the window at ", stdout);
+        print_oldest(output, "", "");
+    }
+    putchar('\n');
+    if (output->attempts > 0) {
+        printf("    %" PRIu32 " attempts failed: ", output->attempts);
+        tw_print_plain(stdout, output->last_error);
+        putchar('\n');
+    }
+    return TUMBLE_OK;
+}
+
+static enum tumble_code list_outputs(struct inspection *self) {
+    return tumble_engine_stored_outputs(self->engine, list_output, self, &self->err);
+}
+
 /* ---- rows of a window ---- */
 
 static enum tumble_code print_row(void *ctx, const struct tumble_row *row) {
@@ -252,9 +306,13 @@ static enum tumble_code rows_of_window(void *ctx, struct tumble_shard *shard, in
 }
 
 static enum tumble_code print_rows(struct inspection *self) {
-    static struct tw_output_uri uri;
+    static struct tumble_output_uri uri;
+    struct tumble_output_registry *registry;
     const char *format = self->settings->format ? formats[self->settings->format] : NULL;
-    enum tumble_code code = tw_output_uri_parse(&uri, tumble_bytes_of("-"), format, &self->err);
+    enum tumble_code code = tw_outputs_load(NULL, &registry, &self->err);
+    if (code == TUMBLE_OK) {
+        code = tumble_output_uri_parse(registry, &uri, tumble_bytes_of("-"), TUMBLE_ROW_WINDOW, format, &self->err);
+    }
     if (code != TUMBLE_OK) {
         return code;
     }
@@ -323,7 +381,7 @@ static int usage_error(const char *text) {
 
 static enum tumble_code inspect(struct inspection *self) {
     enum tumble_code code = TUMBLE_OK;
-    if (self->settings->shard && !self->settings->outbox) {
+    if (self->settings->shard && !self->settings->outbox_rows) {
         code = check_shard(self);
     }
     if (code != TUMBLE_OK) {
@@ -333,6 +391,9 @@ static enum tumble_code inspect(struct inspection *self) {
         return print_rows(self);
     }
     if (self->settings->outbox) {
+        return list_outputs(self);
+    }
+    if (self->settings->outbox_rows) {
         self->printing = true;
         code = walk_outbox(self, TUMBLE_ROW_WINDOW);
         return code == TUMBLE_OK ? walk_outbox(self, TUMBLE_ROW_FAILURE) : code;
@@ -354,11 +415,14 @@ int tw_cmd_inspect(int argc, char **argv) {
     if (!settings.state) {
         return usage_error("which state? Give --state DIR");
     }
-    if (settings.outbox && settings.window) {
-        return usage_error("--outbox and --window are two questions: ask one at a time");
+    if (settings.outbox + settings.outbox_rows + (settings.window != NULL) > 1) {
+        return usage_error("--outbox, --outbox-rows and --window are different questions: ask one at a time");
     }
-    if (settings.outbox && (settings.format == FORMAT_CSV || settings.format == FORMAT_TABLE)) {
-        return usage_error("--outbox prints NDJSON only: rows and failures have other columns");
+    if (settings.outbox && settings.format == FORMAT_CSV) {
+        return usage_error("--outbox prints a table or NDJSON");
+    }
+    if (settings.outbox_rows && (settings.format == FORMAT_CSV || settings.format == FORMAT_TABLE)) {
+        return usage_error("--outbox-rows prints NDJSON only: rows and failures have other columns");
     }
     struct inspection self = {.settings = &settings, .err = {.byte = -1, .record = -1}};
     struct tumble_value instant = {.type = TUMBLE_TYPE_STRING};

@@ -10,7 +10,7 @@
 #include "cli/file_conflict.h"
 #include "cli/input_hint.h"
 #include "cli/option_table.h"
-#include "cli/output_uri.h"
+#include "cli/plugin_list.h"
 #include "cli/progress_bar.h"
 #include "cli/run_summary.h"
 #include "cli/screen_table.h"
@@ -48,6 +48,9 @@ struct settings {
     const char *source;
     bool quiet;
 };
+    struct tw_list plugins;
+    int64_t output_timeout;
+    int64_t outbox_limit;
 
 /* "" at index 0 stands for "not given" and cannot be typed. */
 static const char *const input_formats[] = {"auto", "ndjson", "array", "lambda", "get-records", NULL};
@@ -88,8 +91,13 @@ static const struct tw_option options[] = {
     {"bad-records", 0, TW_OPTION_CHOICE, AT(bad_records), "fail|divert", "stop at a bad record, or divert it (fail)", 0,
      0, bad_records},
     {"failures", 0, TW_OPTION_TEXT, AT(failures), "URI", "where late and diverted records go", 0, 0, NULL},
-    {"output", 'o', TW_OPTION_LIST, AT(outputs), "URI", "-, file:PATH or a path as rows.csv (-); repeatable", 0, 0,
-     NULL},
+    {"output", 'o', TW_OPTION_LIST, AT(outputs), "URI",
+     "-, file:PATH, a path as rows.csv, or another of `tumble outputs` (-); repeatable", 0, 0, NULL},
+    TW_PLUGIN_OPTION(AT(plugins)),
+    {"output-timeout", 0, TW_OPTION_DURATION, AT(output_timeout), "DURATION",
+     "how long an output that takes nothing is waited for at the end (300)", 0, 315360000, NULL},
+    {"outbox-limit", 0, TW_OPTION_SIZE, AT(outbox_limit), "BYTES",
+     "rows that may wait for an output before reading waits too (1G)", 0, 0, NULL},
     {"format", 'f', TW_OPTION_CHOICE, AT(format), "FORMAT", "ndjson, csv or table (table on a terminal)", 0, 0,
      formats},
     {"summary", 0, TW_OPTION_TEXT, AT(summary), "FILE", "write the run's figures as JSON (- : standard error)", 0, 0,
@@ -163,6 +171,11 @@ static int on_progress(void *ctx, int64_t done_bytes, int64_t total_bytes, uint6
 static void on_rows(void *ctx) {
     struct screen *screen = ctx;
     tw_progress_bar_erase(&screen->bar);
+static int is_interrupted(void *ctx) {
+    (void)ctx;
+    return stop_signal != 0;
+}
+
 }
 
 static void on_line(void *ctx, const char *line) {
@@ -243,8 +256,8 @@ static enum tumble_code read_spec(const struct settings *settings, struct tumble
 
 /* The outputs of a run and what they point to. */
 struct outputs {
-    struct tw_output_uri uris[OUTPUT_MAX];
-    struct tw_output_uri failures;
+    struct tumble_output_uri uris[OUTPUT_MAX];
+    struct tumble_output_uri failures;
     struct tumble_replay_output list[OUTPUT_MAX];
     size_t count;
     bool has_failures;
@@ -260,6 +273,13 @@ static enum tumble_code too_many(struct tumble_error *err, size_t count) {
 static enum tumble_code read_outputs(const struct settings *settings, const struct tumble_spec *spec,
                                      struct outputs *out, struct tumble_error *err) {
     const char *format = settings->format ? formats[settings->format] : NULL;
+static enum tumble_code read_output(const struct tumble_output_registry *registry, const struct tumble_spec *spec,
+                                    struct tumble_output_uri *out, struct tumble_bytes uri, enum tumble_row_kind kind,
+                                    const char *format, struct tumble_error *err) {
+    enum tumble_code code = tumble_output_uri_parse(registry, out, uri, kind, format, err);
+    return code == TUMBLE_OK ? tumble_output_uri_check(out, spec, err) : code;
+}
+
     size_t named = tumble_spec_output_count(spec);
     bool on_screen = false;
     if (named > OUTPUT_MAX) {
@@ -268,10 +288,15 @@ static enum tumble_code read_outputs(const struct settings *settings, const stru
     out->count = named ? named : 1;
     for (size_t i = 0; i < out->count; i++) {
         struct tumble_bytes uri = named ? tumble_spec_output(spec, i) : tumble_bytes_of("-");
-        enum tumble_code code = tw_output_uri_parse(&out->uris[i], uri, format, err);
+    struct tumble_output_registry *registry;
+    enum tumble_code code = tw_outputs_load(&settings->plugins, &registry, err);
+    if (code != TUMBLE_OK) {
+        return code;
+    }
+        code = read_output(registry, spec, &out->uris[i], uri, TUMBLE_ROW_WINDOW, format, err);
         if (code != TUMBLE_OK) {
             if (settings->outputs.count == 0) {
-                tw_output_uri_name_key(err, "outputs", (int)i);
+                tumble_output_uri_name_key(err, "outputs", (int)i);
             }
             return code;
         }
@@ -292,10 +317,11 @@ static enum tumble_code read_outputs(const struct settings *settings, const stru
     }
     struct tumble_bytes failures = tumble_spec_failures(spec);
     out->has_failures = failures.length > 0;
-    enum tumble_code code =
-        out->has_failures ? tw_output_uri_parse(&out->failures, failures, "ndjson", err) : TUMBLE_OK;
+    if (out->has_failures) {
+        code = read_output(registry, spec, &out->failures, failures, TUMBLE_ROW_FAILURE, "ndjson", err);
+    }
     if (code != TUMBLE_OK && !settings->failures) {
-        tw_output_uri_name_key(err, "failures", -1);
+        tumble_output_uri_name_key(err, "failures", -1);
     }
     return code;
 }
@@ -309,11 +335,13 @@ static enum tumble_code check_files(const struct settings *settings, const struc
     static char state_paths[3][4096];
     static struct tw_file_uses written;
     for (size_t i = 0; i < outputs->count; i++) {
-        const struct tw_output_uri *uri = &outputs->uris[i];
-        tw_file_uses_add(&written, "output", uri->uri, uri->output.target, uri->is_stdout);
+        const struct tumble_output_uri *uri = &outputs->uris[i];
+        if (uri->is_file) {
+            tw_file_uses_add(&written, "output", uri->uri, uri->output.target, uri->is_stdout);
+        }
     }
-    if (outputs->has_failures) {
-        const struct tw_output_uri *uri = &outputs->failures;
+    if (outputs->has_failures && outputs->failures.is_file) {
+        const struct tumble_output_uri *uri = &outputs->failures;
         tw_file_uses_add(&written, "failures", uri->uri, uri->output.target, uri->is_stdout);
     }
     if (settings->summary && strcmp(settings->summary, "-") != 0) {
@@ -338,8 +366,9 @@ static void tell_appended(const struct outputs *outputs) {
     for (size_t i = 0; i < outputs->count; i++) {
         struct stat info;
         char bytes[TW_NUMBER_TEXT];
-        const struct tw_output_uri *uri = &outputs->uris[i];
-        if (!uri->is_stdout && stat(uri->output.target, &info) == 0 && S_ISREG(info.st_mode) && info.st_size > 0) {
+        const struct tumble_output_uri *uri = &outputs->uris[i];
+        if (uri->is_file && !uri->is_stdout && stat(uri->output.target, &info) == 0 && S_ISREG(info.st_mode) &&
+            info.st_size > 0) {
             tw_say("note: %s already holds %s: rows are appended", uri->output.target,
                    tw_bytes_text((uint64_t)info.st_size, bytes));
         }
@@ -461,6 +490,9 @@ static int run(const struct settings *settings, const struct tumble_spec *spec, 
         .progress_ctx = &screen,
         .say = on_line,
         .say_ctx = &screen,
+        .output_timeout_ms = settings->output_timeout * 1000,
+        .outbox_limit_bytes = (uint64_t)settings->outbox_limit,
+        .interrupted = is_interrupted,
     };
     if (!read_durability(settings, &options_of_run)) {
         return usage_error("--durability is none, commit or every=N with N of at least 1");
@@ -491,6 +523,8 @@ int tw_cmd_replay(int argc, char **argv) {
     if (parsed != TW_PARSED_RUN) {
         return parsed == TW_PARSED_HELP ? TW_EXIT_OK : TW_EXIT_USAGE;
     }
+    settings.output_timeout = 300;
+    settings.outbox_limit = 1 << 30;
     if (input_count == 0) {
         return usage_error("no input: name a file, or - for standard input");
     }

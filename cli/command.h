@@ -7,4 +7,6 @@ int tw_cmd_inspect(int argc, char **argv);
 int tw_cmd_check(int argc, char **argv);
 int tw_cmd_merge(int argc, char **argv);
 
+int tw_cmd_outputs(int argc, char **argv);
+int tw_cmd_drain(int argc, char **argv);
 #endif

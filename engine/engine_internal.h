@@ -183,7 +183,7 @@ struct tw_key tw_key_outbox_all(enum tumble_row_kind kind);
 /* Beside the last chunk of a fragment that has several. */
 enum { TW_KEY_FRAGMENT = 'F' };
 struct tw_key tw_key_fragment(uint64_t chunk);
-struct tw_key tw_key_cursor(const char *name);
+struct tw_key tw_key_cursor(const char *name, enum tumble_row_kind kind);
 struct tw_key tw_key_prefix(char letter);
 static inline struct tumble_bytes tw_key_view(const struct tw_key *key) {
     struct tumble_bytes view = {key->bytes, key->length};

@@ -80,10 +80,12 @@ struct tw_key tw_key_fragment(uint64_t chunk) {
     return key;
 }
 
-struct tw_key tw_key_cursor(const char *name) { /* by hash: a URI may be longer than a key */
+/* By hash: a URI may be longer than a key. One URI may take rows and failures, with a place of its own for each. */
+struct tw_key tw_key_cursor(const char *name, enum tumble_row_kind kind) {
     struct tw_key key = tw_key_prefix('R');
     uint8_t hash[16];
     tw_hash128(name, strlen(name), hash);
+    hash[15] ^= (uint8_t)kind;
     memcpy(key.bytes + key.length, hash, sizeof hash);
     key.length += sizeof hash;
     return key;

@@ -32,6 +32,7 @@ int tumble_engine_output_status(const struct tumble_engine *engine, size_t index
     memset(out, 0, sizeof *out);
     out->name = output->name;
     out->kind = output->kind;
+    out->is_absent = !output->api;
     out->is_waiting = output->chunk != engine->next_chunk[output->kind];
     out->waiting_bytes = out->is_waiting ? engine->outbox.added[output->kind] - output->caught_up + output->backlog : 0;
     out->attempts = output->attempts;

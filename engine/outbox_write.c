@@ -253,5 +253,5 @@ enum tumble_code tw_outbox_put_cursor(struct tw_outbox_put *put, const struct tw
     code = code == TUMBLE_OK ? tw_buf_append_varint(frame, output->attempts) : code;
     code = code == TUMBLE_OK ? append_text(frame, tumble_bytes_of(output->last_error)) : code;
     TW_TRY(text_of(err, code));
-    return frame_put(put, tw_key_cursor(output->name), mark, err);
+    return frame_put(put, tw_key_cursor(output->name, output->kind), mark, err);
 }

@@ -182,7 +182,7 @@ static enum tumble_code find_place(struct tumble_engine *engine, const char *nam
         return tw_fail(err, TUMBLE_ELIMIT, "more than %d outputs", TW_LIMIT_OUTPUTS);
     }
     for (size_t i = 0; i < engine->output_count; i++) {
-        if (strcmp(engine->outputs[i].name, name) == 0) {
+        if (strcmp(engine->outputs[i].name, name) == 0 && engine->outputs[i].kind == kind) {
             return tw_fail(err, TUMBLE_EINVAL, "output %s is named twice", name);
         }
         if (engine->outputs[i].kind == TUMBLE_ROW_FAILURE && kind == TUMBLE_ROW_FAILURE) {

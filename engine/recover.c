@@ -269,7 +269,7 @@ enum tumble_code tw_cursor_read(const struct tumble_engine *engine, struct tumbl
 }
 
 static enum tumble_code find_cursor(struct tumble_engine *engine, struct tw_output *output, struct tumble_error *err) {
-    struct tw_key key = tw_key_cursor(output->name);
+    struct tw_key key = tw_key_cursor(output->name, output->kind);
     bool found;
     struct tumble_bytes value;
     struct tw_cursor_text text;

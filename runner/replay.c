@@ -83,8 +83,12 @@ static void unlink_temporary(struct replay *replay) {
 
 static enum tumble_code attach(struct replay *replay, const struct tumble_replay_output *output,
                                enum tumble_row_kind kind, struct tumble_error *err) {
-    struct tumble_output_open how = {
-        .target = output->target, .options = output->options, .option_count = output->option_count, .kind = kind};
+    struct tumble_output_open how = {.target = output->target,
+                                     .options = output->options,
+                                     .option_count = output->option_count,
+                                     .uri = output->uri,
+                                     .kind = kind,
+                                     .host = &replay->host};
     return tumble_engine_attach(replay->engine, output->uri, output->api, &how, err);
 }
 
@@ -262,6 +266,29 @@ static enum tumble_code set_up(struct replay *replay, struct tumble_error *err) 
     const struct tumble_replay_options *options = replay->options;
     uint32_t shards = options->shards ? options->shards : 1;
     enum tumble_code code = open_engine(replay, err);
+/* Asked by outputs, from any thread. */
+static int64_t remaining_ms(void *ctx) {
+    const struct replay *replay = ctx;
+    return replay->options->interrupted && replay->options->interrupted(replay->options->interrupted_ctx) ? 0
+                                                                                                          : INT64_MAX;
+}
+
+static void say_of_output(void *ctx, const char *line) { say(ctx, line); }
+
+static void set_up_delivery(struct replay *replay) {
+    const struct tumble_replay_options *options = replay->options;
+    replay->host = (struct tumble_output_host){
+        .struct_size = sizeof replay->host, .ctx = replay, .remaining_ms = remaining_ms, .say = say_of_output};
+    replay->deliverer = (struct tumble_deliverer){.engine = replay->engine,
+                                                  .timeout_ms = options->output_timeout_ms,
+                                                  .outbox_limit_bytes = options->outbox_limit_bytes,
+                                                  .state_directory = options->state_directory,
+                                                  .stopping = stopping,
+                                                  .stopping_ctx = replay,
+                                                  .say = options->say,
+                                                  .say_ctx = options->say_ctx};
+}
+
     unlink_temporary(replay);
     if (code != TUMBLE_OK) {
         return code;
@@ -270,6 +297,7 @@ static enum tumble_code set_up(struct replay *replay, struct tumble_error *err) 
     replay->clock.allowed_lateness_ms = options->allowed_lateness_seconds * 1000;
     replay->clock.watermark_ms = -1;
     replay->progress.watermark_ms = replay->progress.first_arrival_ms = replay->progress.last_arrival_ms = -1;
+    set_up_delivery(replay);
     struct tumble_batch_limits limits = {.batch_size = options->batch_size,
                                          .event_limit_bytes = TUMBLE_EVENT_LIMIT_BYTES};
     tumble_round_init(&replay->round, replay->engine, limits);
@@ -302,14 +330,14 @@ static enum tumble_code run(struct replay *replay, struct tumble_error *err) {
     /* Where outputs begin is committed before they are written to; then rows left over from an earlier run go out. */
     code = tumble_engine_commit(replay->engine, err);
     if (code == TUMBLE_OK) {
-        code = tumble_engine_drain(replay->engine, err);
+        code = tumble_deliver_due(&replay->deliverer, err);
     }
     if (code == TUMBLE_OK) {
         code = resume_inputs(replay, err);
     }
     if (code == TUMBLE_OK && replay->progress.complete) { /* of these very inputs */
         replay->summary->complete_before = 1;
-        return tumble_replay_settle(replay, err);
+        return tumble_deliver_all(&replay->deliverer, err);
     }
     /* Every shard of a stream exists from the start, in order: rows of a window come by shard. */
     for (uint32_t shard = 0; code == TUMBLE_OK && shard < replay->options->shards && replay->options->shards > 1;

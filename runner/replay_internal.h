@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "emulator/emulator.h"
+#include "runner/delivery.h"
 #include "runner/memory.h"
 #include "runner/replay.h"
 #include "runner/round.h"
@@ -28,6 +29,8 @@ struct replay {
     const struct tumble_replay_options *options;
     struct tumble_replay_summary *summary;
     struct tumble_engine *engine;
+    struct tumble_deliverer deliverer;
+    struct tumble_output_host host;
     struct tumble_capture *capture;
     struct tumble_sharder *sharder; /* several shards are asked for */
     struct tumble_workers *workers;
@@ -81,8 +84,6 @@ enum tumble_code tumble_replay_take_record(struct replay *replay, const struct t
 /* replay_rounds.c */
 enum tumble_code tumble_replay_set_note(struct replay *replay, const char *name, const char *text,
                                         struct tumble_error *err);
-/* Acknowledgements, and the rows that outputs rejected, which become failures and are delivered in turn. */
-enum tumble_code tumble_replay_settle(struct replay *replay, struct tumble_error *err);
 /* The input as it comes, or ordered first. */
 enum tumble_code tumble_replay_stream(struct replay *replay, struct tumble_error *err);
 enum tumble_code tumble_replay_sorted(struct replay *replay, struct tumble_error *err);

@@ -79,15 +79,6 @@ static void locate_failed(const struct replay *replay, const struct tumble_lane 
     }
 }
 
-/* Acknowledgements, and the rows that outputs rejected, which become failures and are delivered in turn. */
-enum tumble_code tumble_replay_settle(struct replay *replay, struct tumble_error *err) {
-    enum tumble_code code = tumble_engine_commit(replay->engine, err);
-    if (code == TUMBLE_OK) {
-        code = tumble_engine_drain(replay->engine, err);
-    }
-    return code == TUMBLE_OK ? tumble_engine_commit(replay->engine, err) : code;
-}
-
 /* Applies, closes, commits and delivers. */
 static enum tumble_code end_round(struct replay *replay, int end_of_input, struct tumble_error *err) {
     struct tumble_lane *failed;
@@ -112,10 +103,7 @@ static enum tumble_code end_round(struct replay *replay, int end_of_input, struc
         code = tumble_engine_commit(replay->engine, err);
     }
     if (code == TUMBLE_OK) {
-        code = tumble_engine_drain(replay->engine, err);
-    }
-    if (code == TUMBLE_OK && end_of_input) {
-        code = tumble_replay_settle(replay, err);
+        code = end_of_input ? tumble_deliver_all(&replay->deliverer, err) : tumble_deliver_due(&replay->deliverer, err);
     }
     replay->text_used = 0;
     replay->span_bytes = 0;

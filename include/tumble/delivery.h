@@ -39,6 +39,7 @@ TUMBLE_EXPORT enum tumble_code tumble_engine_deliver(struct tumble_engine *engin
 struct tumble_output_status {
     const char *name; /* as attached; lives as long as the engine */
     enum tumble_row_kind kind;
+    int is_absent;          /* attached as absent */
     int is_waiting;         /* rows in the outbox that it has not acknowledged */
     uint64_t waiting_bytes; /* of outbox, at most */
     uint32_t attempts;      /* that failed since it last took a row; 0: not held */

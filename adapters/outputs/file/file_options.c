@@ -1,55 +1,47 @@
 #include "adapters/outputs/file/file_options.h"
 
-#include <stdlib.h>
 #include <string.h>
 
-#include "adapters/outputs/file/file_output.h"
 #include "engine/base/fail.h"
 
-enum { WIDTH_MAX = 100000 };
+static const char *const formats[] = {
+    [TW_FILE_NDJSON] = "ndjson", [TW_FILE_CSV] = "csv", [TW_FILE_TABLE] = "table", NULL};
 
-static enum tumble_code read_format(const char *value, const char *name, struct tw_file_options *out,
-                                    struct tumble_error *err) {
-    static const char *const formats[] = {
-        [TW_FILE_NDJSON] = "ndjson", [TW_FILE_CSV] = "csv", [TW_FILE_TABLE] = "table"};
-    for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++) {
-        if (strcmp(value, formats[i]) == 0) {
-            out->format = (enum tw_file_format)i;
-            return TUMBLE_OK;
-        }
-    }
-    return tw_fail(err, TUMBLE_EUSAGE, "%s: unknown format \"%s\": it is ndjson, csv or table", name, value);
-}
-
-static enum tumble_code read_width(const char *value, const char *name, struct tw_file_options *out,
-                                   struct tumble_error *err) {
-    char *end = NULL;
-    unsigned long columns = value[0] >= '0' && value[0] <= '9' ? strtoul(value, &end, 10) : 0;
-    if (!end || *end != '\0' || columns > WIDTH_MAX) {
-        return tw_fail(err, TUMBLE_EUSAGE, "%s: width \"%s\" is not a number of columns (0 to %d)", name, value,
-                       WIDTH_MAX);
-    }
-    out->width = (uint32_t)columns;
-    return TUMBLE_OK;
-}
+const struct tumble_output_option tw_file_option_table[TW_FILE_OPTIONS] = {
+    {.name = "format",
+     .type = TUMBLE_OPTION_ENUM,
+     .default_value = "ndjson",
+     .help = "how rows are written (table on a terminal, csv where the name ends in .csv)",
+     .words = formats},
+    {.name = "width",
+     .type = TUMBLE_OPTION_INTEGER,
+     .default_value = "0",
+     .help = "columns of the terminal that a table is for (0: not known)",
+     .maximum = 100000},
+};
 
 enum tumble_code tw_file_options_read(const struct tumble_option_value *options, size_t count, const char *name,
                                       struct tw_file_options *out, struct tumble_error *err) {
     for (size_t i = 0; i < count; i++) {
+        if (!options[i].value) {
+            continue;
+        }
         if (strcmp(options[i].name, "format") == 0) {
-            TW_TRY(read_format(options[i].value, name, out, err));
+            size_t format = 0;
+            while (formats[format] && strcmp(formats[format], options[i].value) != 0) {
+                format++;
+            }
+            if (!formats[format]) {
+                return tw_fail(err, TUMBLE_EUSAGE, "%s: unknown format \"%s\": it is ndjson, csv or table", name,
+                               options[i].value);
+            }
+            out->format = (enum tw_file_format)format;
         } else if (strcmp(options[i].name, "width") == 0) {
-            TW_TRY(read_width(options[i].value, name, out, err));
+            out->width = options[i].number > 0 ? (uint32_t)options[i].number : 0;
         } else {
             return tw_fail(err, TUMBLE_EUSAGE, "%s: unknown option \"%s\": a file takes format and width", name,
                            options[i].name);
         }
     }
     return TUMBLE_OK;
-}
-
-enum tumble_code tumble_file_output_check(const struct tumble_option_value *options, size_t count, const char *name,
-                                          struct tumble_error *err) {
-    struct tw_file_options unused = {TW_FILE_NDJSON, 0};
-    return tw_file_options_read(options, count, name, &unused, err);
 }

@@ -5,6 +5,9 @@
 
 enum tw_file_format { TW_FILE_NDJSON, TW_FILE_CSV, TW_FILE_TABLE };
 
+enum { TW_FILE_OPTIONS = 2 };
+extern const struct tumble_output_option tw_file_option_table[TW_FILE_OPTIONS];
+
 /* What a file output is told behind the question mark of its URI. */
 struct tw_file_options {
     enum tw_file_format format;

@@ -9,9 +9,4 @@
  * length. */
 extern const struct tumble_output_api tumble_file_output;
 
-/* Tells without opening anything whether open would take these options. Errors: EUSAGE, naming the output and what is
- * known. */
-enum tumble_code tumble_file_output_check(const struct tumble_option_value *options, size_t count, const char *name,
-                                          struct tumble_error *err);
-
 #endif
