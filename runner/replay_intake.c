@@ -151,8 +151,13 @@ static enum tumble_code check_sequence(struct replay *replay, struct tumble_lane
     struct tumble_bytes sequence = captured->sequence_number;
     struct tumble_bytes mark = {lane->mark, lane->mark_length};
     *duplicate = 0;
-    if (lane->mark_length && tumble_compare_by_length(sequence, mark) <= 0) {
-        if (tumble_compare_by_length(sequence, mark) == 0 || tumble_seen_has(replay->seen, lane->index, sequence)) {
+    int order = lane->mark_length ? tumble_compare_by_length(sequence, mark) : 1;
+    if (order == 0 && captured->part > lane->mark_part) { /* of the aggregate at hand */
+        lane->mark_part = captured->part;
+        return TUMBLE_OK;
+    }
+    if (order <= 0) {
+        if (order == 0 || tumble_seen_has(replay->seen, lane->index, sequence)) {
             *duplicate = 1;
             return TUMBLE_OK;
         }
@@ -166,6 +171,7 @@ static enum tumble_code check_sequence(struct replay *replay, struct tumble_lane
     }
     memcpy(lane->mark, sequence.data, sequence.length);
     lane->mark_length = (uint32_t)sequence.length;
+    lane->mark_part = captured->part;
     return tumble_seen_add(replay->seen, lane->index, sequence) == TUMBLE_OK ? TUMBLE_OK : tumble_replay_no_memory(err);
 }
 
@@ -177,7 +183,8 @@ int64_t tumble_replay_arrival(const struct replay *replay, const struct tumble_c
     }
     int64_t arrival_ms;
     if (captured->bad != TUMBLE_OK || !captured->values || replay->timestamp_index < 0) {
-        tumble_runner_fail(why, captured->bad, "%s", tumble_code_text(captured->bad));
+        tumble_runner_fail(why, captured->bad, "%s",
+                           captured->bad_text ? captured->bad_text : tumble_code_text(captured->bad));
         why->byte = captured->bad_byte;
         return -1;
     }
@@ -218,8 +225,8 @@ enum tumble_code tumble_replay_take_record(struct replay *replay, const struct t
                                            int64_t arrival_ms, struct tumble_error *why, int *closes,
                                            struct tumble_error *err) {
     struct tumble_record record = {.data = captured->data, .arrival_ms = arrival_ms, .values = captured->values};
-    struct tumble_origin origin = {captured->number, captured->line, captured->offset, replay->progress.records,
-                                   captured->input};
+    struct tumble_origin origin = {captured->number,         captured->line,  captured->offset,
+                                   replay->progress.records, captured->input, captured->part};
     struct tumble_lane *lane;
     enum tumble_code code = find_key(replay, captured, &record.partition_key, err);
     if (code == TUMBLE_OK) {
@@ -232,6 +239,7 @@ enum tumble_code tumble_replay_take_record(struct replay *replay, const struct t
     if (replay->carries_sequences) {
         int duplicate;
         record.sequence_number = captured->sequence_number;
+        record.sub_sequence_number = captured->part ? captured->part - 1 : 0;
         code = check_sequence(replay, lane, captured, &duplicate, err);
         if (code == TUMBLE_OK && duplicate) {
             code = tumble_round_refuse(&replay->round, lane, TUMBLE_FATE_DUPLICATE, &record, &origin, NULL);
@@ -254,8 +262,9 @@ enum tumble_code tumble_replay_take_record(struct replay *replay, const struct t
     }
     if (captured->bad != TUMBLE_OK) { /* it has its place in a window all the same */
         char text[128];
-        int length = snprintf(text, sizeof text, "%s at byte %lld of its data", tumble_code_text(captured->bad),
-                              (long long)captured->bad_byte);
+        int length = captured->bad_text ? snprintf(text, sizeof text, "%s", captured->bad_text)
+                                        : snprintf(text, sizeof text, "%s at byte %lld of its data",
+                                                   tumble_code_text(captured->bad), (long long)captured->bad_byte);
         record.bad = round_text(replay, text, (size_t)length + 1);
         record.values = NULL;
         if (!record.bad) {

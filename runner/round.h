@@ -20,6 +20,7 @@ struct tumble_origin {
     uint64_t offset;
     uint64_t ordinal; /* among all records of the run */
     uint32_t input;
+    uint32_t part; /* of an aggregate */
 };
 
 /* Records of one window, in order. */
@@ -61,6 +62,7 @@ struct tumble_lane { /* one shard's part of the rounds */
     char mark[128];              /* highest sequence number read; captures that carry them */
     char lowest[128];
     uint32_t mark_length;
+    uint32_t mark_part; /* highest part of the aggregate with that number */
     uint32_t lowest_length;
 };
 

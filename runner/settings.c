@@ -90,6 +90,9 @@ char *tumble_settings_text(const struct tumble_replay_options *options) {
          options->timestamp_overrides ? "of the field, always" : "of the capture, if it has them");
     number_line(&text, "--allowed-lateness", options->allowed_lateness_seconds);
     line(&text, "--sort", options->sort ? "true" : "false");
+    if (options->keep_aggregates) { /* states of earlier versions have no such line */
+        line(&text, "--deaggregate", "false");
+    }
     line(&text, "--input-format", input_format_name(options->format));
     line(&text, "--records-at", options->records_at);
     for (size_t i = 0; i < options->output_count; i++) {

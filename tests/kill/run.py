@@ -6,6 +6,7 @@
 After every kill the output so far must be the beginning of the undisturbed one; in the end both are equal byte for byte."""
 
 import argparse
+import base64
 import gzip
 import json
 import os
@@ -17,6 +18,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "reference"))
+import kpl  # noqa: E402
 from harness import Failed, Workspace, check, difference, read, run, shown  # noqa: E402
 
 SPEC = {"window": {"seconds": 5}, "timestamp": {"field": "timestamp"}, "bad_records": "divert", "group_by": ["eventType"],
@@ -32,10 +34,26 @@ SCENARIOS = [
                                          "--batch-size", "100"]),
     ("gzip", "ndjson", True, False, ["--durability", "none", "--batch-size", "70"]),
     ("lambda events", "lambda", False, False, ["--durability", "commit", "--batch-size", "500", "--timestamp", "timestamp"]),
+    ("aggregates", "aggregates", False, False, ["--durability", "commit", "--batch-size", "50", "--timestamp", "timestamp"]),
     ("pipe", "ndjson", False, True, ["--durability", "none", "--batch-size", "100"]),
     ("sorted", "ndjson", False, False, ["--durability", "none", "--sort", "--batch-size", "100"]),
     ("every 10th synced", "ndjson", True, True, ["--durability", "every=10", "--batch-size", "200"]),
 ]
+
+
+def aggregated(events, rng):
+    """Every few records of Lambda events as one that the Kinesis Producer Library aggregated, a few single ones between them."""
+    records = [record for event in events.splitlines() for record in json.loads(event)["Records"]]
+    packed, at = [], 0
+    while at < len(records):
+        some = records[at:at + rng.randrange(1, 60)]
+        at += len(some)
+        if len(some) > 3:
+            pairs = [(record["kinesis"]["partitionKey"], base64.b64decode(record["kinesis"]["data"])) for record in some]
+            some[0]["kinesis"]["data"] = base64.b64encode(kpl.aggregate(pairs)).decode()
+            del some[1:]
+        packed += some
+    return json.dumps({"Records": packed}).encode()
 
 
 class Scenario:
@@ -43,12 +61,14 @@ class Scenario:
         self.name, form, compressed, self.piped, options = SCENARIOS[index % len(SCENARIOS)]
         self.work, self.prefix = work, f"{index:03d}-"
         data = subprocess.run([generate, "--records", str(records), "--seed", str(seed), "--rate", "1000", "--groups", "40", "--users",
-                               "300", "--out-of-order", "4000", "--null-rate", "0.05", "--escapes", "0.05", "--format", form],
+                               "300", "--out-of-order", "4000", "--null-rate", "0.05", "--escapes", "0.05", "--format", "lambda" if form == "aggregates" else form],
                               stdout=subprocess.PIPE, check=True).stdout
         if form == "ndjson":  # some records that cannot be applied
             lines = data.splitlines()
             lines[::997] = [line.replace(b'"amount":', b'"amount":"x","was":') for line in lines[::997]]
             data = b"\n".join(lines) + b"\n"
+        if form == "aggregates":
+            data = aggregated(data, random.Random(seed))
         self.input = work.write(self.prefix + "input", gzip.compress(data, 1) if compressed else data)
         self.spec = work.write("spec.json", json.dumps(SPEC))
         self.command = [tumble, "replay", "--spec", self.spec, "--allowed-lateness", "2", "--format", "ndjson"] + options

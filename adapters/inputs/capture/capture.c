@@ -3,6 +3,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <tumble/kpl.h>
+
+#include "adapters/inputs/capture/capture_aggregate.h"
 #include "adapters/inputs/capture/capture_position.h"
 #include "adapters/inputs/capture/capture_reader.h"
 #include "engine/base/fail.h"
@@ -26,6 +29,7 @@ struct tumble_capture {
     size_t current;                    /* not merged: the input at hand */
     struct tumble_captured *heads;     /* merged, more than one input: the next record of each */
     bool *has_head;
+    struct tw_capture_aggregate aggregate; /* whose records are being given out */
 };
 
 static bool is_payload(enum tumble_capture_format format) {
@@ -124,6 +128,7 @@ enum tumble_code tw_capture_open_with(const struct tumble_capture_options *optio
         capture->options.format = TUMBLE_CAPTURE_ARRAY;
     }
     tw_block_pool_init(&capture->pool, alloc, block_bytes);
+    tw_capture_aggregate_init(&capture->aggregate, alloc);
     struct tumble_error local;
     enum tumble_code code = allocate(capture, err);
     if (code == TUMBLE_OK) {
@@ -156,6 +161,7 @@ void tumble_capture_close(struct tumble_capture *capture) {
     tw_free(&alloc, capture->readers);
     tw_free(&alloc, capture->heads);
     tw_free(&alloc, capture->has_head);
+    tw_capture_aggregate_clean_up(&capture->aggregate);
     tw_block_pool_clean_up(&capture->pool);
     tw_free(&alloc, capture);
 }
@@ -244,11 +250,9 @@ static enum tumble_code open_all(struct tumble_capture *capture, struct tumble_e
     return TUMBLE_OK;
 }
 
-enum tumble_code tumble_capture_next(struct tumble_capture *capture, struct tumble_captured *record, int *got,
+/* As the inputs have it. */
+static enum tumble_code next_element(struct tumble_capture *capture, struct tumble_captured *record, int *got,
                                      struct tumble_error *err) {
-    struct tumble_error local;
-    err = err ? err : &local;
-    *got = 0;
     if (!capture->merged || capture->options.path_count == 1) {
         capture->primed = true;
         return next_in_turn(capture, record, got, err);
@@ -258,6 +262,28 @@ enum tumble_code tumble_capture_next(struct tumble_capture *capture, struct tumb
         capture->primed = true;
     }
     return next_merged(capture, record, got, err);
+}
+
+enum tumble_code tumble_capture_next(struct tumble_capture *capture, struct tumble_captured *record, int *got,
+                                     struct tumble_error *err) {
+    struct tumble_error local;
+    struct tw_capture_aggregate *aggregate = &capture->aggregate;
+    err = err ? err : &local;
+    for (;;) {
+        *got = 0;
+        if (aggregate->left) {
+            *got = 1;
+            return tw_capture_aggregate_next(aggregate, record, err);
+        }
+        TW_TRY(next_element(capture, record, got, err));
+        bool is_one = false;
+        if (*got && tumble_kpl_suspect(record->data)) {
+            TW_TRY(tw_capture_aggregate_begin(aggregate, capture->readers[record->input], record, &is_one, err));
+        }
+        if (!is_one) {
+            return TUMBLE_OK;
+        }
+    }
 }
 
 void tumble_capture_release(struct tumble_capture *capture) { tw_block_pool_release(&capture->pool); }
@@ -329,6 +355,10 @@ void tumble_capture_where(const struct tumble_capture *capture, const struct tum
                           size_t cap) {
     snprintf(out, cap, "%s: line %llu, record %llu, byte %llu", capture->options.paths[record->input],
              (unsigned long long)record->line, (unsigned long long)record->number, (unsigned long long)record->offset);
+    size_t length = strlen(out);
+    if (record->part) {
+        snprintf(out + length, cap - length, ", aggregated record %u", record->part);
+    }
     for (; cap && *out; out++) { /* a file may be named anything, a terminal obeys control characters */
         if ((unsigned char)*out < 0x20 || *out == 0x7f) {
             *out = '?';

@@ -29,7 +29,8 @@ struct tumble_capture_options {
     int (*stopping)(
         void *ctx); /* asked when a signal interrupts a read: non-zero ends it with EINTERRUPTED; may be NULL */
     void *stopping_ctx;
-    int digest; /* keep a running digest of each input's (decompressed) bytes, for positions */
+    int keep_aggregates; /* what the Kinesis Producer Library aggregated stays one record; else it is split */
+    int digest;          /* keep a running digest of each input's (decompressed) bytes, for positions */
     struct tumble_alloc alloc;
 };
 
@@ -45,11 +46,14 @@ struct tumble_captured {
     const struct tumble_value *values;    /* projected, or NULL */
     enum tumble_code bad; /* OK, or why the payload cannot be used: EBASE64, EJSON, EUTF8, EDEPTH (encoded
                              formats: the record is bad, the capture goes on; data is then the raw text) */
-    int64_t bad_byte;
-    uint32_t input;  /* index into paths */
-    uint64_t number; /* 1-based number of the record in its input */
-    uint64_t line;   /* 1-based line it begins on */
-    uint64_t offset; /* byte offset in the (decompressed) input where it begins */
+    int64_t bad_byte;     /* -1: no byte of it */
+    const char *bad_text; /* NULL: what the code says is all there is to say. Static text */
+    int more;             /* the next record is of the same aggregate: neither release nor position until then */
+    uint32_t part;        /* 1-based place in the aggregate it was in; 0: it came alone */
+    uint32_t input;       /* index into paths */
+    uint64_t number;      /* 1-based number of the record in its input */
+    uint64_t line;        /* 1-based line it begins on */
+    uint64_t offset;      /* byte offset in the (decompressed) input where it begins */
 };
 
 struct tumble_capture;
@@ -77,7 +81,7 @@ void tumble_capture_set_projection(struct tumble_capture *capture, const struct 
 enum tumble_code tumble_capture_next(struct tumble_capture *capture, struct tumble_captured *record, int *got,
                                      struct tumble_error *err);
 
-/* Everything returned so far may be overwritten. */
+/* Everything returned so far may be overwritten. Not while the last record has more set. */
 void tumble_capture_release(struct tumble_capture *capture);
 
 /* Where every input stands, as bytes (a JSON object text): sizes, offsets, record numbers and digests of the prefixes,

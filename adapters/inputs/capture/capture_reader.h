@@ -89,7 +89,9 @@ void tw_capture_reader_mark(struct tw_capture_reader *reader);
 /* Finds the next record and fills what needs no memory; reader->done when there is none. */
 enum tumble_code tw_capture_reader_find(struct tw_capture_reader *reader, struct tumble_captured *record,
                                         struct tumble_error *err);
-/* Decodes the record that find found last and gives it out. */
+/* Decodes the record that find found last and gives it out. Its data is not yet projected when it might be an
+ * aggregate.
+ */
 enum tumble_code tw_capture_reader_give(struct tw_capture_reader *reader, struct tumble_captured *record,
                                         struct tumble_error *err);
 
@@ -121,6 +123,10 @@ enum tumble_code tw_capture_reader_fail(struct tw_capture_reader *reader, enum t
 /* Tells the format of the unread bytes from their beginning (docs/captures.md). */
 enum tumble_code tw_capture_detect(struct tw_capture_reader *reader, enum tumble_capture_format *format,
                                    struct tumble_error *err);
+/* Projects the record's data where the options want that of encoded records; data that is not JSON makes it bad. */
+enum tumble_code tw_capture_project(struct tw_capture_reader *reader, struct tumble_captured *record,
+                                    struct tumble_error *err);
+
 const char *tw_capture_format_name(enum tumble_capture_format format);
 
 /* tumble_capture_open with blocks of another size, so that tests meet their boundaries. */

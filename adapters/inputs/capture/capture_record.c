@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include <tumble/kpl.h>
 #include <tumble/timestamp.h>
 
 #include "engine/base/fail.h"
@@ -226,6 +227,9 @@ static inline void clear(struct tumble_captured *record) {
     record->values = NULL;
     record->bad = TUMBLE_OK;
     record->bad_byte = -1;
+    record->bad_text = NULL;
+    record->more = 0;
+    record->part = 0;
     record->input = 0;
     record->number = 0;
     record->line = 0;
@@ -287,6 +291,28 @@ enum tumble_code tw_capture_reader_find(struct tw_capture_reader *reader, struct
 
 /* ---- giving ---- */
 
+enum tumble_code tw_capture_project(struct tw_capture_reader *reader, struct tumble_captured *record,
+                                    struct tumble_error *err) {
+    if (!reader->options->project_encoded || !reader->options->projection) {
+        return TUMBLE_OK;
+    }
+    struct tumble_error reason;
+    size_t count = tumble_projection_count(reader->options->projection);
+    struct tumble_value *values = tw_block_pool_bytes(reader->pool, count * sizeof *values);
+    if (!values) {
+        return tw_no_memory(err);
+    }
+    enum tumble_code code = tumble_project_like(reader->options->projection, &reader->payload_layout, record->data, 1,
+                                                values, NULL, &reason);
+    if (code == TUMBLE_OK) {
+        record->values = values;
+    } else {
+        record->bad = code == TUMBLE_EMORE ? TUMBLE_EJSON : code; /* there is no more */
+        record->bad_byte = reason.byte;
+    }
+    return TUMBLE_OK;
+}
+
 static enum tumble_code decode(struct tw_capture_reader *reader, struct tumble_captured *record,
                                struct tumble_error *err) {
     struct tumble_bytes text;
@@ -306,23 +332,7 @@ static enum tumble_code decode(struct tw_capture_reader *reader, struct tumble_c
         record->data = text;
         return is_escaped(&reader->found.data) ? keep(reader, &record->data, err) : TUMBLE_OK;
     }
-    if (!reader->options->project_encoded || !reader->options->projection) {
-        return TUMBLE_OK;
-    }
-    size_t count = tumble_projection_count(reader->options->projection);
-    struct tumble_value *values = tw_block_pool_bytes(reader->pool, count * sizeof *values);
-    if (!values) {
-        return tw_no_memory(err);
-    }
-    enum tumble_code code = tumble_project_like(reader->options->projection, &reader->payload_layout, record->data, 1,
-                                                values, NULL, &reason);
-    if (code == TUMBLE_OK) {
-        record->values = values;
-    } else {
-        record->bad = code == TUMBLE_EMORE ? TUMBLE_EJSON : code; /* there is no more */
-        record->bad_byte = reason.byte;
-    }
-    return TUMBLE_OK;
+    return TW_RARELY(tumble_kpl_suspect(record->data)) ? TUMBLE_OK : tw_capture_project(reader, record, err);
 }
 
 static enum tumble_code plain_kept(struct tw_capture_reader *reader, const struct tumble_value *value,
