@@ -36,7 +36,6 @@ struct settings {
     int64_t threads;
     int64_t allowed_lateness;
     bool sort;
-    bool deaggregate;
     int bad_records;
     int partials;
     const char *failures;
@@ -48,10 +47,10 @@ struct settings {
     int64_t memory_limit;
     const char *source;
     bool quiet;
-};
     struct tw_list plugins;
     int64_t output_timeout;
     int64_t outbox_limit;
+};
 
 /* "" at index 0 stands for "not given" and cannot be typed. */
 static const char *const input_formats[] = {"auto", "ndjson", "array", "lambda", "get-records", NULL};
@@ -88,8 +87,6 @@ static const struct tw_option options[] = {
     {"threads", 0, TW_OPTION_NUMBER, AT(threads), "N", "shards that run at the same time (1)", 1, 1024, NULL},
     {"allowed-lateness", 0, TW_OPTION_DURATION, AT(allowed_lateness), "DURATION",
      "how long a window waits for stragglers: seconds, or as 30s (0)", 0, 315360000, NULL},
-    {"deaggregate", 0, TW_OPTION_FLAG, AT(deaggregate), "[true|false]",
-     "split what the Kinesis Producer Library aggregated", 0, 0, NULL},
     {"sort", 0, TW_OPTION_FLAG, AT(sort), "[true|false]", "order the whole input by time first", 0, 0, NULL},
     {"bad-records", 0, TW_OPTION_CHOICE, AT(bad_records), "fail|divert", "stop at a bad record, or divert it (fail)", 0,
      0, bad_records},
@@ -171,14 +168,14 @@ static int on_progress(void *ctx, int64_t done_bytes, int64_t total_bytes, uint6
     return stop_signal != 0;
 }
 
-static void on_rows(void *ctx) {
-    struct screen *screen = ctx;
-    tw_progress_bar_erase(&screen->bar);
 static int is_interrupted(void *ctx) {
     (void)ctx;
     return stop_signal != 0;
 }
 
+static void on_rows(void *ctx) {
+    struct screen *screen = ctx;
+    tw_progress_bar_erase(&screen->bar);
 }
 
 static void on_line(void *ctx, const char *line) {
@@ -273,9 +270,6 @@ static enum tumble_code too_many(struct tumble_error *err, size_t count) {
     return TUMBLE_EUSAGE;
 }
 
-static enum tumble_code read_outputs(const struct settings *settings, const struct tumble_spec *spec,
-                                     struct outputs *out, struct tumble_error *err) {
-    const char *format = settings->format ? formats[settings->format] : NULL;
 static enum tumble_code read_output(const struct tumble_output_registry *registry, const struct tumble_spec *spec,
                                     struct tumble_output_uri *out, struct tumble_bytes uri, enum tumble_row_kind kind,
                                     const char *format, struct tumble_error *err) {
@@ -283,19 +277,22 @@ static enum tumble_code read_output(const struct tumble_output_registry *registr
     return code == TUMBLE_OK ? tumble_output_uri_check(out, spec, err) : code;
 }
 
+static enum tumble_code read_outputs(const struct settings *settings, const struct tumble_spec *spec,
+                                     struct outputs *out, struct tumble_error *err) {
+    const char *format = settings->format ? formats[settings->format] : NULL;
     size_t named = tumble_spec_output_count(spec);
     bool on_screen = false;
     if (named > OUTPUT_MAX) {
         return too_many(err, named);
     }
-    out->count = named ? named : 1;
-    for (size_t i = 0; i < out->count; i++) {
-        struct tumble_bytes uri = named ? tumble_spec_output(spec, i) : tumble_bytes_of("-");
     struct tumble_output_registry *registry;
     enum tumble_code code = tw_outputs_load(&settings->plugins, &registry, err);
     if (code != TUMBLE_OK) {
         return code;
     }
+    out->count = named ? named : 1;
+    for (size_t i = 0; i < out->count; i++) {
+        struct tumble_bytes uri = named ? tumble_spec_output(spec, i) : tumble_bytes_of("-");
         code = read_output(registry, spec, &out->uris[i], uri, TUMBLE_ROW_WINDOW, format, err);
         if (code != TUMBLE_OK) {
             if (settings->outputs.count == 0) {
@@ -483,20 +480,19 @@ static int run(const struct settings *settings, const struct tumble_spec *spec, 
         .batch_size = (uint32_t)settings->batch_size,
         .allowed_lateness_seconds = settings->allowed_lateness,
         .sort = settings->sort,
-        .keep_aggregates = !settings->deaggregate,
         .source = settings->source,
         .state_directory = settings->state,
         .memory_limit_bytes = (size_t)settings->memory_limit,
         .outputs = outputs.list,
         .output_count = outputs.count,
         .failures = outputs.has_failures ? &outputs.failures.output : NULL,
+        .output_timeout_ms = settings->output_timeout * 1000,
+        .outbox_limit_bytes = (uint64_t)settings->outbox_limit,
+        .interrupted = is_interrupted,
         .progress = on_progress,
         .progress_ctx = &screen,
         .say = on_line,
         .say_ctx = &screen,
-        .output_timeout_ms = settings->output_timeout * 1000,
-        .outbox_limit_bytes = (uint64_t)settings->outbox_limit,
-        .interrupted = is_interrupted,
     };
     if (!read_durability(settings, &options_of_run)) {
         return usage_error("--durability is none, commit or every=N with N of at least 1");
@@ -521,14 +517,14 @@ static int run(const struct settings *settings, const struct tumble_spec *spec, 
 }
 
 int tw_cmd_replay(int argc, char **argv) {
-    static struct settings settings = {.batch_size = 1000, .threads = 1, .deaggregate = true};
+    static struct settings settings = {.batch_size = 1000, .threads = 1};
     int input_count = 0;
+    settings.output_timeout = 300;
+    settings.outbox_limit = 1 << 30;
     enum tw_parsed parsed = tw_options_parse(&table, argc, argv, &settings, &input_count);
     if (parsed != TW_PARSED_RUN) {
         return parsed == TW_PARSED_HELP ? TW_EXIT_OK : TW_EXIT_USAGE;
     }
-    settings.output_timeout = 300;
-    settings.outbox_limit = 1 << 30;
     if (input_count == 0) {
         return usage_error("no input: name a file, or - for standard input");
     }

@@ -6,7 +6,7 @@ int tw_cmd_replay(int argc, char **argv);
 int tw_cmd_inspect(int argc, char **argv);
 int tw_cmd_check(int argc, char **argv);
 int tw_cmd_merge(int argc, char **argv);
-
 int tw_cmd_outputs(int argc, char **argv);
 int tw_cmd_drain(int argc, char **argv);
+
 #endif

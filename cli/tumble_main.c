@@ -18,11 +18,11 @@ static const struct {
 } commands[] = {
     {"replay", "captured records -> exact per-window rows", tw_cmd_replay},
     {"inspect", "what a state directory holds", tw_cmd_inspect},
-    {"merge", "rows of shards and fragments -> one row per window and group", tw_cmd_merge},
     {"drain", "rows that wait in a state's outbox -> their outputs", tw_cmd_drain},
+    {"merge", "rows of shards and fragments -> one row per window and group", tw_cmd_merge},
     {"check", "validate a spec and explain it", tw_cmd_check},
-    {"version", "print the version", cmd_version},
     {"outputs", "where rows can go, with the options of each", tw_cmd_outputs},
+    {"version", "print the version", cmd_version},
     {"help", "this, or the help of a command", cmd_help},
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };

@@ -121,7 +121,6 @@ static enum tumble_code open_capture(struct replay *replay, struct tumble_error 
         .format = options->format,
         .records_at = options->records_at,
         .project_encoded = options->timestamp_overrides || options->partition_key_field != NULL,
-        .keep_aggregates = options->keep_aggregates,
         .digest = replay->keeps_position,
         .stopping = stopping,
         .stopping_ctx = replay,
@@ -153,10 +152,7 @@ static enum tumble_code resume_marks(struct replay *replay, struct tumble_error 
         if (code != TUMBLE_OK) {
             return code;
         }
-        /* "number" or, of an aggregate, "number part" */
-        const char *second = memchr(space + 1, ' ', (size_t)(stop - space - 1));
-        lane->mark_length = (uint32_t)((second ? second : stop) - space - 1);
-        lane->mark_part = second ? (uint32_t)strtoul(second + 1, NULL, 10) : 0;
+        lane->mark_length = (uint32_t)(stop - space - 1);
         memcpy(lane->mark, space + 1, lane->mark_length);
         at = stop + 1;
     }
@@ -266,10 +262,6 @@ static void fill_summary(struct replay *replay, const struct timespec *start) {
     tumble_runner_free(all);
 }
 
-static enum tumble_code set_up(struct replay *replay, struct tumble_error *err) {
-    const struct tumble_replay_options *options = replay->options;
-    uint32_t shards = options->shards ? options->shards : 1;
-    enum tumble_code code = open_engine(replay, err);
 /* Asked by outputs, from any thread. */
 static int64_t remaining_ms(void *ctx) {
     const struct replay *replay = ctx;
@@ -293,15 +285,19 @@ static void set_up_delivery(struct replay *replay) {
                                                   .say_ctx = options->say_ctx};
 }
 
+static enum tumble_code set_up(struct replay *replay, struct tumble_error *err) {
+    const struct tumble_replay_options *options = replay->options;
+    uint32_t shards = options->shards ? options->shards : 1;
+    enum tumble_code code = open_engine(replay, err);
     unlink_temporary(replay);
     if (code != TUMBLE_OK) {
         return code;
     }
+    set_up_delivery(replay);
     replay->clock.window_ms = tumble_engine_window_ms(replay->engine);
     replay->clock.allowed_lateness_ms = options->allowed_lateness_seconds * 1000;
     replay->clock.watermark_ms = -1;
     replay->progress.watermark_ms = replay->progress.first_arrival_ms = replay->progress.last_arrival_ms = -1;
-    set_up_delivery(replay);
     struct tumble_batch_limits limits = {.batch_size = options->batch_size,
                                          .event_limit_bytes = TUMBLE_EVENT_LIMIT_BYTES};
     tumble_round_init(&replay->round, replay->engine, limits);

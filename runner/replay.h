@@ -36,7 +36,6 @@ struct tumble_replay_options {
     uint32_t batch_size;
     int64_t allowed_lateness_seconds;
     int sort;
-    int keep_aggregates;         /* what the Kinesis Producer Library aggregated is one record */
     const char *source;          /* NULL: from the inputs */
     const char *state_directory; /* NULL: a temporary one */
     enum tumble_durability durability;
@@ -45,16 +44,16 @@ struct tumble_replay_options {
     const struct tumble_replay_output *outputs;
     size_t output_count;
     const struct tumble_replay_output *failures; /* NULL: none */
-    /* Called now and then from the thread that runs (not more often than every 100 ms); may be NULL. Returning non-zero
     int64_t output_timeout_ms;                   /* how long an output that takes nothing is waited for at the end */
     uint64_t outbox_limit_bytes; /* rows that may wait for an output in trouble while the run goes on; 0: no limit */
+    /* Called now and then from the thread that runs (not more often than every 100 ms); may be NULL. Returning non-zero
      * stops the run cleanly after the commit at hand (a signal came): summary.stopped is then 1. */
     int (*progress)(void *ctx, int64_t done_bytes, int64_t total_bytes, uint64_t records);
     void *progress_ctx;
-    /* Lines for people (warnings, notes); may be NULL. */
     /* Whether a signal came; from any thread, for outputs that block; may be NULL. */
     int (*interrupted)(void *ctx);
     void *interrupted_ctx;
+    /* Lines for people (warnings, notes); may be NULL. */
     void (*say)(void *ctx, const char *line);
     void *say_ctx;
 };
