@@ -36,6 +36,7 @@ struct settings {
     int64_t threads;
     int64_t allowed_lateness;
     bool sort;
+    bool deaggregate;
     int bad_records;
     int partials;
     const char *failures;
@@ -87,6 +88,8 @@ static const struct tw_option options[] = {
     {"threads", 0, TW_OPTION_NUMBER, AT(threads), "N", "shards that run at the same time (1)", 1, 1024, NULL},
     {"allowed-lateness", 0, TW_OPTION_DURATION, AT(allowed_lateness), "DURATION",
      "how long a window waits for stragglers: seconds, or as 30s (0)", 0, 315360000, NULL},
+    {"deaggregate", 0, TW_OPTION_FLAG, AT(deaggregate), "[true|false]",
+     "split what the Kinesis Producer Library aggregated", 0, 0, NULL},
     {"sort", 0, TW_OPTION_FLAG, AT(sort), "[true|false]", "order the whole input by time first", 0, 0, NULL},
     {"bad-records", 0, TW_OPTION_CHOICE, AT(bad_records), "fail|divert", "stop at a bad record, or divert it (fail)", 0,
      0, bad_records},
@@ -480,6 +483,7 @@ static int run(const struct settings *settings, const struct tumble_spec *spec, 
         .batch_size = (uint32_t)settings->batch_size,
         .allowed_lateness_seconds = settings->allowed_lateness,
         .sort = settings->sort,
+        .keep_aggregates = !settings->deaggregate,
         .source = settings->source,
         .state_directory = settings->state,
         .memory_limit_bytes = (size_t)settings->memory_limit,
@@ -517,7 +521,7 @@ static int run(const struct settings *settings, const struct tumble_spec *spec, 
 }
 
 int tw_cmd_replay(int argc, char **argv) {
-    static struct settings settings = {.batch_size = 1000, .threads = 1};
+    static struct settings settings = {.batch_size = 1000, .threads = 1, .deaggregate = true};
     int input_count = 0;
     settings.output_timeout = 300;
     settings.outbox_limit = 1 << 30;

@@ -121,6 +121,7 @@ static enum tumble_code open_capture(struct replay *replay, struct tumble_error 
         .format = options->format,
         .records_at = options->records_at,
         .project_encoded = options->timestamp_overrides || options->partition_key_field != NULL,
+        .keep_aggregates = options->keep_aggregates,
         .digest = replay->keeps_position,
         .stopping = stopping,
         .stopping_ctx = replay,
@@ -152,7 +153,10 @@ static enum tumble_code resume_marks(struct replay *replay, struct tumble_error 
         if (code != TUMBLE_OK) {
             return code;
         }
-        lane->mark_length = (uint32_t)(stop - space - 1);
+        /* "number" or, of an aggregate, "number part" */
+        const char *second = memchr(space + 1, ' ', (size_t)(stop - space - 1));
+        lane->mark_length = (uint32_t)((second ? second : stop) - space - 1);
+        lane->mark_part = second ? (uint32_t)strtoul(second + 1, NULL, 10) : 0;
         memcpy(lane->mark, space + 1, lane->mark_length);
         at = stop + 1;
     }

@@ -36,6 +36,7 @@ struct tumble_replay_options {
     uint32_t batch_size;
     int64_t allowed_lateness_seconds;
     int sort;
+    int keep_aggregates;         /* what the Kinesis Producer Library aggregated is one record */
     const char *source;          /* NULL: from the inputs */
     const char *state_directory; /* NULL: a temporary one */
     enum tumble_durability durability;

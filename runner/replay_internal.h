@@ -47,6 +47,7 @@ struct replay {
     int takes_timestamp;   /* arrival comes from the field */
     int names_shards;      /* each record says its shard: which there are shows only at the end */
     int keeps_position;    /* a state directory is named */
+    int closes;            /* a window is over behind what the round holds */
     uint32_t span_input;   /* how much input the round covers */
     uint64_t span_offset;
     uint64_t span_bytes;

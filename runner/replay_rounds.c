@@ -22,11 +22,15 @@ enum tumble_code tumble_replay_set_note(struct replay *replay, const char *name,
                 : tumble_replay_no_memory(err);
 }
 
-/* Marks of shards: "shard mark" lines, in the order in which lanes were made. */
+enum { PART_TEXT = 12 };
+
+/* Marks of shards: "shard mark" lines, with the part behind it where there is one, in the order in which lanes were
+ * made. */
 static enum tumble_code note_marks(struct replay *replay, struct tumble_error *err) {
     size_t bytes = 1;
     for (size_t i = 0; i < replay->round.lane_count; i++) {
-        bytes += tumble_shard_id(replay->round.lanes[i]->shard).length + replay->round.lanes[i]->mark_length + 2;
+        bytes +=
+            tumble_shard_id(replay->round.lanes[i]->shard).length + replay->round.lanes[i]->mark_length + PART_TEXT + 2;
     }
     char *text = tumble_runner_alloc(bytes);
     if (!text) {
@@ -36,8 +40,12 @@ static enum tumble_code note_marks(struct replay *replay, struct tumble_error *e
     for (size_t i = 0; i < replay->round.lane_count; i++) {
         const struct tumble_lane *lane = replay->round.lanes[i];
         struct tumble_bytes id = tumble_shard_id(lane->shard);
-        length += (size_t)snprintf(text + length, bytes - length, "%.*s %.*s\n", (int)id.length, id.data,
-                                   (int)lane->mark_length, lane->mark);
+        char part[PART_TEXT] = "";
+        if (lane->mark_part) {
+            snprintf(part, sizeof part, " %u", lane->mark_part);
+        }
+        length += (size_t)snprintf(text + length, bytes - length, "%.*s %.*s%s\n", (int)id.length, id.data,
+                                   (int)lane->mark_length, lane->mark, part);
     }
     enum tumble_code code = tumble_replay_set_note(replay, "marks", text, err);
     tumble_runner_free(text);
@@ -72,7 +80,8 @@ static void locate_failed(const struct replay *replay, const struct tumble_lane 
     struct tumble_captured captured = {.input = lane->failed.input,
                                        .number = lane->failed.number,
                                        .line = lane->failed.line,
-                                       .offset = lane->failed.offset};
+                                       .offset = lane->failed.offset,
+                                       .part = lane->failed.part};
     *err = lane->error;
     if (lane->code == TUMBLE_ERECORD) {
         tumble_replay_locate(replay, &captured, err, TUMBLE_ERECORD);
@@ -107,6 +116,7 @@ static enum tumble_code end_round(struct replay *replay, int end_of_input, struc
     }
     replay->text_used = 0;
     replay->span_bytes = 0;
+    replay->closes = 0;
     if (!replay->options->sort) {
         tumble_capture_release(replay->capture);
     }
@@ -158,6 +168,7 @@ static enum tumble_code take_and_maybe_end(struct replay *replay, const struct t
     if (code == TUMBLE_OK) {
         code = tumble_replay_take_record(replay, captured, arrival_ms, why, &closes, err);
     }
+    replay->closes |= closes;
     replay->summary->records_read++;
     if (code == TUMBLE_ERECORD) {
         /* The records before it come first: one of them may be bad too, and their windows may be over. */
@@ -168,7 +179,8 @@ static enum tumble_code take_and_maybe_end(struct replay *replay, const struct t
         }
         return before == TUMBLE_OK ? code : before;
     }
-    if (code == TUMBLE_OK && (closes || round_is_full(replay, captured))) {
+    /* Not inside an aggregate: the capture has no position there. */
+    if (code == TUMBLE_OK && (round_is_full(replay, captured) || replay->closes) && !captured->more) {
         code = end_round(replay, 0, err);
         tell_progress(replay, 0);
     }
