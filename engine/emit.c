@@ -363,7 +363,7 @@ enum tumble_code tumble_engine_deliver(struct tumble_engine *engine, const struc
         struct trouble trouble = {0};
         result = deliver_output(engine, output, &trouble, err);
         if (trouble.happened && result == TUMBLE_OK) {
-            tw_output_hold(engine, output, options, trouble.retry_after_ms, trouble.why);
+            tw_output_defer(engine, output, options, trouble.retry_after_ms, trouble.why);
             next = output->due_ms < next ? output->due_ms : next;
         } else if (result == TUMBLE_OK) {
             output->attempts = 0;

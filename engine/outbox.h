@@ -122,7 +122,7 @@ enum tumble_code tw_output_take_checkpoint(struct tw_output *output, struct tumb
 enum tumble_code tw_output_answer(const struct tw_output *output, const char *call, enum tumble_code code, bool *mends,
                                   struct tumble_error *err);
 void tw_output_expect_answer(struct tumble_error *err);
-void tw_output_hold(struct tumble_engine *engine, struct tw_output *output,
+void tw_output_defer(struct tumble_engine *engine, struct tw_output *output,
                     const struct tumble_delivery_options *options, int64_t retry_after_ms, const char *why);
 
 /* ---- emit.c ---- */

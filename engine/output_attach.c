@@ -242,7 +242,7 @@ enum tumble_code tumble_engine_attach(struct tumble_engine *engine, const char *
     if (code == TUMBLE_OK) {
         output->starts = false; /* the caller's first commit comes before anything is written */
     } else if (mends) {         /* it is down now: its rows wait, and the others' do not */
-        tw_output_hold(engine, output, NULL, 0, err ? err->text : "it could not be opened");
+        tw_output_defer(engine, output, NULL, 0, err ? err->text : "it could not be opened");
         code = TUMBLE_OK;
     }
     if (code != TUMBLE_OK) {
@@ -277,7 +277,7 @@ static uint64_t next_random(uint64_t *state) { /* splitmix64 */
     return z ^ z >> 31;
 }
 
-void tw_output_hold(struct tumble_engine *engine, struct tw_output *output,
+void tw_output_defer(struct tumble_engine *engine, struct tw_output *output,
                     const struct tumble_delivery_options *options, int64_t retry_after_ms, const char *why) {
     enum { FIRST_DELAY_MS = 100, LONGEST_DELAY_MS = 20000, RETRY_AFTER_MAX_MS = 3600000 };
     int64_t now = options && options->now_ms ? options->now_ms(options->ctx) : 0;
