@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 """One Ceph monitor, one OSD in memory and one radosgw on 127.0.0.1: an S3 that verifies signatures and body hashes.
 
-usage: radosgw.py DIRECTORY        DIRECTORY is made, and removed at the end; its name should be short (socket paths)
+usage: radosgw.py
 
-Prints {"port": N} when the first request was answered, and ends with its standard input or on SIGTERM. The user's keys
+Prints {"port": N, "directory": ...} when the first request was answered, and ends with its standard input or on SIGTERM. The user's keys
 are those of aws_client.py.
 """
 import ctypes
@@ -15,6 +15,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import urllib.error
@@ -159,11 +160,9 @@ class Cluster:
 
 
 def main():
-    if len(sys.argv) != 2:
+    if len(sys.argv) != 1:
         sys.exit(__doc__)
-    directory = os.path.abspath(sys.argv[1])
-    os.makedirs(directory)
-    cluster = Cluster(directory)
+    cluster = Cluster(tempfile.mkdtemp(prefix="rgw-", dir="/tmp"))  # a short name: the paths of sockets are limited
     ending = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: os._exit(143) if ending.is_set() else sys.exit(143))
     try:
@@ -176,7 +175,7 @@ def main():
                     with open(cluster.path(name), encoding="utf-8", errors="replace") as file:
                         print(f"--- {name}\n" + file.read()[-4000:], file=sys.stderr)
             return 1
-        print(json.dumps({"port": port}), flush=True)
+        print(json.dumps({"port": port, "directory": cluster.directory}), flush=True)
         sys.stdin.buffer.read()
         return 0
     finally:

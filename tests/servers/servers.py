@@ -82,18 +82,15 @@ def quiet_environment():
 class Server:
     """A running server. Ends with stop(), at the end of its with block, or with the process that started it."""
 
-    def __init__(self, name, command, environment=None, scratch=None):
-        self.name, self.scratch = name, scratch
-        self.directory = tempfile.mkdtemp(prefix="tumble-server-")
-        self.log = os.path.join(self.directory, "log")
+    def __init__(self, name, command):
+        self.name = name
+        self.log = tempfile.TemporaryFile()  # without a name: nothing is left behind
         began = time.monotonic()
         try:
-            with open(self.log, "wb") as log:
-                # Its standard input is its leash: when this process dies, however, the pipe closes and the server ends.
-                self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
-                                                env={**os.environ, **(environment or {})})
+            # Its standard input is its leash: when this process dies, however, the pipe closes and the server ends.
+            self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log)
         except OSError as error:
-            shutil.rmtree(self.directory, ignore_errors=True)
+            self.log.close()
             raise Missing(f"{name}: {error}") from error
         self.pid = self.process.pid
         try:
@@ -120,8 +117,9 @@ class Server:
         return line
 
     def log_text(self):
-        with open(self.log, encoding="utf-8", errors="replace") as file:
-            return file.read()
+        """What it wrote to standard error, at most the last 64 KiB. Until stop()."""
+        size = os.fstat(self.log.fileno()).st_size
+        return os.pread(self.log.fileno(), 65536, max(0, size - 65536)).decode(errors="replace")
 
     def stop(self):
         """Ends it and returns what it still wrote to standard output. May be called twice."""
@@ -135,9 +133,7 @@ class Server:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 rest = self.process.communicate()[0] or b""
-        for each in (self.directory, self.scratch):
-            if each:
-                shutil.rmtree(each, ignore_errors=True)
+            self.log.close()
         return rest
 
     def __enter__(self):
@@ -164,8 +160,7 @@ def start_radosgw():
     for program, package in (("radosgw", "radosgw"), ("ceph-mon", "ceph-mon"), ("ceph-osd", "ceph-osd"), ("ceph", "ceph-common")):
         if not shutil.which(program):
             raise Missing(f"no {program}: apt-get install --no-install-recommends {package} (./dev test does)")
-    directory = tempfile.mkdtemp(prefix="rgw-", dir="/tmp")  # short: sockets live in there
-    return Server("radosgw", [PYTHON, os.path.join(HERE, "radosgw.py"), os.path.join(directory, "d")], scratch=directory)
+    return Server("radosgw", [PYTHON, os.path.join(HERE, "radosgw.py")])
 
 
 class FaultProxy(Server):

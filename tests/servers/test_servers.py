@@ -83,14 +83,14 @@ class Each(unittest.TestCase):
         server = servers.start(name)
         with server:
             self.assertEqual(server.endpoint, f"http://127.0.0.1:{server.port}")
+            self.assertEqual("directory" in server.told, name == "radosgw")
             call(server)
             everyone = [server.pid, *descendants(server.pid)]
-            directories = [each for each in (server.directory, server.scratch) if each]
+            directory = server.told.get("directory")
         for pid in everyone:
             self.assertFalse(running(pid), f"process {pid} of {name} outlives it")
         self.assertFalse(answers(server.port))
-        for each in directories:
-            self.assertFalse(os.path.exists(each), each)
+        self.assertFalse(directory and os.path.exists(directory), directory)
         print(f"{name}: {server.start_seconds:.2f} s to its first answer", flush=True)
 
     def dynamodb(self, name):
