@@ -223,6 +223,15 @@ static enum tumble_code read_payload(struct tw_carried *carried, struct tw_carri
     TW_TRY(take_objects(carried, &in, &held->state.garbage, &held->state.garbage_count, err));
     TW_TRY(take_objects(carried, &in, &held->state.objects, &held->state.object_count, err));
     struct tumble_bytes rest = {in.at, tw_cursor_left(&in)};
+    uint64_t most = rest.length; /* a group takes a byte at least: no claim beyond that is believed */
+    for (size_t i = 0; i < held->state.object_count; i++) {
+        most += held->state.objects[i].bytes < TW_STATE_BYTES_MAX ? held->state.objects[i].bytes : 0;
+    }
+    enum tumble_code code =
+        tw_group_table_expect(&window->groups, window->group_count < most ? window->group_count : most);
+    if (code != TUMBLE_OK) {
+        return tw_fail(err, code, "%s", tumble_code_text(code));
+    }
     if (held->state.object_count) {
         if (rest.length) {
             return foreign(err, "groups beside objects");

@@ -66,7 +66,7 @@ static enum tumble_code encode(const void *state, const struct tw_params *params
     (void)params;
     const struct tw_decimal *kept = state;
     char bytes[TW_DECIMAL_ORDERED];
-    return kept->reserved ? tw_buf_append(out, bytes, tw_decimal_encode_ordered(kept, bytes))
+    return kept->reserved ? tw_buf_append_few(out, bytes, tw_decimal_encode_ordered(kept, bytes))
                           : tw_buf_append_byte(out, 0);
 }
 

@@ -7,12 +7,16 @@ enum { DIGITS = 38, ZIGZAG_MAX = 4000 };
 enum tumble_code tw_scaled_append(struct tw_buf *out, tw_uint128 coefficient, int exponent) {
     char bytes[19];
     size_t length = 0;
+    for (; coefficient > UINT64_MAX; coefficient >>= 7) {
+        bytes[length++] = (char)((uint8_t)(coefficient & 0x7f) | 0x80);
+    }
+    uint64_t low = (uint64_t)coefficient;
     do {
-        bytes[length++] = (char)((uint8_t)(coefficient & 0x7f) | (coefficient > 0x7f ? 0x80 : 0));
-        coefficient >>= 7;
-    } while (coefficient);
+        bytes[length++] = (char)((low & 0x7f) | (low > 0x7f ? 0x80 : 0));
+        low >>= 7;
+    } while (low);
     TW_TRY(tw_buf_append_varint(out, exponent < 0 ? (uint64_t)-exponent * 2 - 1 : (uint64_t)exponent * 2));
-    return tw_buf_append(out, bytes, length);
+    return tw_buf_append_few(out, bytes, length);
 }
 
 static bool take_coefficient(struct tw_cursor *in, tw_uint128 *out) {

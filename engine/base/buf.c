@@ -109,7 +109,7 @@ enum tumble_code tw_buf_append_u64(struct tw_buf *buf, uint64_t value) {
     return tw_buf_append(buf, bytes, sizeof bytes);
 }
 
-enum tumble_code tw_buf_append_varint(struct tw_buf *buf, uint64_t value) {
+enum tumble_code tw_buf_append_varint_long(struct tw_buf *buf, uint64_t value) {
     char bytes[10];
     size_t length = 0;
     do {
@@ -117,24 +117,6 @@ enum tumble_code tw_buf_append_varint(struct tw_buf *buf, uint64_t value) {
         value >>= 7;
     } while (value);
     return tw_buf_append(buf, bytes, length);
-}
-
-bool tw_take_bytes(struct tw_cursor *cursor, size_t length, struct tumble_bytes *out) {
-    if (tw_cursor_left(cursor) < length) {
-        return false;
-    }
-    out->data = cursor->at;
-    out->length = length;
-    cursor->at += length;
-    return true;
-}
-
-bool tw_take_u8(struct tw_cursor *cursor, uint8_t *out) {
-    if (tw_cursor_left(cursor) < 1) {
-        return false;
-    }
-    *out = (uint8_t)*cursor->at++;
-    return true;
 }
 
 static bool take_little_endian(struct tw_cursor *cursor, int width, uint64_t *out) {
@@ -161,7 +143,7 @@ bool tw_take_u32(struct tw_cursor *cursor, uint32_t *out) {
 
 bool tw_take_u64(struct tw_cursor *cursor, uint64_t *out) { return take_little_endian(cursor, 8, out); }
 
-bool tw_take_varint(struct tw_cursor *cursor, uint64_t *out) {
+bool tw_take_varint_long(struct tw_cursor *cursor, uint64_t *out) {
     uint64_t value = 0;
     const char *at = cursor->at;
     for (int shift = 0; at < cursor->end; shift += 7) {

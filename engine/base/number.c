@@ -233,9 +233,15 @@ size_t tw_decimal_encode_ordered(const struct tw_decimal *d, char out[TW_DECIMAL
     out[length++] = coefficient < 0 ? SIGN_NEGATIVE : SIGN_POSITIVE;
     out[length++] = (char)(biased / 100 + 1);
     out[length++] = (char)(biased % 100 + 1);
-    for (int i = pairs; i-- > 0;) {
-        out[length + (size_t)i] = (char)(magnitude % 100 + 1);
+    int left = pairs;
+    for (; left > 0 && magnitude > UINT64_MAX; left--) {
+        out[length + (size_t)left - 1] = (char)(magnitude % 100 + 1);
         magnitude /= 100;
+    }
+    uint64_t low = (uint64_t)magnitude; /* most numbers need no division of 128 bits */
+    for (; left > 0; left--) {
+        out[length + (size_t)left - 1] = (char)(low % 100 + 1);
+        low /= 100;
     }
     length += (size_t)pairs;
     out[length++] = 0;

@@ -48,7 +48,7 @@ static const char *kind_name(unsigned kind) {
 enum tumble_code tw_frame_open(struct tumble_bytes bytes, enum tw_frame_kind kind, uint64_t spec_digest,
                                const char *what, struct tumble_bytes *payload, struct tumble_error *err) {
     struct tw_cursor cursor = tw_cursor_of(bytes);
-    struct tumble_bytes magic, body, sum;
+    struct tumble_bytes magic = {NULL, 0}, body = magic, sum = magic;
     uint8_t head[4];
     uint64_t written_digest, length, checksum = 0;
     if (bytes.length < HEADER_BYTES + CHECKSUM_BYTES) {

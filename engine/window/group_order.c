@@ -102,12 +102,28 @@ static void sort(const struct tw_group_table *table, struct tw_group_rank *order
 static void rank(const struct tw_group_table *table, uint32_t reference, struct tw_group_rank *out) {
     struct tumble_bytes key = tw_group_key(table, tw_group_at(table, reference));
     uint64_t prefix = 0;
-    for (size_t i = 0; i < 8; i++) {
-        prefix = prefix << 8 | (i < key.length ? (unsigned char)key.data[i] : 0);
+    if (key.length >= 8) {
+        memcpy(&prefix, key.data, sizeof prefix);
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+        prefix = __builtin_bswap64(prefix);
+#endif
+    } else {
+        for (size_t i = 0; i < 8; i++) {
+            prefix = prefix << 8 | (i < key.length ? (unsigned char)key.data[i] : 0);
+        }
     }
     out->prefix = prefix;
     out->reference = reference;
     out->reserved = 0;
+}
+
+/* Groups that were decoded lie in their order already. */
+static bool is_sorted(const struct tw_group_table *table, const struct tw_group_rank *order, size_t n) {
+    size_t i = 1;
+    while (i < n && compare(table, &order[i - 1], &order[i]) < 0) {
+        i++;
+    }
+    return i >= n;
 }
 
 static int depth_budget(size_t n) {
@@ -125,7 +141,9 @@ void tw_group_order(const struct tw_group_table *table, struct tw_group_rank *or
     while (tw_group_next(table, &walk, &reference)) {
         rank(table, reference, &order[n++]);
     }
-    sort(table, order, n, depth_budget(n));
+    if (!is_sorted(table, order, n)) {
+        sort(table, order, n, depth_budget(n));
+    }
 }
 
 void tw_group_order_of(const struct tw_group_table *table, const uint32_t *references, size_t n,
@@ -133,5 +151,7 @@ void tw_group_order_of(const struct tw_group_table *table, const uint32_t *refer
     for (size_t i = 0; i < n; i++) {
         rank(table, references[i], &order[i]);
     }
-    sort(table, order, n, depth_budget(n));
+    if (!is_sorted(table, order, n)) {
+        sort(table, order, n, depth_budget(n));
+    }
 }

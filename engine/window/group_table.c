@@ -26,8 +26,7 @@ static size_t entry_bytes(const struct tw_group_table *table, size_t key_length)
     return (sizeof(struct tw_group) + table->layout->bytes + key_length + 7) & ~(size_t)7;
 }
 
-static enum tumble_code grow_slots(struct tw_group_table *table) {
-    uint32_t slot_count = table->slot_count ? table->slot_count * 2 : FIRST_SLOTS;
+static enum tumble_code grow_slots(struct tw_group_table *table, uint32_t slot_count) {
     if (slot_count == 0) {
         return TUMBLE_ELIMIT;
     }
@@ -181,9 +180,17 @@ enum tumble_code tw_group_touch(struct tw_group_table *table, struct tumble_byte
         }
     }
     if ((uint64_t)table->count * 4 >= (uint64_t)table->slot_count * 3) {
-        TW_TRY(grow_slots(table));
+        TW_TRY(grow_slots(table, table->slot_count ? table->slot_count * 2 : FIRST_SLOTS));
     }
     return add(table, key, hash, reference);
+}
+
+enum tumble_code tw_group_table_expect(struct tw_group_table *table, uint64_t count) {
+    uint32_t slot_count = table->slot_count ? table->slot_count : FIRST_SLOTS;
+    while (slot_count && count * 4 >= (uint64_t)slot_count * 3) {
+        slot_count *= 2;
+    }
+    return slot_count > table->slot_count ? grow_slots(table, slot_count) : TUMBLE_OK;
 }
 
 void tw_group_untouch_all(struct tw_group_table *table) {

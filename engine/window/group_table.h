@@ -82,6 +82,9 @@ static inline void tw_group_prefetch(const struct tw_group_table *table, uint32_
 enum tumble_code tw_group_touch(struct tw_group_table *table, struct tumble_bytes key, uint32_t hash,
                                 uint32_t *reference);
 
+/* Room in the index for count groups, so that it need not grow on the way there. Errors: ENOMEM, ELIMIT. */
+enum tumble_code tw_group_table_expect(struct tw_group_table *table, uint64_t count);
+
 void tw_group_untouch_all(struct tw_group_table *table);
 
 /* References of every group, in the order in which entries were added. begin with 0; returns false at the end. */

@@ -12,7 +12,7 @@ enum tumble_code tw_window_encode_groups(const struct tw_window *window, const s
         struct tw_group *group = tw_group_at(table, order[i].reference);
         struct tumble_bytes key = tw_group_key(table, group);
         TW_TRY(tw_buf_append_varint(out, key.length));
-        TW_TRY(tw_buf_append(out, key.data, key.length));
+        TW_TRY(tw_buf_append_few(out, key.data, key.length));
         TW_TRY(tw_buf_append_varint(out, group->records));
         for (size_t a = 0; a < table->layout->count; a++) {
             const struct tw_layout_item *item = &table->layout->items[a];
