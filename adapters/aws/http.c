@@ -349,7 +349,8 @@ static enum tw_http_failure failure_of(CURLcode code, const struct exchange *exc
         return TW_HTTP_TOO_LARGE;
     }
     switch (code) {
-    case CURLE_UNSUPPORTED_PROTOCOL:
+    case CURLE_UNSUPPORTED_PROTOCOL: return sent ? TW_HTTP_BROKEN : TW_HTTP_BAD_REQUEST; /* sent: no HTTP came back */
+    case CURLE_BAD_FUNCTION_ARGUMENT:
     case CURLE_URL_MALFORMAT: return TW_HTTP_BAD_REQUEST;
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CACERT_BADFILE:
@@ -402,6 +403,10 @@ enum tumble_code tw_http_send(struct tw_http_client *client, const struct tw_htt
     response->status = 0;
     response->failure = TW_HTTP_BAD_REQUEST;
     response->resent = false;
+    bool https = strncasecmp(request->url, "https://", 8) == 0;
+    if (!https && strncasecmp(request->url, "http://", 7) != 0) {
+        return tw_fail(err, TUMBLE_EINVAL, "not a URL that can be asked: only http and https are");
+    }
     enum tumble_code code = make_lines(client, request, &lines);
     if (client->line.data) {
         explicit_bzero(client->line.data, client->line.capacity); /* held session tokens */
@@ -415,7 +420,7 @@ enum tumble_code tw_http_send(struct tw_http_client *client, const struct tw_htt
     curl_easy_reset(client->easy);
     client->error[0] = '\0';
     CURLcode curl_code = set_client(client);
-    if (curl_code == CURLE_OK && strncasecmp(request->url, "https:", 6) == 0) {
+    if (curl_code == CURLE_OK && https) {
         curl_code = set_tls(client);
     }
     if (curl_code == CURLE_OK) {
