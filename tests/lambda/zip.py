@@ -62,7 +62,7 @@ def main():
         check(run([args.script, args.bootstrap, again]).code == 0, "the second time")
         with open(archive, "rb") as a, open(again, "rb") as b:
             check(a.read() == b.read(), "the same program gives another zip")
-        root = bullseye(args.bullseye) if args.bullseye else work.file("root")
+        root = bullseye(os.path.abspath(args.bullseye)) if args.bullseye else work.file("root")
         task = os.path.join(root, "var/task")
         shutil.rmtree(task, ignore_errors=True)
         os.makedirs(task)
