@@ -5,13 +5,12 @@
 
 #include <tumble/merge.h>
 
+#include "adapters/inputs/capture/capture.h"
 #include "cli/command.h"
 #include "cli/exit_code.h"
 #include "cli/file_conflict.h"
 #include "cli/option_table.h"
 #include "cli/terminal_text.h"
-
-enum { LINE_MAX_BYTES = 16 * 1024 * 1024 }; /* as a captured record */
 
 struct settings {
     int64_t window;
@@ -22,8 +21,8 @@ struct settings {
 #define AT(member) offsetof(struct settings, member)
 
 static const struct tw_option options[] = {
-    {"window", 'w', TW_OPTION_NUMBER, AT(window), "SECONDS",
-     "merge into windows of this length, a multiple of the rows'", 1, INT64_C(253402300799), NULL},
+    {"window", 'w', TW_OPTION_DURATION, AT(window), "DURATION",
+     "merge into windows of this length, seconds or as 1h: a multiple of the rows'", 1, INT64_C(253402300799), NULL},
     {"completeness", 0, TW_OPTION_TEXT, AT(completeness), "FILE",
      "write a line a window: shards, fragments, records and digest that were seen; - is stderr", 0, 0, NULL},
     {"quiet", 'q', TW_OPTION_FLAG, AT(quiet), "[true|false]", "no closing line", 0, 0, NULL},
@@ -33,12 +32,12 @@ static const struct tw_option_table table = {
     .command = "merge",
     .usage = "Usage: tumble merge [OPTION]... ROWS...\n"
              "Folds rows of shards and fragments, and rows delivered twice, into one row per window and group.\n"
-             "The rows are NDJSON as an output wrote them, with \"partials\": true in the spec; - is stdin.\n"
+             "ROWS is NDJSON with partials as an output wrote it: plain, gzip or zstd; - is standard input.\n"
              "\n"
              "  tumble merge rows-shard-0.ndjson rows-shard-1.ndjson\n"
-             "  tumble merge --window 3600 minutes.ndjson > hours.ndjson\n"
+             "  tumble merge --window 1h minutes.ndjson > hours.ndjson\n"
              "\n"
-             "  -w, --window SECONDS     merge into windows of this length, a multiple of the rows'\n"
+             "  -w, --window DURATION    merge into windows of this length, a multiple of the rows'\n"
              "      --completeness FILE  a line a window: shards, fragments and records that were seen\n"
              "  -q, --quiet              no closing line\n",
     .options = options,
@@ -69,70 +68,72 @@ static enum tumble_code on_window(void *ctx, struct tumble_bytes json) {
     return write_line(completeness_file, ctx, json);
 }
 
-/* A line without its end; *length 0 at the end of the input. false: too long. */
-static bool read_line(FILE *from, char *line, size_t *length, bool *end) {
-    *length = 0;
-    *end = false;
-    for (int c; (c = getc_unlocked(from)) != '\n';) {
-        if (c == EOF) {
-            *end = true;
-            return true;
-        }
-        if (*length == LINE_MAX_BYTES) {
-            return false;
-        }
-        line[(*length)++] = (char)c;
-    }
-    return true;
-}
-
 static enum tumble_code input_failure(const char *path, const char *what) {
     memset(&failure, 0, sizeof failure);
     failure.code = TUMBLE_EINPUT;
-    snprintf(failure.text, sizeof failure.text, "%s: %s", path, what);
+    snprintf(failure.text, sizeof failure.text, "%.100s: %s", path, what);
     return TUMBLE_EINPUT;
 }
 
-static enum tumble_code add_rows(struct tumble_merge *merge, const char *path, FILE *from) {
-    static char line[LINE_MAX_BYTES];
-    bool end = false;
-    for (uint64_t number = 1; !end; number++) {
-        size_t length;
-        if (!read_line(from, line, &length, &end)) {
-            return input_failure(path, "a line of more than 16 MiB is no row");
-        }
-        if (end && ferror(from)) {
-            return input_failure(path, strerror(errno));
-        }
-        struct tumble_bytes row = {line, length};
-        size_t blank = 0;
-        while (blank < length && memchr(" \t\r", line[blank], 3)) {
-            blank++;
-        }
-        enum tumble_code code = blank == length ? TUMBLE_OK : tumble_merge_add(merge, row, &failure);
-        if (code != TUMBLE_OK) {
-            struct tumble_error inner = failure;
-            snprintf(failure.text, sizeof failure.text, "%.100s: line %" PRIu64 ": %.200s", path, number, inner.text);
-            return code;
-        }
+/* Rows in a form that people read, or another kind of capture, say nothing that could be merged. */
+static bool explain_input(const char *path, enum tumble_capture_format format) {
+    char begin[16] = "";
+    FILE *file = strcmp(path, "-") == 0 ? NULL : fopen(path, "re");
+    if (file) {
+        begin[fread(begin, 1, sizeof begin - 1, file)] = '\0';
+        fclose(file);
     }
-    return TUMBLE_OK;
+    bool is_text = strncmp(begin, "window_start", 12) == 0;
+    if (is_text || format == TUMBLE_CAPTURE_LAMBDA || format == TUMBLE_CAPTURE_GET_RECORDS) {
+        input_failure(path, is_text ? "CSV and tables cannot be merged: write the rows with --format ndjson"
+                                    : "holds records, not rows: tumble replay makes rows of them");
+        failure.code = TUMBLE_ECAPTURE;
+        return true;
+    }
+    return false;
 }
 
-static enum tumble_code add_file(struct tumble_merge *merge, const char *path) {
-    if (strcmp(path, "-") == 0) {
-        return add_rows(merge, "standard input", stdin);
+static enum tumble_code add_rows(struct tumble_merge *merge, struct tumble_capture *capture) {
+    for (;;) {
+        struct tumble_captured captured;
+        int got;
+        enum tumble_code code = tumble_capture_next(capture, &captured, &got, &failure);
+        if (code != TUMBLE_OK || !got) {
+            return code;
+        }
+        code = tumble_merge_add(merge, captured.data, &failure);
+        if (code != TUMBLE_OK) {
+            struct tumble_error inner = failure;
+            char where[320];
+            tumble_capture_where(capture, &captured, where, sizeof where);
+            where[strcspn(where, ",")] = '\0'; /* the file and the line will do */
+            snprintf(failure.text, sizeof failure.text, "%.90s: %.220s", where, inner.text);
+            return code;
+        }
+        tumble_capture_release(capture);
     }
+}
+
+/* Rows are read as replay reads payloads, compressed or not. A file may hold none: a shard had nothing. */
+static enum tumble_code add_file(struct tumble_merge *merge, const char *path) {
     if (strncmp(path, "file:", 5) == 0) { /* as an output is named */
         path += 5;
     }
-    FILE *from = fopen(path, "re");
-    if (!from) {
-        return input_failure(path, strerror(errno));
+    if (strncmp(path, "s3:", 3) == 0 || strncmp(path, "dynamodb:", 9) == 0) {
+        return input_failure(path, "merge reads files and standard input: fetch the rows first");
     }
-    enum tumble_code code = add_rows(merge, path, from);
-    fclose(from);
-    return code;
+    struct tumble_capture_options how = {.paths = &path, .path_count = 1, .allow_empty = 1};
+    struct tumble_capture *capture;
+    enum tumble_code code = tumble_capture_open(&how, &capture, &failure);
+    enum tumble_capture_format format = TUMBLE_CAPTURE_AUTO;
+    if (code == TUMBLE_OK) {
+        format = tumble_capture_detected(capture);
+        bool records = format == TUMBLE_CAPTURE_LAMBDA || format == TUMBLE_CAPTURE_GET_RECORDS;
+        code = records ? TUMBLE_ECAPTURE : add_rows(merge, capture);
+        tumble_capture_close(capture);
+    }
+    bool unreadable = code == TUMBLE_ECAPTURE || code == TUMBLE_EJSON;
+    return unreadable && explain_input(path, format) ? TUMBLE_ECAPTURE : code;
 }
 
 /* The completeness file is written after the rows are read, and must not be one of them. */
@@ -181,6 +182,8 @@ static enum tumble_code run(const struct settings *settings, char **paths, int c
     return code;
 }
 
+static const char *plural(uint64_t count) { return count == 1 ? "" : "s"; }
+
 int tw_cmd_merge(int argc, char **argv) {
     struct settings settings = {0};
     struct tumble_merge_figures figures = {0};
@@ -204,9 +207,12 @@ int tw_cmd_merge(int argc, char **argv) {
     }
     if (!settings.quiet) {
         char rows[TW_NUMBER_TEXT], merged[TW_NUMBER_TEXT], windows[TW_NUMBER_TEXT], twice[TW_NUMBER_TEXT];
-        tw_say("%s rows of %" PRIu64 " fragments → %s merged rows in %s windows, %s duplicates, %" PRIu64 " superseded",
-               tw_number_text(figures.rows, rows), figures.fragments, tw_number_text(figures.merged, merged),
-               tw_number_text(figures.windows, windows), tw_number_text(figures.duplicates, twice), figures.superseded);
+        tw_say("%s row%s of %" PRIu64 " fragment%s → %s merged row%s in %s window%s, %s duplicate%s, %" PRIu64
+               " superseded",
+               tw_number_text(figures.rows, rows), plural(figures.rows), figures.fragments, plural(figures.fragments),
+               tw_number_text(figures.merged, merged), plural(figures.merged), tw_number_text(figures.windows, windows),
+               plural(figures.windows), tw_number_text(figures.duplicates, twice), plural(figures.duplicates),
+               figures.superseded);
     }
     return TW_EXIT_OK;
 }

@@ -162,6 +162,18 @@ static enum tumble_code join_piles(struct fold *fold) {
     return TUMBLE_OK;
 }
 
+/* Says which row it was. */
+static enum tumble_code damaged(struct fold *fold, const struct tw_merge_row *row,
+                                const struct tw_spec_aggregate *aggregate, enum tumble_code code) {
+    char start[TUMBLE_TIMESTAMP_TEXT];
+    tumble_timestamp_text(row->start_ms, start);
+    if (code == TUMBLE_ECORRUPT) {
+        tw_error_prefix(fold->err, "%.60s in a row of window %s, shard %.*s, fragment %.*s", aggregate->name, start,
+                        (int)row->shard_id.length, row->shard_id.data, (int)row->first.length, row->first.data);
+    }
+    return code;
+}
+
 static enum tumble_code add_states(struct fold *fold, const struct tw_merge_row *row) {
     const struct tumble_spec *spec = fold->merge->spec;
     struct tw_cursor in = tw_cursor_of(row->states);
@@ -172,10 +184,14 @@ static enum tumble_code add_states(struct fold *fold, const struct tw_merge_row 
         const struct tw_spec_aggregate *aggregate = &spec->aggregates[i];
         void *state = pile->states + aggregate->state_offset;
         aggregate->function->init(state, &aggregate->params);
-        TW_TRY(aggregate->function->decode(state, &aggregate->params, &in, &pile->heap, fold->err));
+        enum tumble_code code = aggregate->function->decode(state, &aggregate->params, &in, &pile->heap, fold->err);
+        if (code != TUMBLE_OK) {
+            return damaged(fold, row, aggregate, code);
+        }
     }
     if (tw_cursor_left(&in) != 0) {
-        return tw_fail(fold->err, TUMBLE_ECORRUPT, "a row's partial states are longer than they say");
+        return damaged(fold, row, &spec->aggregates[spec->aggregate_count - 1],
+                       tw_fail(fold->err, TUMBLE_ECORRUPT, "the partial states are longer than they say"));
     }
     while (fold->pile_count > 1 && pile[-1].weight / 2 < pile->weight) {
         TW_TRY(join_piles(fold));

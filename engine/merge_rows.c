@@ -95,8 +95,9 @@ static enum tumble_code read_members(struct tumble_merge *merge, struct tumble_b
     if (!row->start || !row->end || !row->shard || !row->first || !row->last || !row->records) {
         return bad_row(err, "window_start, window_end, shard_id, fragment, last_sequence and records are expected");
     }
-    return row->partials ? TUMBLE_OK
-                         : bad_row(err, "it has no _partials; write rows with \"partials\": true in the spec");
+    return row->partials
+               ? TUMBLE_OK
+               : bad_row(err, "it has no _partials; write rows with --partials, or \"partials\": true in the spec");
 }
 
 static int is_fixed(const struct row *row, const struct tumble_value *value) {
@@ -286,6 +287,8 @@ static enum tumble_code read_groups(struct tumble_merge *merge, const struct row
                : tw_fail(err, TUMBLE_EMISMATCH, "the row lacks the group column \"%s\"", spec->groups[group].name);
 }
 
+static int first_of(size_t length) { return (int)(length < 80 ? length : 80); }
+
 static enum tumble_code read_state(struct tumble_merge *merge, const struct tw_spec_aggregate *aggregate,
                                    struct tumble_bytes text, struct tumble_error *err) {
     struct tw_partial partial;
@@ -297,15 +300,17 @@ static enum tumble_code read_state(struct tumble_merge *merge, const struct tw_s
     }
     struct tumble_bytes prefix = {text.data, (size_t)(partial.state.data - text.data)};
     if (!tumble_bytes_equal(prefix, tw_buf_view(&merge->scratch))) {
-        return tw_fail(err, TUMBLE_EMISMATCH, "the row's %s is of %.*s, the rows before it have %.*s", aggregate->name,
-                       (int)(prefix.length < 80 ? prefix.length : 80), prefix.data,
-                       (int)(merge->scratch.length < 80 ? merge->scratch.length : 80), merge->scratch.data);
+        size_t digest = sizeof "#12345678:" - 1;
+        return tw_fail(err, TUMBLE_EMISMATCH, "the row's %.80s is of %.*s, the rows before it have %.*s",
+                       aggregate->name, first_of(prefix.length - digest), prefix.data,
+                       first_of(merge->scratch.length - digest), merge->scratch.data);
     }
     if (partial.digest != merge->digests[aggregate - merge->spec->aggregates]) {
-        return tw_fail(err, TUMBLE_EMISMATCH,
-                       "the row's %s aggregates something else than that of the rows before it: its field, by, weight "
-                       "or where, or the spec's where or group_by, is another",
-                       aggregate->name);
+        return tw_fail(
+            err, TUMBLE_EMISMATCH,
+            "the row's %.80s aggregates something else than that of the rows before it: its field, by, weight "
+            "or where, or the spec's where or group_by, is another",
+            aggregate->name);
     }
     size_t length;
     code = tw_buf_reserve(&merge->states, partial.state.length);
@@ -332,14 +337,17 @@ static enum tumble_code read_states(struct tumble_merge *merge, const struct row
         TW_TRY(plain(merge, &key, &name, err));
         if (count == spec->aggregate_count || value.type != TUMBLE_TYPE_STRING ||
             !tumble_bytes_equal(name, tumble_bytes_of(spec->aggregates[count].name))) {
-            return tw_fail(err, TUMBLE_EMISMATCH, "the row has other aggregates than the rows before it");
+            return tw_fail(err, TUMBLE_EMISMATCH,
+                           "the row has the aggregate \"%.*s\", which the rows before it do not have there",
+                           first_of(name.length), name.data);
         }
         TW_TRY(plain(merge, &value, &text, err));
         TW_TRY(read_state(merge, &spec->aggregates[count++], text, err));
     }
     return count == spec->aggregate_count
                ? TUMBLE_OK
-               : tw_fail(err, TUMBLE_EMISMATCH, "the row lacks aggregates that the rows before it have");
+               : tw_fail(err, TUMBLE_EMISMATCH, "the row lacks the aggregate \"%.80s\", which the rows before it have",
+                         spec->aggregates[count].name);
 }
 
 static enum tumble_code keep(struct tumble_merge *merge, struct tumble_bytes from, struct tumble_bytes *out,
@@ -428,10 +436,10 @@ enum tumble_code tumble_merge_add(struct tumble_merge *merge, struct tumble_byte
         code = learn(merge, row, err);
     }
     if (code == TUMBLE_OK) {
-        code = read_groups(merge, row, err);
+        code = read_states(merge, row, err);
     }
     if (code == TUMBLE_OK) {
-        code = read_states(merge, row, err);
+        code = read_groups(merge, row, err);
     }
     if (code == TUMBLE_OK && merge->row_count == merge->row_capacity) {
         size_t capacity = merge->row_capacity ? merge->row_capacity * 2 : 64;

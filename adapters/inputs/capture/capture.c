@@ -95,7 +95,7 @@ static enum tumble_code open_first(struct tumble_capture *capture, struct tumble
         }
         capture->current++;
     }
-    if (capture->current == count) {
+    if (capture->current == count && !capture->options.allow_empty) {
         return tw_fail(err, TUMBLE_ECAPTURE, "%s: is empty%s: expected JSON records", capture->options.paths[0],
                        count > 1 ? ", and so are the other inputs" : "");
     }

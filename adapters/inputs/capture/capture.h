@@ -30,6 +30,7 @@ struct tumble_capture_options {
         void *ctx); /* asked when a signal interrupts a read: non-zero ends it with EINTERRUPTED; may be NULL */
     void *stopping_ctx;
     int keep_aggregates; /* what the Kinesis Producer Library aggregated stays one record; else it is split */
+    int allow_empty;     /* inputs without any record are no error */
     int digest;          /* keep a running digest of each input's (decompressed) bytes, for positions */
     struct tumble_alloc alloc;
 };
