@@ -41,7 +41,10 @@ static enum tumble_code put_canonical(struct tw_buf *out, const struct tumble_va
     size_t begin = out->length;
     TW_TRY(tw_json_unescape(string, out));
     size_t plain = out->length - begin;
-    TW_TRY(tw_buf_reserve(out, plain * 6 + 2)); /* so that it stays where it is while it is read */
+    /* So that it stays where it is while it is read. What was written with escapes is never shorter than what needs
+     * them.
+     */
+    TW_TRY(tw_buf_reserve(out, (size_t)string->length + 2));
     struct tumble_bytes text = {out->data + begin, plain};
     TW_TRY(tw_buf_append_json_string(out, text));
     memmove(out->data + begin, out->data + begin + plain, out->length - begin - plain);

@@ -41,7 +41,8 @@ enum tumble_code tw_dynamodb_record_payload(const struct tw_dynamodb_record *rec
                                             struct tumble_error *err);
 
 /* Appends the partition key: Keys as plain JSON, its members ordered by name, so that an item has one key whatever the
- * order in which the event writes them. Errors as above. */
+ * order in which the event writes them. Errors as above. Neither of the two takes, nor both one after the other take,
+ * more than twice the length of the record's text: in a buffer with that room left nothing moves. */
 enum tumble_code tw_dynamodb_record_key(const struct tw_dynamodb_record *record, struct tw_buf *out,
                                         struct tumble_error *err);
 

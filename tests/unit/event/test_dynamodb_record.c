@@ -316,6 +316,27 @@ static void the_key_of_an_item_does_not_depend_on_how_it_is_written(void **state
                "{\"\":\"2\",\"a\":\"3\",\"ab\":\"AA==\"}");
 }
 
+static void twice_the_record_is_room_for_both(void **state) {
+    (void)state;
+    static const char *const keys[] = {
+        "{\"a\":{\"S\":\"\\u0001\\u0002\\u0003\\u0004\\u0005\\u0006\\u0007\\u0008\"}}",
+        "{\"\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n\":{\"N\":\".5\"}}",
+        "{\"a\":{\"NS\":[\".1\",\".2\",\".3\",\".4\"]},\"\\/\":{\"S\":\"\\ud83d\\ude00\"}}"};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        const char *json = with_keys(keys[i]);
+        struct tw_dynamodb_record record;
+        struct tw_buf out;
+        tw_buf_init(&out, tw_alloc_default(), 2 * strlen(json));
+        assert_int_equal(tw_buf_reserve(&out, 2 * strlen(json)), TUMBLE_OK);
+        const char *before = out.data;
+        assert_int_equal(parse(json, &record, NULL), TUMBLE_OK);
+        assert_int_equal(tw_dynamodb_record_payload(&record, &out, NULL), TUMBLE_OK);
+        assert_int_equal(tw_dynamodb_record_key(&record, &out, NULL), TUMBLE_OK);
+        assert_ptr_equal(out.data, before);
+        tw_buf_clean_up(&out);
+    }
+}
+
 static void an_item_has_few_keys(void **state) {
     (void)state;
     char keys[1024];
@@ -375,6 +396,7 @@ int main(void) {
         cmocka_unit_test(what_is_not_typed_json_is_refused_at_its_byte),
         cmocka_unit_test(nesting_has_a_limit),
         cmocka_unit_test(the_key_of_an_item_does_not_depend_on_how_it_is_written),
+        cmocka_unit_test(twice_the_record_is_room_for_both),
         cmocka_unit_test(an_item_has_few_keys),
         cmocka_unit_test(a_full_buffer_and_no_memory_are_errors_and_leave_it_as_it_was),
     };
