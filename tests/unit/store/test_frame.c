@@ -111,8 +111,8 @@ static void a_buffer_without_room_is_an_error(void **state) {
 static void recorded_frames_of_version_1_are_read_and_written_the_same(void **state) {
     (void)state;
     static const char *const names[] = {"snapshot", "delta", "window", "outbox", "meta",
-                                        "counters", "note",  "cursor", "shard"};
-    for (unsigned i = 0; i < 9; i++) {
+                                        "counters", "note",  "cursor", "shard",  "state", "spill"};
+    for (unsigned i = 0; i < sizeof names / sizeof *names; i++) {
         char path[100], recorded[200], payload[64];
         snprintf(path, sizeof path, "golden/frames/v1_%s.bin", names[i]);
         snprintf(payload, sizeof payload, "payload of a %s frame", names[i]);
