@@ -1,5 +1,7 @@
 #include "engine/aggregate/kept.h"
 
+#include <tumble/timestamp.h>
+
 #include "engine/base/fail.h"
 #include "engine/base/utf8.h"
 
@@ -77,5 +79,5 @@ bool tw_position_take(struct tw_cursor *in, char digits[TW_LIMIT_SEQUENCE_DIGITS
         return false;
     }
     out->arrival_ms = (int64_t)((zigzag >> 1) ^ (0 - (zigzag & 1)));
-    return true;
+    return out->arrival_ms >= 0 && out->arrival_ms <= TUMBLE_TIMESTAMP_MAX_MS; /* no record arrived at another time */
 }

@@ -2,8 +2,8 @@
 #include "fuzz_target.h"
 
 /* Stored states of one aggregate: a line with its name, its type behind a dot if it has one, and options ("top k=2
- * capacity=2"; whole numbers), then the bytes of one or two states. What decodes is what encode writes; a merge gives
- * the same bytes from either side. */
+ * capacity=2"; whole numbers), then the bytes of one or two states. What decodes is what encode writes, and no longer
+ * than stored_most says; a merge gives the same bytes from either side. */
 
 enum { STATE_BYTES = 64, COLUMNS_MOST = 64 };
 
@@ -83,6 +83,7 @@ static bool take(struct held *held, const struct tw_aggregate *aggregate, const 
         return false;
     }
     encode(held, aggregate, params, again);
+    FUZZ_CHECK(again->length <= aggregate->stored_most(params));
     FUZZ_CHECK(again->length == (size_t)(in->at - start) && memcmp(again->data, start, again->length) == 0);
     show(held, aggregate, params);
     return true;

@@ -72,7 +72,7 @@ static inline void law_draw_records(struct law *law, uint64_t different) {
         size_t digits = law_draw(2) ? 1 : 56;
         memset(record->sequence, '7', digits);
         record->sequence[digits - 1] = (char)('1' + law_draw(9));
-        record->position.arrival_ms = (int64_t)law_draw(spread) - 1;
+        record->position.arrival_ms = (int64_t)law_draw(spread);
         record->position.sequence.data = record->sequence;
         record->position.sequence.length = digits;
         record->position.sub_sequence = law_draw(3);

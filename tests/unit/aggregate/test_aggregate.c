@@ -120,7 +120,7 @@ static void draw_records(const struct tw_aggregate *aggregate) {
         size_t digits = draw(2) ? 1 : 56;
         memset(sequences[i], '7', digits);
         sequences[i][digits - 1] = (char)('1' + draw(positions_tie ? 2 : 9));
-        positions[i].arrival_ms = (int64_t)draw(positions_tie ? 2 : 6) - 2;
+        positions[i].arrival_ms = (int64_t)draw(positions_tie ? 2 : 6);
         positions[i].sequence.data = sequences[i];
         positions[i].sequence.length = digits;
         positions[i].sub_sequence = draw(3);

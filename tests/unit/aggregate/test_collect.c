@@ -105,14 +105,14 @@ static void any_order_cut_and_merge_gives_the_same_bytes(void **state) {
 static void the_stored_form_is_fixed(void **state) {
     (void)state;
     static const char golden[] = "\x03"
-                                 "\x03\x01\x01\x07\x00"     /* true at (-1, 7, 0) */
+                                 "\x03\x02\x01\x07\x00"     /* true at (1, 7, 0) */
                                  "\x05\x04\x02\x2a\x03\x02" /* a string at (2, 42, 3) */
                                  "hi";
     struct stepping s;
     stepping_init_with(&s, "collect", "", "cap=2");
     feed_at(&s, "\"hi\"", 2, "42", 3);
     feed_at(&s, "15", 2, "42", 4);
-    feed_at(&s, "true", -1, "7", 0);
+    feed_at(&s, "true", 1, "7", 0);
     tw_buf_clear(&s.out);
     assert_int_equal(s.aggregate->encode(s.state, &s.params, &s.out), TUMBLE_OK);
     assert_int_equal(s.out.length, sizeof golden - 1);
@@ -127,13 +127,14 @@ static void what_encode_never_writes_is_refused(void **state) {
         size_t length;
     } forms[] = {
         {"", 0},
-        {"\x02\x03\x01\x01\x07\x00", 6},                      /* one entry of two */
-        {"\x02\x03\x01\x01\x07\x00\x03\x03\x01\x07\x00", 11}, /* positions descend */
-        {"\x02\x03\x01\x01\x07\x00\x02\x01\x01\x07\x00", 11}, /* true before false at one position */
-        {"\x01\x06\x01\x01\x07\x00", 6},                      /* an array */
-        {"\x01\x05\x01\x01\x07\x00\xff\xff\xff\xff\x0f", 11}, /* a string longer than all bytes */
-        {"\x01\x05\x01\x01\x07\x00\x01\xff", 8},              /* not UTF-8 */
+        {"\x02\x03\x02\x01\x07\x00", 6},                      /* one entry of two */
+        {"\x02\x03\x04\x01\x07\x00\x03\x02\x01\x07\x00", 11}, /* positions descend */
+        {"\x02\x03\x02\x01\x07\x00\x02\x02\x01\x07\x00", 11}, /* true before false at one position */
+        {"\x01\x06\x02\x01\x07\x00", 6},                      /* an array */
+        {"\x01\x05\x02\x01\x07\x00\xff\xff\xff\xff\x0f", 11}, /* a string longer than all bytes */
+        {"\x01\x05\x02\x01\x07\x00\x01\xff", 8},              /* not UTF-8 */
         {"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 10},     /* a great total and nothing */
+        {"\x01\x03\x01\x01\x07\x00", 6},                      /* before 1970 */
     };
     struct stepping s;
     stepping_init_with(&s, "collect", "", "cap=5");
@@ -157,7 +158,7 @@ static void random_damage_is_refused_or_canonical(void **state) {
 /* Stored totals may claim anything; adding them up must not wrap round below what is kept. */
 static void totals_stay_at_the_greatest(void **state) {
     (void)state;
-    static const char full[] = "\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x03\x01\x01\x07\x00";
+    static const char full[] = "\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x03\x02\x01\x07\x00";
     struct tumble_bytes bytes = {full, sizeof full - 1};
     struct tw_cursor cursor = tw_cursor_of(bytes);
     struct stepping s;

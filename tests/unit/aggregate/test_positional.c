@@ -5,6 +5,8 @@
 
 #include <cmocka.h>
 
+#include <tumble/timestamp.h>
+
 #include "aggregate/stepping.h"
 
 struct sighting {
@@ -76,8 +78,9 @@ static void a_long_sequence_and_value_survive_encoding(void **state) {
     sequence[sizeof sequence - 1] = '\0';
     struct stepping s;
     stepping_init(&s, "last", "");
-    feed_at(&s, "\"short\"", INT64_MAX - 1, "1", 0);
-    feed_at(&s, "\"a value that needs a greater block than the one before it\"", INT64_MAX, sequence, UINT64_MAX);
+    feed_at(&s, "\"short\"", TUMBLE_TIMESTAMP_MAX_MS - 1, "1", 0);
+    feed_at(&s, "\"a value that needs a greater block than the one before it\"", TUMBLE_TIMESTAMP_MAX_MS, sequence,
+            UINT64_MAX);
     struct tw_buf encoded;
     tw_buf_init(&encoded, tw_alloc_default(), 4096);
     assert_int_equal(s.aggregate->encode(s.state, &s.params, &encoded), TUMBLE_OK);
