@@ -36,20 +36,24 @@ static const char *put(struct rewrite *rewrite, const char *at, const char *data
     return at;
 }
 
-/* A string written one way only: its escapes undone behind what is written already, then written anew from there. */
+/* A string written one way only: escaped is what has to be, in the shortest form. */
 static enum tumble_code put_canonical(struct tw_buf *out, const struct tumble_value *string) {
-    size_t begin = out->length;
-    TW_TRY(tw_json_unescape(string, out));
-    size_t plain = out->length - begin;
-    /* So that it stays where it is while it is read. What was written with escapes is never shorter than what needs
-     * them.
-     */
-    TW_TRY(tw_buf_reserve(out, (size_t)string->length + 2));
-    struct tumble_bytes text = {out->data + begin, plain};
-    TW_TRY(tw_buf_append_json_string(out, text));
-    memmove(out->data + begin, out->data + begin + plain, out->length - begin - plain);
-    out->length -= plain;
-    return TUMBLE_OK;
+    struct tw_json_text text = tw_json_text_of(string);
+    uint32_t code_point;
+    TW_TRY(tw_buf_append_byte(out, '"'));
+    while (tw_json_text_next(&text, &code_point)) {
+        char utf8[4];
+        struct tumble_bytes character = {utf8, tw_json_text_put(code_point, utf8)};
+        if (code_point >= ' ' && code_point != '"' && code_point != '\\') {
+            TW_TRY(tw_buf_append(out, character.data, character.length));
+            continue;
+        }
+        size_t at = out->length;
+        TW_TRY(tw_buf_append_json_string(out, character)); /* and without its quotes */
+        out->length -= 2;
+        memmove(out->data + at, out->data + at + 1, out->length - at);
+    }
+    return tw_buf_append_byte(out, '"');
 }
 
 static const char *put_string(struct rewrite *rewrite, const char *at, const struct tumble_value *string) {
