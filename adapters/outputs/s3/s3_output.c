@@ -151,13 +151,20 @@ static enum tumble_code look(struct s3_output *self, struct tw_s3_manifest_seen 
                              struct tumble_error *err) {
     struct tw_output_client *client = &self->client;
     struct tw_s3_object there;
-    TW_TRY(tw_s3_get(client->aws, self->place.bucket, tw_buf_view(&self->manifest_key), MANIFEST_BYTES,
-                     tw_output_client_deadline(client), &there, &client->answer, err));
+    struct tumble_bytes key = tw_buf_view(&self->manifest_key);
+    /* Mostly there is none, which a HEAD tells in fewer bytes; a refusal it tells without words, so GET asks again. */
+    enum tumble_code code = tw_s3_head(client->aws, self->place.bucket, key, tw_output_client_deadline(client), &there,
+                                       &client->answer, err);
+    if (code == TUMBLE_EREJECTED || (code == TUMBLE_OK && there.found)) {
+        code = tw_s3_get(client->aws, self->place.bucket, key, MANIFEST_BYTES, tw_output_client_deadline(client),
+                         &there, &client->answer, err);
+    }
+    TW_TRY(code);
     *found = there.found;
     if (!there.found) {
         return TUMBLE_OK;
     }
-    enum tumble_code code = tw_s3_manifest_read(there.body, seen, err);
+    code = tw_s3_manifest_read(there.body, seen, err);
     if (code != TUMBLE_OK) {
         tw_error_prefix(err,
                         "s3://%s/%.*s is not a manifest that this version writes (remove it, or name another "
