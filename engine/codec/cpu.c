@@ -26,7 +26,7 @@ enum tw_cpu tw_cpu(void) {
     static atomic_int known; /* threads that ask at once all find the same */
     int answer = atomic_load_explicit(&known, memory_order_relaxed);
     if (answer == TW_CPU_UNKNOWN) {
-        answer = ask();
+        answer = (int)ask();
         atomic_store_explicit(&known, answer, memory_order_relaxed);
     }
     return (enum tw_cpu)answer;
