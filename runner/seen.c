@@ -8,9 +8,9 @@
 enum { NOTE_RECORDS = 4096, NOTES = TUMBLE_SEEN_RECORDS / NOTE_RECORDS };
 
 struct tumble_seen {
-    uint64_t *ring; /* hashes of shard and sequence number; grows up to TUMBLE_SEEN_RECORDS, then wraps */
-    size_t capacity;
-    uint64_t added; /* ever */
+    uint64_t *ring;  /* hashes of shard and sequence number; grows up to TUMBLE_SEEN_RECORDS, then wraps */
+    size_t capacity; /* a power of two */
+    uint64_t added;  /* ever */
     uint64_t saved;
     uint64_t hint; /* where the last search hit: records delivered again come in the order they first came */
 };
@@ -26,23 +26,39 @@ void tumble_seen_destroy(struct tumble_seen *seen) {
     }
 }
 
-/* Multiply and fold, eight digits at a time. It need not resist an adversary: a collision takes one's own record for a
- * duplicate of one's own. */
+__extension__ typedef unsigned __int128 uint128;
+
+static uint64_t word_of(const char *at) {
+    uint64_t word;
+    memcpy(&word, at, sizeof word);
+    return word;
+}
+
+/* Both halves of a product. */
+static uint64_t fold(uint64_t a, uint64_t b) {
+    uint128 product = (uint128)a * b;
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+/* Sixteen digits a product, and no product waits for another: this runs for every record. It need not resist an
+ * adversary: a collision takes one's own record for a duplicate of one's own. */
 static uint64_t hash_of(uint32_t shard, struct tumble_bytes sequence) {
-    const uint64_t factor = UINT64_C(0x9e3779b97f4a7c15);
-    uint64_t hash = (shard + UINT64_C(1)) * factor ^ sequence.length;
-    size_t i = 0;
-    for (; i + 8 <= sequence.length; i += 8) {
-        uint64_t word;
-        memcpy(&word, sequence.data + i, 8);
-        hash = (hash ^ word) * factor;
-        hash ^= hash >> 29;
+    const uint64_t first = UINT64_C(0x9e3779b97f4a7c15);
+    const uint64_t second = UINT64_C(0xc2b2ae3d27d4eb4f);
+    const char *at = sequence.data;
+    const char *end = at + sequence.length;
+    uint64_t hash = (shard + UINT64_C(1)) * second ^ sequence.length;
+    char few[16] = {0};
+    if (sequence.length < 16) {
+        memcpy(few, at, sequence.length);
+        at = few;
+        end = few + 16;
     }
-    for (; i < sequence.length; i++) {
-        hash = (hash ^ (unsigned char)sequence.data[i]) * factor;
-        hash ^= hash >> 29;
+    for (uint64_t place = 0; end - at > 16; at += 16, place++) {
+        hash ^= fold(word_of(at) ^ (first + place), word_of(at + 8) ^ second);
     }
-    return hash;
+    hash ^= fold(word_of(end - 16) ^ ~first, word_of(end - 8) ^ second); /* may overlap what went before */
+    return fold(hash ^ first, second);
 }
 
 static enum tumble_code add_hash(struct tumble_seen *seen, uint64_t hash) {
@@ -53,7 +69,7 @@ static enum tumble_code add_hash(struct tumble_seen *seen, uint64_t hash) {
         }
         seen->ring = ring;
     }
-    seen->ring[seen->added++ % seen->capacity] = hash;
+    seen->ring[seen->added++ & (seen->capacity - 1)] = hash;
     return TUMBLE_OK;
 }
 
@@ -70,13 +86,13 @@ int tumble_seen_has(struct tumble_seen *seen, uint32_t shard, struct tumble_byte
     uint64_t first = oldest(seen);
     for (uint64_t step = 0; step < 64; step++) {
         uint64_t at = seen->hint + step;
-        if (at >= first && at < seen->added && seen->ring[at % seen->capacity] == hash) {
+        if (at >= first && at < seen->added && seen->ring[at & (seen->capacity - 1)] == hash) {
             seen->hint = at + 1;
             return 1;
         }
     }
     for (uint64_t at = seen->added; at > first; at--) {
-        if (seen->ring[(at - 1) % seen->capacity] == hash) {
+        if (seen->ring[(at - 1) & (seen->capacity - 1)] == hash) {
             seen->hint = at;
             return 1;
         }
@@ -99,7 +115,7 @@ enum tumble_code tumble_seen_save(struct tumble_seen *seen, struct tumble_engine
         }
         for (uint64_t at = first; at < end; at++) {
             for (int i = 0; i < 8; i++) {
-                text[length++] = (unsigned char)(seen->ring[at % seen->capacity] >> (8 * i));
+                text[length++] = (unsigned char)(seen->ring[at & (seen->capacity - 1)] >> (8 * i));
             }
         }
         char name[32];
