@@ -56,7 +56,8 @@ static enum tumble_code decode_field(struct tumble_shard *shard, const struct tw
         out->type = value->type;
         switch (value->type) {
         case TUMBLE_TYPE_NUMBER: {
-            enum tumble_code code = tw_decimal_parse(&out->number, value->text, value->length, err);
+            const char *begin = record->values ? value->text : record->data.data; /* the caller's may stand anywhere */
+            enum tumble_code code = tw_decimal_parse_in(&out->number, begin, value->text, value->length, err);
             if (code != TUMBLE_OK) {
                 tw_error_prefix(err, "field %.*s", (int)field->path.length, field->path.data);
                 if (err) {
@@ -134,9 +135,9 @@ static void set_values(struct tw_input *input, const struct tw_spec_aggregate *a
 }
 
 /* Which aggregates take this record, and is every value one they take? (R15: checked for all before any steps.) */
-static enum tumble_code choose_steps(const struct tumble_shard *shard, const struct tumble_record *record,
-                                     const struct tumble_value *projected, const struct tw_value *values,
-                                     struct tw_pending *pending, uint64_t *skipped, struct tumble_error *err) {
+static __attribute__((noinline)) enum tumble_code
+choose_steps(const struct tumble_shard *shard, const struct tumble_record *record, const struct tumble_value *projected,
+             const struct tw_value *values, struct tw_pending *pending, uint64_t *skipped, struct tumble_error *err) {
     const struct tumble_engine *engine = shard->engine;
     const struct tumble_spec *spec = engine->spec;
     const struct tw_spec_aggregate *const aggregates = spec->aggregates;
@@ -175,6 +176,48 @@ static enum tumble_code choose_steps(const struct tumble_shard *shard, const str
         }
         pending->steps[i / 64] |= UINT64_C(1) << i % 64;
     }
+    return TUMBLE_OK;
+}
+
+enum { TYPE_BITS = 3, TYPED_FIELDS_MAX = 64 / TYPE_BITS };
+_Static_assert(TUMBLE_TYPE_OBJECT < 1 << TYPE_BITS, "a type's bits");
+
+/* Without filters and checks of their own, which aggregates take a record follows from the types of its fields. */
+static bool types_decide(const struct tumble_spec *spec) {
+    for (size_t i = 0; i < spec->aggregate_count; i++) {
+        if (spec->aggregates[i].where || spec->aggregates[i].function->check) {
+            return false;
+        }
+    }
+    return spec->field_count <= TYPED_FIELDS_MAX;
+}
+
+/* choose_steps, remembered: nearly every record has values of the types that the one before it had. */
+static inline enum tumble_code choose_steps_again(struct tumble_shard *shard, const struct tumble_record *record,
+                                                  const struct tumble_value *projected, const struct tw_value *values,
+                                                  struct tw_pending *pending, uint64_t *skipped,
+                                                  struct tumble_error *err) {
+    const size_t count = shard->engine->spec->field_count;
+    uint64_t types = 0;
+    bool usable = shard->types_decide;
+    for (size_t i = 0; i < count && usable; i++) {
+        types = types << TYPE_BITS | values[i].type;
+        usable = values[i].type != TUMBLE_TYPE_STRING || values[i].text.length <= TW_LIMIT_STRING_VALUE_BYTES;
+    }
+    if (usable && shard->types_known && shard->types == types) {
+        memcpy(pending->steps, shard->types_steps, sizeof pending->steps);
+        *skipped += shard->types_skipped;
+        return TUMBLE_OK;
+    }
+    uint64_t skips = 0;
+    TW_TRY(choose_steps(shard, record, projected, values, pending, &skips, err));
+    if (usable) {
+        shard->types_known = true;
+        shard->types = types;
+        shard->types_skipped = skips;
+        memcpy(shard->types_steps, pending->steps, sizeof pending->steps);
+    }
+    *skipped += skips;
     return TUMBLE_OK;
 }
 
@@ -238,7 +281,7 @@ static enum tumble_code gather(struct tumble_shard *shard, const struct tumble_r
     uint64_t skips = 0;
     pending->record = record;
     pending->sequence = sequence;
-    TW_TRY(choose_steps(shard, record, projected, values, pending, &skips, err));
+    TW_TRY(choose_steps_again(shard, record, projected, values, pending, &skips, err));
     TW_TRY(put_key(shard, values, pending, err));
     *skipped += skips;
     return TUMBLE_OK;
@@ -307,12 +350,14 @@ static void step_groups(struct tumble_shard *shard, struct tw_window *window, si
     }
     for (size_t a = 0; a < spec->aggregate_count; a++) {
         const struct tw_spec_aggregate *aggregate = &spec->aggregates[a];
+        const uint32_t offset = aggregate->state_offset;
+        void (*const step)(void *, const struct tw_params *, const struct tw_input *, struct tw_heap *) =
+            aggregate->function->step;
         const struct tw_value *values = shard->values;
         for (size_t i = 0; i < count; i++, values += stride) {
             if (takes_step(&shard->pending[i], a)) {
                 set_values(&inputs[i], aggregate, values);
-                aggregate->function->step(tw_group_state(groups[i], aggregate->state_offset), &aggregate->params,
-                                          &inputs[i], &window->heap);
+                step(tw_group_state(groups[i], offset), &aggregate->params, &inputs[i], &window->heap);
             }
         }
     }
@@ -438,6 +483,7 @@ enum tumble_code tw_shard_apply_at(struct tumble_shard *shard, int64_t window_st
     }
     struct tw_window *window;
     TW_TRY(tw_shard_window(shard, window_start_ms, &window, err));
+    shard->types_decide = types_decide(shard->engine->spec);
     while (result->processed < count) {
         struct chunk chunk;
         enum tumble_code bad = TUMBLE_OK;

@@ -47,7 +47,13 @@ struct tumble_shard {
     struct tw_pending pending[TW_CHUNK_RECORDS];
     struct tumble_layout layout;    /* of the payloads */
     struct tumble_value *projected; /* one record's */
-    struct tw_value *values;        /* TW_CHUNK_RECORDS × field_count */
+    /* What choose_steps said of the last record whose fields had these types, while types alone decide it. */
+    bool types_decide;
+    bool types_known;
+    uint64_t types;
+    uint64_t types_skipped;
+    uint64_t types_steps[(TW_LIMIT_AGGREGATES + 63) / 64];
+    struct tw_value *values; /* TW_CHUNK_RECORDS × field_count */
     struct tw_buf keys;
     struct tw_arena text; /* unescaped strings of a chunk */
 };
@@ -104,7 +110,7 @@ struct tumble_engine {
     struct tw_buf
         partial_prefix; /* "sum#…:" and the like of each aggregate, one behind the other; spec with partials */
     uint32_t *partial_prefix_end;
-    struct tw_buf partial; /* scratch */
+    struct tw_buf partial;      /* scratch */
     struct tw_carried *carried; /* NULL: windows are held; see carried.h */
 };
 

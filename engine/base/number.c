@@ -176,6 +176,65 @@ enum tumble_code tw_decimal_parse(struct tw_decimal *out, const char *text, size
     return TUMBLE_OK;
 }
 
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+/* At most eight characters, the last of eight that may be read: what stands before them, a minus sign and the point are
+ * made zeros (the point by moving up what is in front of it), then pairs, fours and the eight digits are joined. */
+static inline bool parse_eight(struct tw_decimal *out, const char *text, size_t length) {
+    const uint64_t ones = UINT64_C(0x0101010101010101), highs = UINT64_C(0x8080808080808080);
+    const uint64_t zeros = UINT64_C(0x3030303030303030), nibbles = UINT64_C(0xf0f0f0f0f0f0f0f0);
+    const uint64_t pairs = UINT64_C(0x000000ff000000ff);
+    unsigned before = 64 - 8 * (unsigned)length; /* bits of what is not the number's */
+    uint64_t word;
+    memcpy(&word, text + length - 8, sizeof word);
+    uint64_t ours = ~UINT64_C(0) << before;
+    bool negative = *text == '-';
+    word = (word & ours) | (zeros & ~ours);
+    word ^= (uint64_t)(negative ? '-' ^ '0' : 0) << before;
+    uint64_t point = word ^ ones * '.';
+    point = (point - ones) & ~point & highs; /* its lowest bit is right, and one is all there can be */
+    int exponent = 0;
+    if (point) {
+        unsigned bit = (unsigned)__builtin_ctzll(point) & ~7u;
+        uint64_t in_front = word & ((UINT64_C(1) << bit) - 1);
+        uint64_t behind = word & ~((UINT64_C(2) << (bit + 7)) - 1);
+        word = behind | in_front << 8 | '0';
+        exponent = (int)(bit / 8) - 7;
+    }
+    if ((((word & nibbles) ^ zeros) | (((word + ones * 6) & nibbles) ^ zeros)) != 0) {
+        return false;
+    }
+    word -= zeros;
+    word = word * 10 + (word >> 8);
+    uint64_t magnitude =
+        ((word & pairs) * (100 + (UINT64_C(1000000) << 32)) + (word >> 16 & pairs) * (1 + (UINT64_C(10000) << 32))) >>
+        32;
+    if (text[length - 1] == '0' && magnitude) {
+        exponent += strip_small(&magnitude);
+    }
+    uint64_t sign = (uint64_t)0 - (uint64_t)(negative && magnitude);
+    out->low = (magnitude ^ sign) - sign;
+    out->high = (int64_t)sign;
+    out->exponent = magnitude ? exponent : 0;
+    out->reserved = 0;
+    return true;
+}
+#else
+static inline bool parse_eight(struct tw_decimal *out, const char *text, size_t length) {
+    (void)out;
+    (void)text;
+    (void)length;
+    return false;
+}
+#endif
+
+enum tumble_code tw_decimal_parse_in(struct tw_decimal *out, const char *begin, const char *text, size_t length,
+                                     struct tumble_error *err) {
+    if (length - 1 < 8 && (size_t)(text - begin) + length >= 8 && parse_eight(out, text, length)) {
+        return TUMBLE_OK;
+    }
+    return tw_decimal_parse(out, text, length, err);
+}
+
 static tw_uint128 magnitude_of(tw_int128 coefficient) {
     return coefficient < 0 ? -(tw_uint128)coefficient : (tw_uint128)coefficient;
 }

@@ -31,6 +31,10 @@ static inline tw_int128 tw_decimal_coefficient(const struct tw_decimal *d) {
  */
 enum tumble_code tw_decimal_parse(struct tw_decimal *out, const char *text, size_t length, struct tumble_error *err);
 
+/* The same, where the bytes from begin on may be read too: eight at once when they hold the number. */
+enum tumble_code tw_decimal_parse_in(struct tw_decimal *out, const char *begin, const char *text, size_t length,
+                                     struct tumble_error *err);
+
 /* 10^0 … 10^38: every power of ten a signed 128-bit integer holds. */
 #define TW_POWERS_OF_TEN 39
 extern const tw_uint128 tw_power_of_ten[TW_POWERS_OF_TEN];

@@ -1,5 +1,7 @@
 #include "engine/window/group_key.h"
 
+#include <stdbool.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "engine/base/fail.h"
@@ -16,6 +18,26 @@ size_t tw_group_key_bound(const struct tw_value *value) {
     }
 }
 
+/* Copies length bytes, 4 to 16; false when one of them is NUL. The halves overlap. */
+static inline bool copy_short(char *out, const char *text, size_t length) {
+    const uint64_t ones = UINT64_C(0x0101010101010101), highs = UINT64_C(0x8080808080808080);
+    if (length >= 8) {
+        uint64_t head, tail;
+        memcpy(&head, text, 8);
+        memcpy(&tail, text + length - 8, 8);
+        memcpy(out, &head, 8);
+        memcpy(out + length - 8, &tail, 8);
+        return ((((head - ones) & ~head) | ((tail - ones) & ~tail)) & highs) == 0;
+    }
+    uint32_t head, tail;
+    memcpy(&head, text, 4);
+    memcpy(&tail, text + length - 4, 4);
+    memcpy(out, &head, 4);
+    memcpy(out + length - 4, &tail, 4);
+    uint64_t both = (uint64_t)head << 32 | tail;
+    return ((both - ones) & ~both & highs) == 0;
+}
+
 size_t tw_group_key_put(const struct tw_value *value, char *out) {
     switch (value->type) {
     case TUMBLE_TYPE_NUMBER: out[0] = TAG_NUMBER; return 1 + tw_decimal_encode_ordered(&value->number, out + 1);
@@ -26,7 +48,10 @@ size_t tw_group_key_put(const struct tw_value *value, char *out) {
     }
     size_t n = 0;
     out[n++] = TAG_STRING;
-    if (value->text.length) {
+    if (value->text.length >= 4 && value->text.length <= 16 &&
+        copy_short(out + n, value->text.data, value->text.length)) {
+        n += value->text.length;
+    } else if (value->text.length) {
         if (!memchr(value->text.data, 0, value->text.length)) {
             memcpy(out + n, value->text.data, value->text.length);
             n += value->text.length;

@@ -208,6 +208,40 @@ static const char *const ascending[] = {
 };
 enum { ASCENDING = sizeof ascending / sizeof *ascending };
 
+/* Wherever a number stands among other bytes, it is the one it is alone. */
+static void number_is_the_same_when_bytes_before_it_may_be_read(void **state) {
+    (void)state;
+    static const char *const texts[] = {
+        "0",       "-0",       "0.0",      "-0.00",    "7",        "-7",        "10",       "100",
+        "1200.0",  "3.16",     "-3.16",    "25.85",    "0.5",      "0.05",      "-0.001",   "12345678",
+        "1234567", "-1234567", "1.234567", "123456.7", "1e5",      "1E+5",      "-1.5e-3",  "0e0",
+        "10.0",    "90000000", "0.000000", "0.100000", "-99999.9", "123456789", "-12345678"};
+    static const char around[] = "9.-\"e:0 }";
+    for (size_t i = 0; i < sizeof texts / sizeof *texts + 2000; i++) {
+        char text[64];
+        if (i < sizeof texts / sizeof *texts) {
+            strcpy(text, texts[i]);
+        } else {
+            random_number(text);
+        }
+        size_t length = strlen(text);
+        for (size_t before = 0; before < 12; before++) {
+            char line[96];
+            struct tw_decimal alone, among;
+            for (size_t at = 0; at < before; at++) {
+                line[at] = around[(at + i) % (sizeof around - 1)];
+            }
+            memcpy(line + before, text, length);
+            line[before + length] = '5';
+            enum tumble_code code = tw_decimal_parse(&alone, text, length, NULL);
+            assert_int_equal(tw_decimal_parse_in(&among, line, line + before, length, NULL), code);
+            if (code == TUMBLE_OK) {
+                assert_memory_equal(&among, &alone, sizeof alone);
+            }
+        }
+    }
+}
+
 static void number_compare_orders_by_value(void **state) {
     (void)state;
     for (int i = 0; i < ASCENDING; i++) {
@@ -301,6 +335,7 @@ int main(void) {
         cmocka_unit_test(number_equal_values_have_equal_bytes),
         cmocka_unit_test(number_text_is_written_in_full_up_to_34_places_on_either_side),
         cmocka_unit_test(number_rejects_more_than_34_digits),
+        cmocka_unit_test(number_is_the_same_when_bytes_before_it_may_be_read),
         cmocka_unit_test(number_rejects_magnitudes_no_double_has),
         cmocka_unit_test(number_reads_exponents_that_undo_long_runs_of_zeros),
         cmocka_unit_test(number_text_reads_back_as_the_same_number),
