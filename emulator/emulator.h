@@ -42,6 +42,7 @@ struct tumble_virtual_clock {
     int64_t watermark_ms; /* -1: nothing seen */
     int64_t allowed_lateness_ms;
     int64_t window_ms;
+    int64_t recent_start_ms; /* of some window: most arrivals are of the window of the one before; 0 is one */
 };
 enum tumble_arrival { TUMBLE_ARRIVAL_ON_TIME, TUMBLE_ARRIVAL_LATE };
 /* Is a record that arrives now late: was its window closed by a record before it? Then moves the watermark. */

@@ -14,9 +14,13 @@ int tumble_virtual_clock_closed(const struct tumble_virtual_clock *clock, int64_
 enum tumble_arrival tumble_virtual_clock_arrive(struct tumble_virtual_clock *clock, int64_t arrival_ms,
                                                 int64_t *window_start_ms) {
     /* Windows are half-open and aligned to the epoch, never to the mapping's start (points 1 and 2). */
-    int64_t start = arrival_ms - arrival_ms % clock->window_ms;
-    if (arrival_ms < 0 && arrival_ms % clock->window_ms) {
-        start -= clock->window_ms;
+    int64_t start = clock->recent_start_ms;
+    if ((uint64_t)arrival_ms - (uint64_t)start >= (uint64_t)clock->window_ms) {
+        start = arrival_ms - arrival_ms % clock->window_ms;
+        if (arrival_ms < 0 && arrival_ms % clock->window_ms) {
+            start -= clock->window_ms;
+        }
+        clock->recent_start_ms = start;
     }
     if (window_start_ms) {
         *window_start_ms = start;

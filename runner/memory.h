@@ -8,7 +8,10 @@
 /* The runner is part of programs, not of the library: it takes memory from the C library, zeroed. */
 void *tumble_runner_alloc(size_t size);
 /* Grows an array to hold count + 1 items; returns it, or NULL and leaves the old one as it was. */
-void *tumble_runner_grow(void *array, size_t count, size_t *capacity, size_t item);
+void *tumble_runner_enlarge(void *array, size_t *capacity, size_t item) __attribute__((cold, noinline));
+static inline void *tumble_runner_grow(void *array, size_t count, size_t *capacity, size_t item) {
+    return count < *capacity ? array : tumble_runner_enlarge(array, capacity, item);
+}
 void tumble_runner_free(void *pointer);
 char *tumble_runner_format(const char *format, ...) __attribute__((format(printf, 1, 2))); /* NULL: no memory */
 

@@ -220,6 +220,21 @@ enum tumble_code tumble_replay_first_record(struct replay *replay, const struct 
     return replay->seen ? TUMBLE_OK : tumble_replay_no_memory(err);
 }
 
+/* A window can only close when the watermark passes a boundary, shifted by the lateness. Divisions are slow: when one
+ * was made, the next boundary is known. */
+static int may_close(struct replay *replay, int64_t before) {
+    int64_t now = replay->clock.watermark_ms;
+    if (before < 0 || now == before || now < replay->none_closes_before_ms) {
+        return 0;
+    }
+    int64_t lateness = replay->clock.allowed_lateness_ms, length = replay->clock.window_ms;
+    int64_t passed = (now - lateness) / length;
+    if (now >= lateness) {
+        replay->none_closes_before_ms = (passed + 1) * length + lateness;
+    }
+    return passed != (before - lateness) / length;
+}
+
 /* Puts one record into the round. *closes: behind it some window is over. */
 enum tumble_code tumble_replay_take_record(struct replay *replay, const struct tumble_captured *captured,
                                            int64_t arrival_ms, struct tumble_error *why, int *closes,
@@ -291,9 +306,6 @@ enum tumble_code tumble_replay_take_record(struct replay *replay, const struct t
     } else {
         code = tumble_round_add(&replay->round, lane, window_start_ms, &record, &origin);
     }
-    /* A window can only close when the watermark passes a boundary, shifted by the lateness. */
-    int64_t lateness = replay->clock.allowed_lateness_ms, length = replay->clock.window_ms;
-    *closes = before >= 0 && replay->clock.watermark_ms != before &&
-              (replay->clock.watermark_ms - lateness) / length != (before - lateness) / length;
+    *closes = may_close(replay, before);
     return code == TUMBLE_OK ? TUMBLE_OK : tumble_replay_no_memory(err);
 }

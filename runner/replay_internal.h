@@ -36,7 +36,8 @@ struct replay {
     struct tumble_workers *workers;
     struct tumble_round round;
     struct tumble_virtual_clock clock;
-    struct tumble_seen *seen; /* captures with sequence numbers */
+    int64_t none_closes_before_ms; /* no window closes while the watermark is below this */
+    struct tumble_seen *seen;      /* captures with sequence numbers */
     struct tumble_sorter sorter;
     struct tumble_lane **shard_lanes; /* by shard index, payload input */
     struct tumble_lane *last_lane;    /* of the record before: the next is mostly of the same shard */

@@ -178,6 +178,13 @@ static enum tumble_code parse_encoded(struct tw_capture_reader *reader, struct t
         return wrong_at(json, &found->arrival, code, err);
     }
     TW_TRY(plain(&found->event_id, &reader->shard_text, &text, err));
+    size_t known = reader->shard_id_length; /* it has no colon in it */
+    if (TW_OFTEN(known && text.length > known && text.data[known] == ':' &&
+                 memcmp(text.data, reader->shard_id, known) == 0)) {
+        record->shard_id.data = text.data;
+        record->shard_id.length = known;
+        return TUMBLE_OK;
+    }
     const char *colon = text.length ? memchr(text.data, ':', text.length) : NULL;
     record->shard_id.data = colon ? text.data : NULL;
     record->shard_id.length = colon ? (size_t)(colon - text.data) : 0;
@@ -335,8 +342,9 @@ static enum tumble_code decode(struct tw_capture_reader *reader, struct tumble_c
     return TW_RARELY(tumble_kpl_suspect(record->data)) ? TUMBLE_OK : tw_capture_project(reader, record, err);
 }
 
-static enum tumble_code plain_kept(struct tw_capture_reader *reader, const struct tumble_value *value,
-                                   struct tumble_bytes *out, struct tumble_error *err) {
+static __attribute__((noinline)) enum tumble_code plain_kept(struct tw_capture_reader *reader,
+                                                             const struct tumble_value *value, struct tumble_bytes *out,
+                                                             struct tumble_error *err) {
     TW_TRY(plain(value, &reader->shard_text, out, err));
     return is_escaped(value) ? keep(reader, out, err) : TUMBLE_OK;
 }
@@ -351,9 +359,16 @@ enum tumble_code tw_capture_reader_give(struct tw_capture_reader *reader, struct
         if (is_escaped(&found->sequence_number)) {
             TW_TRY(keep(reader, &record->sequence_number, err));
         }
-        TW_TRY(plain_kept(reader, &found->partition_key, &record->partition_key, err));
-        TW_TRY(plain_kept(reader, &found->explicit_hash_key, &record->explicit_hash_key, err));
-        TW_TRY(plain_kept(reader, &found->event_source_arn, &record->event_source_arn, err));
+        if (TW_OFTEN(((found->partition_key.flags | found->explicit_hash_key.flags | found->event_source_arn.flags) &
+                      TUMBLE_VALUE_ESCAPED) == 0)) {
+            record->partition_key = text_of(&found->partition_key);
+            record->explicit_hash_key = text_of(&found->explicit_hash_key);
+            record->event_source_arn = text_of(&found->event_source_arn);
+        } else {
+            TW_TRY(plain_kept(reader, &found->partition_key, &record->partition_key, err));
+            TW_TRY(plain_kept(reader, &found->explicit_hash_key, &record->explicit_hash_key, err));
+            TW_TRY(plain_kept(reader, &found->event_source_arn, &record->event_source_arn, err));
+        }
         TW_TRY(decode(reader, record, err));
     }
     tw_capture_reader_commit(reader);
