@@ -8,12 +8,14 @@ enum {
     TRUST = 16,          /* lengths of a value that may differ from the usual one */
     TRUST_AGAIN = 4096,  /* texts after which all are trusted again */
     WORTH_IT = 8,        /* fits after which a layout has paid for being learned */
-    MAX_REST = 9         /* log2 of the longest pause */
+    MAX_REST = 9,        /* log2 of the longest pause */
+    SETTLED = 256,       /* texts after which lengths that vary are known to, and runs are made */
+    RUN_MISSES = 32      /* texts that do not fit a run, after which it is given up */
 };
 
 _Static_assert(TUMBLE_LAYOUT_BYTES + TW_LAYOUT_PAD <= sizeof((struct tumble_layout *)0)->bytes,
                "room for vector compares");
-_Static_assert(sizeof(struct tumble_layout) <= 4096, "a layout is a fixed, small thing");
+_Static_assert(sizeof(struct tumble_layout) <= 6144, "a layout is a fixed, small thing");
 
 /* ---- matching ---- */
 
@@ -69,6 +71,36 @@ static inline const char *number_stop(struct tumble_layout_part *part, const cha
     return stop;
 }
 
+/* The values of a run whose text looks right; false: a number is not there, or not so long. */
+static inline __attribute__((always_inline)) bool
+take_places(const struct tumble_layout *layout, const struct tumble_layout_run *run, const char *begin, const char *at,
+            const char *end, struct tumble_value *values, const struct tw_layout_read *read) {
+    const struct tumble_layout_place *place = layout->places + run->place;
+    for (const struct tumble_layout_place *stop = place + run->places; place < stop; place++) {
+        const char *text = at + place->offset;
+        if (place->type == TUMBLE_TYPE_NUMBER &&
+            TW_RARELY(((unsigned char)(*text - '0') > 9 && *text != '-') ||
+                      read->scan_number(begin, text, end) != text + place->length)) {
+            return false;
+        }
+        if (place->target != NOBODY) {
+            struct tumble_value *out = &values[place->target];
+            out->text = text;
+            out->length = place->length;
+            out->type = (uint8_t)place->type;
+            out->flags = 0;
+            out->reserved = 0;
+        }
+    }
+    return true;
+}
+
+static __attribute__((noinline)) void missed_run(struct tumble_layout_run *run, struct tumble_layout_part *part) {
+    if (++run->misses == RUN_MISSES) {
+        part->run = 0;
+    }
+}
+
 static inline __attribute__((always_inline)) const char *match(struct tumble_layout *layout, struct tw_lex *lex,
                                                                const char *at, struct tumble_value *values,
                                                                const struct tw_layout_read *read) {
@@ -79,12 +111,25 @@ static inline __attribute__((always_inline)) const char *match(struct tumble_lay
     struct tumble_layout_part *const last = part + layout->part_count - 1;
     struct tumble_value ignored;
     for (const char **start = starts;; start++, part++) {
-        const size_t length = part->length;
+        size_t length = part->length;
+        *start = at;
+        if (read->looks_like && part->run) {
+            struct tumble_layout_run *run = &layout->runs[part->run - 1];
+            if (TW_OFTEN((size_t)(end - at) >= run->length &&
+                         read->looks_like(at, layout->blocks + run->block, run->length) &&
+                         take_places(layout, run, begin, at, end, values, read))) {
+                at += run->length;
+                part += run->parts;
+                start += run->parts;
+                goto behind_literal;
+            }
+            missed_run(run, part);
+        }
         if (TW_RARELY(!read->same(at, (size_t)(end - at), layout->bytes + part->offset, length))) {
             return NULL;
         }
-        *start = at;
         at += length;
+    behind_literal:
         if (part == last) {
             break;
         }
@@ -148,8 +193,116 @@ static inline const char *match_best(struct tumble_layout *layout, struct tw_lex
 }
 #endif
 
+/* ---- runs ---- */
+
+static void put_text(struct tumble_layout_block *blocks, size_t at, const char *text, size_t length, bool inside) {
+    for (size_t i = at; i < at + length; i++) {
+        blocks[i / 32].text[i % 32] = *text++;
+        blocks[i / 32].inside[i % 32] = (char)(inside ? -1 : 0);
+    }
+}
+
+/* A value as long as it usually is, and of a kind that a run can tell by its bytes. */
+static bool is_settled(const struct tumble_layout_part *part, const char *begin, const char *end,
+                       const struct tumble_value *value) {
+    if (value->type == TUMBLE_TYPE_STRING) {
+        return value->flags == 0 && part->usual == value->length + 1;
+    }
+    return value->type == TUMBLE_TYPE_NUMBER && part->usual == value->length &&
+           tw_scan_number_in(begin, value->text, end) == value->text + value->length;
+}
+
+/* Makes a run of the parts from part on, whose text begins at at, as far as values are settled. Returns the part in
+ * front of the value that is not, or the last, and sets *stop to the place behind that part's bytes. */
+static struct tumble_layout_part *make_run(struct tumble_layout *layout, struct tw_lex *lex,
+                                           struct tumble_layout_part *part, const char *at, const char **stop) {
+    struct tumble_layout_part *const first = part;
+    struct tumble_layout_part *const last = layout->parts + layout->part_count - 1;
+    struct tumble_layout_block *blocks = layout->blocks + layout->block_count;
+    const size_t room = (size_t)(TUMBLE_LAYOUT_BLOCKS - layout->block_count) * 32;
+    const uint8_t places = layout->place_count;
+    size_t length = 0;
+    bool small = true; /* enough for the blocks that are left */
+    for (;; part++) {
+        small = small && length + part->length <= room;
+        if (small) {
+            put_text(blocks, length, at, part->length, false);
+        }
+        length += part->length;
+        at += part->length;
+        if (part == last) {
+            break;
+        }
+        struct tumble_value value;
+        const char *behind = tw_lex_scalar(lex, at, &value);
+        if (!behind || !is_settled(part, lex->begin, lex->end, &value)) {
+            break;
+        }
+        size_t bytes = (size_t)(behind - at);
+        small = small && length + bytes <= room;
+        if (small) {
+            put_text(blocks, length, at, bytes, false);
+            put_text(blocks, length + (size_t)(value.text - at), value.text, value.length, true);
+        }
+        if (part->target != NOBODY || value.type == TUMBLE_TYPE_NUMBER) {
+            layout->places[layout->place_count++] = (struct tumble_layout_place){
+                (uint16_t)(length + (size_t)(value.text - at)), (uint16_t)value.length, part->target, value.type};
+        }
+        length += bytes;
+        at = behind;
+    }
+    *stop = at;
+    if (part == first || length < 32 || !small || layout->run_count == TUMBLE_LAYOUT_RUNS) {
+        layout->place_count = places;
+        return part;
+    }
+    if (length % 32) { /* the last block is moved so that it ends with the text */
+        struct tumble_layout_block ending;
+        for (size_t i = 0; i < 32; i++) {
+            size_t from = length - 32 + i;
+            ending.text[i] = blocks[from / 32].text[from % 32];
+            ending.inside[i] = blocks[from / 32].inside[from % 32];
+        }
+        blocks[length / 32] = ending;
+    }
+    layout->runs[layout->run_count] = (struct tumble_layout_run){.length = (uint16_t)length,
+                                                                 .block = layout->block_count,
+                                                                 .parts = (uint8_t)(part - first),
+                                                                 .place = places,
+                                                                 .places = (uint8_t)(layout->place_count - places)};
+    first->run = ++layout->run_count;
+    layout->block_count = (uint8_t)(layout->block_count + (length + 31) / 32);
+    return part;
+}
+
+/* The text at at fitted: what has not varied lately will be compared as one from now on. */
+static __attribute__((cold, noinline)) void make_runs(struct tumble_layout *layout, struct tw_lex *lex,
+                                                      const char *at) {
+    struct tumble_layout_part *part = layout->parts;
+    struct tumble_layout_part *const last = part + layout->part_count - 1;
+    layout->run_count = layout->place_count = layout->block_count = 0;
+    for (uint32_t i = 0; i < layout->part_count; i++) {
+        layout->parts[i].run = 0;
+    }
+    for (uint32_t i = 0; i < layout->span_count; i++) {
+        if (layout->spans[i].type != TUMBLE_TYPE_MISSING) {
+            return; /* it is found by where each part begins, which a run does not tell */
+        }
+    }
+    while (part <= last) {
+        struct tumble_value value;
+        part = make_run(layout, lex, part, at, &at);
+        at = part < last ? tw_lex_scalar(lex, at, &value) : NULL;
+        if (!at) {
+            return;
+        }
+        part++;
+    }
+}
+
 const char *tw_layout_match(struct tumble_layout *layout, struct tw_lex *lex, const char *at,
                             struct tumble_value *values) {
+    const char *const begin = at;
     layout->fitted = 0;
     if (TW_RARELY(layout->part_count == 0)) {
         return NULL;
@@ -161,6 +314,8 @@ const char *tw_layout_match(struct tumble_layout *layout, struct tw_lex *lex, co
         if (TW_RARELY(++layout->fits % TRUST_AGAIN == 0)) {
             layout->fits = TRUST_AGAIN;
             trust_again(layout);
+        } else if (TW_RARELY(layout->fits % TRUST_AGAIN == SETTLED)) {
+            make_runs(layout, lex, begin);
         }
     }
     return at;
@@ -207,6 +362,7 @@ static bool end_literal(struct lesson *lesson, const char *at, uint16_t target) 
     part->target = target;
     part->usual = 0;
     part->trust = 0;
+    part->run = 0;
     lesson->bytes += length;
     layout->part_count++;
     return true;
@@ -308,6 +464,7 @@ static bool learn(struct tumble_layout *layout, const char *begin, const char *e
     struct lesson lesson = {.layout = layout};
     layout->part_count = 0;
     layout->span_count = 0;
+    layout->run_count = layout->place_count = layout->block_count = 0;
     layout->newlines = 0;
     layout->fits = 0;
     layout->missed = 0;

@@ -7,6 +7,8 @@
 #include <immintrin.h>
 #endif
 
+#include <tumble/projection.h>
+
 #include "engine/codec/string_scan.h"
 
 /* How layout.c reads literals and slots, in vectors of some width: one set of four functions each for what every
@@ -25,6 +27,8 @@ struct tw_layout_read {
     /* As tw_scan_string_in and tw_scan_number_in. */
     const char *(*scan_string)(const char *begin, const char *at, const char *end);
     const char *(*scan_number)(const char *begin, const char *at, const char *end);
+    /* Does the text at at, of the length of a run (32 bytes or more), look as the run's blocks say? NULL: no runs. */
+    bool (*looks_like)(const char *at, const struct tumble_layout_block *blocks, size_t length);
 };
 
 /* ---- what every machine has ---- */
@@ -72,7 +76,7 @@ static inline bool tw_ends_at_portable(const char *at, size_t left, size_t lengt
 }
 
 static const struct tw_layout_read tw_read_portable = {tw_same_portable, tw_ends_at_portable, tw_scan_string_in,
-                                                       tw_scan_number_in};
+                                                       tw_scan_number_in, NULL};
 
 #if defined(__x86_64__)
 
@@ -104,9 +108,11 @@ static inline TW_AVX2 bool tw_same_avx2(const char *at, size_t left, const char 
 static inline TW_AVX2 __m256i tw_special_avx2(const char *at) {
     const __m256i table = _mm256_setr_epi8(-1, -1, '"', -1, -1, -1, -1, -1, -1, -1, -1, -1, '\\', -1, -1, -1, -1, -1,
                                            '"', -1, -1, -1, -1, -1, -1, -1, -1, -1, '\\', -1, -1, -1);
+    __m256i space = _mm256_set1_epi8(0x20);
     __m256i bytes = tw_load_avx2(at);
+    __asm__("" : "+x"(space)); /* a compiler that knows the constant makes two instructions of this comparison */
     return _mm256_or_si256(_mm256_cmpeq_epi8(bytes, _mm256_shuffle_epi8(table, bytes)),
-                           _mm256_cmpgt_epi8(_mm256_set1_epi8(0x20), bytes));
+                           _mm256_cmpgt_epi8(space, bytes));
 }
 
 static inline TW_AVX2 unsigned tw_special_mask_avx2(const char *at) {
@@ -178,8 +184,30 @@ static inline TW_AVX2 const char *tw_scan_number_avx2(const char *begin, const c
     return TW_RARELY((at[length] | 0x20) == 'e') ? NULL : at + length;
 }
 
+/* 0 in every byte that looks as the block says: inside a value nothing special, elsewhere the very byte. */
+static inline TW_AVX2 __m256i tw_unlike_avx2(const char *at, const struct tumble_layout_block *block) {
+    __m256i inside = tw_load_avx2(block->inside);
+    __asm__("" : "+x"(inside)); /* or a compiler compares it with 0 first */
+    return _mm256_blendv_epi8(_mm256_xor_si256(tw_load_avx2(at), tw_load_avx2(block->text)), tw_special_avx2(at),
+                              inside);
+}
+
+/* The last block is that of the last 32 bytes and may overlap the one before it. */
+static inline TW_AVX2 bool tw_looks_like_avx2(const char *at, const struct tumble_layout_block *blocks, size_t length) {
+    const char *const last = at + length - 32;
+    __m256i unlike = tw_unlike_avx2(last, blocks + (length - 1) / 32);
+    for (; last - at > 32; at += 64, blocks += 2) {
+        unlike =
+            _mm256_or_si256(unlike, _mm256_or_si256(tw_unlike_avx2(at, blocks), tw_unlike_avx2(at + 32, blocks + 1)));
+    }
+    if (at < last) {
+        unlike = _mm256_or_si256(unlike, tw_unlike_avx2(at, blocks));
+    }
+    return _mm256_testz_si256(unlike, unlike);
+}
+
 static const struct tw_layout_read tw_read_avx2 = {tw_same_avx2, tw_ends_at_avx2, tw_scan_string_avx2,
-                                                   tw_scan_number_avx2};
+                                                   tw_scan_number_avx2, tw_looks_like_avx2};
 
 #endif
 

@@ -57,9 +57,11 @@ TUMBLE_EXPORT enum tumble_code tumble_project(const struct tumble_projection *pr
 
 /* What was learned from earlier texts about the layout of the next one. The caller owns it and looks at nothing in it;
  * all zeros: nothing learned. It holds no pointers, may be copied, and belongs to one thread at a time. */
-#define TUMBLE_LAYOUT_PARTS 48
-#define TUMBLE_LAYOUT_SPANS 32
-#define TUMBLE_LAYOUT_BYTES 2048
+#define TUMBLE_LAYOUT_PARTS  48
+#define TUMBLE_LAYOUT_RUNS   6
+#define TUMBLE_LAYOUT_BLOCKS 32
+#define TUMBLE_LAYOUT_SPANS  32
+#define TUMBLE_LAYOUT_BYTES  2048
 
 /* Bytes that every text has, and the value behind them. */
 struct tumble_layout_part {
@@ -68,6 +70,31 @@ struct tumble_layout_part {
     uint16_t target; /* which of the values it is, or 65535 */
     uint16_t usual;  /* length that the value's text had before, 0: it varies */
     uint16_t trust;  /* how often that may still prove wrong */
+    uint16_t run;    /* which of the runs begins with it, and one; 0: none */
+};
+
+/* A value inside a run, counted from the run's first byte. */
+struct tumble_layout_place {
+    uint16_t offset;
+    uint16_t length;
+    uint16_t target;
+    uint16_t type;
+};
+
+/* Parts whose values have had the same lengths for long: text that is compared as one. */
+struct tumble_layout_run {
+    uint16_t length; /* bytes: from the first part's own to those in front of the value that varies */
+    uint16_t block;  /* the first of its blocks */
+    uint8_t parts;   /* it takes the place of */
+    uint8_t place;   /* the first of its places */
+    uint8_t places;
+    uint8_t misses;
+};
+
+/* What such text looks like: where inside is 0 a byte that is always this one, where it is 255 one of a value. */
+struct tumble_layout_block {
+    char text[32];
+    char inside[32];
 };
 
 /* A value that begins and ends among such bytes, or (type MISSING) is the same as value begin_offset. */
@@ -91,9 +118,15 @@ struct tumble_layout {
     uint8_t missed;    /* the last text did not fit */
     uint8_t fitted;    /* the last text did */
     uint8_t vary;      /* scalars that nobody asked for vary too */
+    uint8_t run_count;
+    uint8_t place_count;
+    uint8_t block_count;
     struct tumble_layout_part parts[TUMBLE_LAYOUT_PARTS];
     struct tumble_layout_span spans[TUMBLE_LAYOUT_SPANS];
     char bytes[TUMBLE_LAYOUT_BYTES + 32];
+    struct tumble_layout_run runs[TUMBLE_LAYOUT_RUNS];
+    struct tumble_layout_place places[TUMBLE_LAYOUT_PARTS];
+    struct tumble_layout_block blocks[TUMBLE_LAYOUT_BLOCKS];
 };
 
 /* The same as tumble_project, result for result and error for error, and quicker when json is laid out like earlier

@@ -57,6 +57,16 @@ static struct tumble_layout learned_from(const struct tumble_projection *project
     return layout;
 }
 
+/* The same, and so often that what does not vary is compared as one. */
+static struct tumble_layout settled_from(const struct tumble_projection *projection, const char *text) {
+    struct tumble_layout layout = learned_from(projection, text);
+    for (int i = 0; i < 300; i++) {
+        assert_true(agree(projection, &layout, text, strlen(text), i & 1, i & 2));
+        assert_true(tw_layout_fitted(&layout));
+    }
+    return layout;
+}
+
 static const char all_kinds[] =
     " {\"a\":1,\"b\":{\"c\":\"x\\n\",\"y\":[1,2]},\n \"l\" : [ true , {\"z\":null} ],\"other\":{\"q\":-1.5e3},"
     "\"d\":\"\xc3\xa9\",\"e\":{\"f\":{\"g\":\"0123456789abcdef0123456789\"}}} ";
@@ -157,6 +167,63 @@ static void every_changed_byte_of_a_known_layout_is_seen(void **state) {
         text[at] = all_kinds[at];
     }
     assert_true(fitted > sizeof text); /* in values, most changes leave the layout as it is */
+    tw_projection_destroy(projection);
+}
+
+/* --- values of the same lengths for long --- */
+
+static const char settled[] =
+    "{\"d\":\"shardId-000000000006:49590338271490256608559692538361571095921575989136588898\",\"a\":-12.50,\"u\":\"\","
+    "\"q\":{\"c\":\"a value that is longer than thirty-two "
+    "bytes\",\"y\":0},\"e\":{\"f\":{\"g\":1545084650.987}},\"z\":true,"
+    "\"more\":[\"0123456789\",12345678901234567890,\"fin\"]}";
+
+static void values_of_settled_lengths_are_seen_to_change(void **state) {
+    (void)state;
+    struct tumble_projection *projection = projection_of_paths();
+    const struct tumble_layout first = settled_from(projection, settled);
+    char text[sizeof settled];
+    memcpy(text, settled, sizeof text);
+    size_t fitted = 0;
+    for (size_t at = 0; at + 1 < sizeof text; at++) {
+        for (int byte = 0; byte < 256; byte++) {
+            struct tumble_layout layout = first;
+            text[at] = (char)byte;
+            if (!agree(projection, &layout, text, sizeof text - 1, byte & 1, true)) {
+                fail_msg("byte %zu changed to 0x%02x", at, (unsigned)byte);
+            }
+            fitted += tw_layout_fitted(&layout);
+        }
+        text[at] = settled[at];
+        for (int mode = 0; mode < 4; mode++) {
+            struct tumble_layout layout = first;
+            assert_true(agree(projection, &layout, settled, at, mode & 1, mode & 2));
+        }
+    }
+    assert_true(first.run_count > 0);
+    assert_true(fitted > 100 * 100);
+    tw_projection_destroy(projection);
+}
+
+static void settled_lengths_may_change_for_good_and_back(void **state) {
+    (void)state;
+    static const char *const forms[] = {
+        "{\"a\":\"%0*d and some text of some length\",\"q\":{\"c\":1},\"d\":\"0123456789\"}",
+        "{\"a\":%d%0*d,\"b\":{\"c\":\"x\"},\"d\":\"another text\",\"e\":null}",
+    };
+    struct tumble_projection *projection = projection_of_paths();
+    struct tumble_layout layout = {0};
+    uint64_t random = 3;
+    for (int i = 0; i < 20000; i++) {
+        char text[160];
+        int width = 2 + i / 2500 + (random_below(&random, 50) == 0);
+        if (i % 5000 < 4000) {
+            snprintf(text, sizeof text, forms[0], width, (int)random_below(&random, 100));
+        } else {
+            snprintf(text, sizeof text, forms[1], 1, width, (int)random_below(&random, 100));
+        }
+        assert_true(agree(projection, &layout, text, strlen(text), i & 1, i & 2));
+    }
     tw_projection_destroy(projection);
 }
 
@@ -402,6 +469,8 @@ int main(void) {
         cmocka_unit_test(other_shapes_are_read_the_usual_way),
         cmocka_unit_test(every_cut_of_a_known_layout_is_seen),
         cmocka_unit_test(every_changed_byte_of_a_known_layout_is_seen),
+        cmocka_unit_test(values_of_settled_lengths_are_seen_to_change),
+        cmocka_unit_test(settled_lengths_may_change_for_good_and_back),
         cmocka_unit_test(random_streams_are_read_as_by_the_general_parser),
         cmocka_unit_test(strings_of_the_usual_length_are_read_as_any_other),
         cmocka_unit_test(numbers_are_read_as_any_other_wherever_they_end),
