@@ -1,0 +1,17 @@
+# A record passes every layer, so the command gains a tenth by being optimised as a whole when it is linked. Objects hold
+# machine code beside what the optimiser needs: libtumble.a is as good to whoever links without it, and so do all other
+# programs here.
+set(tumble_link_time_default OFF)
+if(CMAKE_C_COMPILER_ID STREQUAL "GNU" AND CMAKE_BUILD_TYPE MATCHES "^(Release|RelWithDebInfo)$" AND NOT TUMBLE_SANITIZE)
+  set(tumble_link_time_default ON)
+endif()
+option(TUMBLE_LINK_TIME "Optimise the command when it is linked" ${tumble_link_time_default})
+if(TUMBLE_LINK_TIME)
+  add_compile_options(-flto=auto -ffat-lto-objects)
+  add_link_options(-fno-lto)
+endif()
+function(tumble_optimise_when_linked target)
+  if(TUMBLE_LINK_TIME)
+    target_link_options(${target} PRIVATE -flto=auto)
+  endif()
+endfunction()
