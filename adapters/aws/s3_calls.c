@@ -126,9 +126,17 @@ static enum tumble_code read_call(struct tw_aws_client *client, const struct tw_
 enum tumble_code tw_s3_get(struct tw_aws_client *client, const char *bucket, struct tumble_bytes key, size_t max_bytes,
                            int64_t deadline_ms, struct tw_s3_object *out, struct tw_aws_answer *answer,
                            struct tumble_error *err) {
-    struct tw_aws_call call = {
-        .method = "GET", .bucket = bucket, .path = key, .max_response_bytes = max_bytes, .deadline_ms = deadline_ms};
-    return read_call(client, &call, out, answer, err);
+    struct tw_aws_call call = {.method = "GET",
+                               .bucket = bucket,
+                               .path = key,
+                               .max_response_bytes = max_bytes && max_bytes < ERROR_BYTES ? ERROR_BYTES : max_bytes,
+                               .deadline_ms = deadline_ms};
+    TW_TRY(read_call(client, &call, out, answer, err));
+    if (max_bytes && out->body.length > max_bytes) {
+        return tw_fail(err, TUMBLE_ELIMIT, "s3 GET %s: the object has %zu bytes, more than %zu", bucket,
+                       out->body.length, max_bytes);
+    }
+    return TUMBLE_OK;
 }
 
 enum tumble_code tw_s3_get_range(struct tw_aws_client *client, const char *bucket, struct tumble_bytes key,
