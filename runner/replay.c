@@ -137,14 +137,31 @@ static enum tumble_code open_capture(struct replay *replay, struct tumble_error 
     return TUMBLE_OK;
 }
 
+/* What stands behind a mark; nothing in states that know no aggregates. */
+static void resume_parts(struct tumble_lane *lane, const char *at, const char *end) {
+    uint64_t numbers[4] = {0};
+    for (size_t i = 0; at && i < 4; i++) {
+        for (at++; at < end && *at >= '0' && *at <= '9'; at++) {
+            numbers[i] = numbers[i] * 10 + (uint64_t)(*at - '0');
+        }
+        at = at < end ? at : NULL;
+    }
+    lane->mark_part = (uint32_t)numbers[0];
+    lane->run = (uint32_t)numbers[1];
+    lane->run_input = (uint32_t)numbers[2];
+    lane->run_number = numbers[3];
+}
+
 static enum tumble_code resume_marks(struct replay *replay, struct tumble_error *err) {
     struct tumble_bytes note = tumble_engine_note(replay->engine, "marks");
     const char *at = note.data, *end = at + note.length;
     while (at < end) {
         const char *stop = memchr(at, '\n', (size_t)(end - at));
         const char *space = stop ? memchr(at, ' ', (size_t)(stop - at)) : NULL;
+        const char *parts = space ? memchr(space + 1, ' ', (size_t)(stop - space - 1)) : NULL;
+        size_t length = space ? (size_t)((parts ? parts : stop) - space - 1) : 0;
         struct tumble_lane *lane;
-        if (!space || (size_t)(stop - space - 1) > sizeof lane->mark) {
+        if (!space || length > sizeof lane->mark) {
             return tumble_runner_fail(err, TUMBLE_ECORRUPT,
                                       "the state's marks are damaged: restore it, or use another --state");
         }
@@ -153,11 +170,9 @@ static enum tumble_code resume_marks(struct replay *replay, struct tumble_error 
         if (code != TUMBLE_OK) {
             return code;
         }
-        /* "number" or, of an aggregate, "number part" */
-        const char *second = memchr(space + 1, ' ', (size_t)(stop - space - 1));
-        lane->mark_length = (uint32_t)((second ? second : stop) - space - 1);
-        lane->mark_part = second ? (uint32_t)strtoul(second + 1, NULL, 10) : 0;
+        lane->mark_length = (uint32_t)length;
         memcpy(lane->mark, space + 1, lane->mark_length);
+        resume_parts(lane, parts, stop);
         at = stop + 1;
     }
     if (note.length) {

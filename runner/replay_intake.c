@@ -144,16 +144,43 @@ static enum tumble_code bad_record(struct replay *replay, struct tumble_lane *la
     return code == TUMBLE_OK ? TUMBLE_OK : tumble_replay_no_memory(why);
 }
 
-/* Judges a capture's own sequence number against its shard's mark (design R3). *duplicate: delivered before. */
+static int from_enhanced_fan_out(struct tumble_bytes arn) {
+    static const char part[] = "/consumer/";
+    for (size_t i = 0; i + sizeof part - 1 <= arn.length; i++) {
+        if (memcmp(arn.data + i, part, sizeof part - 1) == 0) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* The part of a record whose number is its shard's mark. What Lambda split itself (points 39 and 40) is told from a
+ * second delivery by its place: right behind the record before it, in the same event. An event that begins with the
+ * number begins at its first part: an assumption, since retries are likelier than an aggregate cut in two. */
+static uint32_t part_of_mark(struct tumble_lane *lane, const struct tumble_captured *captured) {
+    if (captured->part) {
+        return captured->part;
+    }
+    int follows =
+        !captured->begins_event && captured->input == lane->run_input && captured->number == lane->run_number + 1;
+    lane->run = follows ? lane->run + 1 : 1;
+    lane->run_input = captured->input;
+    lane->run_number = captured->number;
+    return lane->run > 1 && from_enhanced_fan_out(captured->event_source_arn) ? lane->run : 0;
+}
+
+/* Judges a capture's own sequence number against its shard's mark (design R3). *duplicate: delivered before. *part: of
+ * an aggregate, from 1. */
 static enum tumble_code check_sequence(struct replay *replay, struct tumble_lane *lane,
-                                       const struct tumble_captured *captured, int *duplicate,
+                                       const struct tumble_captured *captured, int *duplicate, uint32_t *part,
                                        struct tumble_error *err) {
     struct tumble_bytes sequence = captured->sequence_number;
     struct tumble_bytes mark = {lane->mark, lane->mark_length};
     *duplicate = 0;
     int order = lane->mark_length ? tumble_compare_by_length(sequence, mark) : 1;
-    if (order == 0 && captured->part > lane->mark_part) { /* of the aggregate at hand */
-        lane->mark_part = captured->part;
+    *part = order == 0 ? part_of_mark(lane, captured) : captured->part;
+    if (order == 0 && *part > lane->mark_part) { /* of the aggregate at hand */
+        lane->mark_part = *part;
         return TUMBLE_OK;
     }
     if (order <= 0) {
@@ -172,6 +199,9 @@ static enum tumble_code check_sequence(struct replay *replay, struct tumble_lane
     memcpy(lane->mark, sequence.data, sequence.length);
     lane->mark_length = (uint32_t)sequence.length;
     lane->mark_part = captured->part;
+    lane->run = 1;
+    lane->run_input = captured->input;
+    lane->run_number = captured->number;
     return tumble_seen_add(replay->seen, lane->index, sequence) == TUMBLE_OK ? TUMBLE_OK : tumble_replay_no_memory(err);
 }
 
@@ -254,8 +284,9 @@ enum tumble_code tumble_replay_take_record(struct replay *replay, const struct t
     if (replay->carries_sequences) {
         int duplicate;
         record.sequence_number = captured->sequence_number;
-        record.sub_sequence_number = captured->part ? captured->part - 1 : 0;
-        code = check_sequence(replay, lane, captured, &duplicate, err);
+        uint32_t part;
+        code = check_sequence(replay, lane, captured, &duplicate, &part, err);
+        record.sub_sequence_number = part ? part - 1 : 0;
         if (code == TUMBLE_OK && duplicate) {
             code = tumble_round_refuse(&replay->round, lane, TUMBLE_FATE_DUPLICATE, &record, &origin, NULL);
             return code == TUMBLE_OK ? TUMBLE_OK : tumble_replay_no_memory(err);

@@ -22,15 +22,15 @@ enum tumble_code tumble_replay_set_note(struct replay *replay, const char *name,
                 : tumble_replay_no_memory(err);
 }
 
-enum { PART_TEXT = 12 };
+enum { PARTS_TEXT = 64 };
 
-/* Marks of shards: "shard mark" lines, with the part behind it where there is one, in the order in which lanes were
- * made. */
+/* Marks of shards, in the order in which lanes were made: lines of shard, mark, its part, its run and where that ended.
+ */
 static enum tumble_code note_marks(struct replay *replay, struct tumble_error *err) {
     size_t bytes = 1;
     for (size_t i = 0; i < replay->round.lane_count; i++) {
-        bytes +=
-            tumble_shard_id(replay->round.lanes[i]->shard).length + replay->round.lanes[i]->mark_length + PART_TEXT + 2;
+        bytes += tumble_shard_id(replay->round.lanes[i]->shard).length + replay->round.lanes[i]->mark_length +
+                 PARTS_TEXT + 2;
     }
     char *text = tumble_runner_alloc(bytes);
     if (!text) {
@@ -40,12 +40,9 @@ static enum tumble_code note_marks(struct replay *replay, struct tumble_error *e
     for (size_t i = 0; i < replay->round.lane_count; i++) {
         const struct tumble_lane *lane = replay->round.lanes[i];
         struct tumble_bytes id = tumble_shard_id(lane->shard);
-        char part[PART_TEXT] = "";
-        if (lane->mark_part) {
-            snprintf(part, sizeof part, " %u", lane->mark_part);
-        }
-        length += (size_t)snprintf(text + length, bytes - length, "%.*s %.*s%s\n", (int)id.length, id.data,
-                                   (int)lane->mark_length, lane->mark, part);
+        length += (size_t)snprintf(text + length, bytes - length, "%.*s %.*s %u %u %u %llu\n", (int)id.length, id.data,
+                                   (int)lane->mark_length, lane->mark, lane->mark_part, lane->run, lane->run_input,
+                                   (unsigned long long)lane->run_number);
     }
     enum tumble_code code = tumble_replay_set_note(replay, "marks", text, err);
     tumble_runner_free(text);

@@ -63,6 +63,10 @@ struct tumble_lane { /* one shard's part of the rounds */
     char lowest[128];
     uint32_t mark_length;
     uint32_t mark_part; /* highest part of the aggregate with that number */
+    /* Records of that number read one behind the other, when Lambda split the aggregate; and the last of them. */
+    uint32_t run;
+    uint32_t run_input;
+    uint64_t run_number;
     uint32_t lowest_length;
 };
 

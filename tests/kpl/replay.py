@@ -17,6 +17,8 @@ START = 1607497440
 QUESTION = ["-w", "60", "-g", "country", "-a", "n=count(order)", "-a", "sum=sum(amount)", "-a", "first=first(order)", "-a",
             "last=last(order)", "-a", "key=last($partitionKey)", "--partials=false", "-f", "ndjson"]
 POSITIONS = ("fragment", "last_sequence")
+ARN = "arn:aws:kinesis:us-east-1:123456789012:stream/orders"
+CONSUMER = ARN + "/consumer/tumble:1545084650"
 
 
 def base64_text(data):
@@ -33,7 +35,7 @@ class Stream:
         number = number or 49590338271490256608559692538361571095921575989136588898 + len(self.records)
         self.records.append((str(number), key, data, arrival, hash_key))
 
-    def event(self, parts=3):
+    def event(self, parts=3, arn=ARN):
         """Several events, as they would have come."""
         events = []
         for part in range(parts):
@@ -42,7 +44,7 @@ class Stream:
                 kinesis = {"kinesisSchemaVersion": "1.0", "partitionKey": key, "sequenceNumber": number, "data": data,
                            "approximateArrivalTimestamp": arrival}
                 records.append({"kinesis": kinesis, "eventSource": "aws:kinesis", "eventID": "shardId-000000000006:" + number,
-                                "eventSourceARN": "arn:aws:kinesis:us-east-1:123456789012:stream/orders"})
+                                "eventSourceARN": arn})
             events.append(json.dumps({"Records": records, "window": {"start": "2020-12-09T07:04:00Z"}, "state": {}}))
         return "\n".join(events).encode()
 
@@ -138,6 +140,28 @@ class Suite:
             stream.put(key, data, arrival, hash_key, number)
         fates = self.fates("each twice", stream.get_records(), "--shards", "4")
         check(fates["applied"] == fates["duplicate"] == count, str(fates))
+
+    def enhanced_fan_out_splits_them_itself(self):
+        """Points 39 and 40: the records of an aggregate share its number; each event may come again."""
+        _, single = recorded()
+        events, count = [], 0
+        for i, line in enumerate(read(os.path.join(HERE, "orders.ndjson")).splitlines()):
+            if i % 4 == 0:
+                events.append(Stream())
+            for record in json.loads(line)["records"]:
+                events[-1].put(record["partitionKey"], record["data"], START + i * 7, None, 10**55 + i)
+                count += 1
+        once = b"\n".join(stream.event(1, CONSUMER) for stream in events)
+        for options in ([], ["--batch-size", "3"], ["--sort"]):
+            self.same(f"fan-out {options}", self.rows("fan-out", once, *options), self.rows("single", single.event()))
+        twice = b"\n".join(stream.event(1, CONSUMER) * 2 for stream in events)
+        wanted = {"applied": count, "late": 0, "duplicate": count, "filtered": 0, "bad": 0}
+        for options in ([], ["--batch-size", "1"], ["--sort"]):
+            for name, data in (("each twice", twice), ("all twice", once + once)):
+                fates = self.fates("fan-out", data, *options)
+                check(fates == wanted, f"fan-out, {name}, {options}: {fates}, wanted {wanted}")
+        fates = self.fates("no consumer", b"".join(stream.event(1) for stream in events))
+        check(fates["applied"] == 40, f"one record of a number, where nothing says that Lambda split it: {fates}")
 
     def aggregates_stay_whole_on_demand(self):
         mixed, _ = recorded()

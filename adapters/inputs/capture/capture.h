@@ -51,6 +51,7 @@ struct tumble_captured {
     const char *bad_text; /* NULL: what the code says is all there is to say. Static text */
     int more;             /* the next record is of the same aggregate: neither release nor position until then */
     uint32_t part;        /* 1-based place in the aggregate it was in; 0: it came alone */
+    int begins_event;     /* the record before it, if any, stood in another array */
     uint32_t input;       /* index into paths */
     uint64_t number;      /* 1-based number of the record in its input */
     uint64_t line;        /* 1-based line it begins on */

@@ -50,6 +50,7 @@ struct tw_capture_reader {
     uint64_t hashed;           /* the digest holds the bytes before this offset */
     uint64_t digest_at_commit; /* valid when hashed > committed */
     /* Set by mark, for inputs that are read ahead of what is given out. */
+    bool crossed; /* an array ended between the record before and the one looked for */
     bool marked;
     uint64_t marked_records;
     size_t marked_elements_length;

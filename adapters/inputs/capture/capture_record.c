@@ -210,6 +210,8 @@ static enum tumble_code find_element(struct tw_capture_reader *reader, int *at_e
         if (code != TUMBLE_OK && code != TUMBLE_EMORE) {
             return tw_capture_reader_fail(reader, code, err->byte, err);
         }
+        /* Between two elements of one array stands a comma. */
+        reader->crossed |= skipped > 1 && memchr(unread.data, ']', skipped);
         reader->begin += skipped;
         if (code == TUMBLE_OK) {
             return TUMBLE_OK;
@@ -237,6 +239,7 @@ static inline void clear(struct tumble_captured *record) {
     record->bad_text = NULL;
     record->more = 0;
     record->part = 0;
+    record->begins_event = 0;
     record->input = 0;
     record->number = 0;
     record->line = 0;
@@ -286,6 +289,8 @@ enum tumble_code tw_capture_reader_find(struct tw_capture_reader *reader, struct
     }
     record->input = reader->input;
     record->number = ++reader->records;
+    record->begins_event = reader->crossed || record->number == 1;
+    reader->crossed = false;
     record->offset = reader->block_offset + reader->begin;
     reader->begin += consumed;
     const struct tumble_layout *layout = is_payload(reader) ? &reader->payload_layout : &reader->record_layout;
