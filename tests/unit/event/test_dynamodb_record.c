@@ -87,7 +87,7 @@ static void assert_key(const char *json, const char *want) { assert_written(tw_d
 
 /* A record whose Keys are these. */
 static const char *with_keys(const char *keys) {
-    static char json[8192];
+    static char json[9000];
     snprintf(json, sizeof json, BEFORE_KEYS "%s}}", keys);
     return json;
 }
