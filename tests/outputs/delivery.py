@@ -62,6 +62,7 @@ class Suite:
         """The same command, killed at random instants and run again until it is through. Returns how often it was killed. seconds: how
         long a run is let live at most while kills are left."""
         command = [self.tumble, *command, "--state", self.work.file(state)]
+        env = dict(env, AWS_NEW_RETRIES_2026="true")  # its waits are tens of milliseconds, the usual ones seconds
         killed = failed = 0
         while True:
             process = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
