@@ -1,3 +1,4 @@
+#include "engine/codec/md5.h"
 #include "invoke_fixture.h"
 
 /* One event in, one response out: what the numbered points of the semantics reference (its section 9) and the rules of
@@ -83,6 +84,57 @@ static void point_4_a_window_begins_with_an_empty_state(void **unused) {
         assert_int_equal(lambda.out.groups, 2);
         end(&lambda);
     }
+}
+
+static void point_3_and_47_a_row_says_which_window_shard_and_fragment(void **unused) {
+    (void)unused;
+    struct lambda lambda;
+    begin(&lambda, SPEC, 0);
+    struct event_parts parts = parts_of(&lambda);
+    parts.start = 700 * 2296424; /* a length that divides no hour: the mapping decides, whatever it aligns to */
+    parts.length = 700;
+    parts.final = 1;
+    batch(&lambda, &parts, 1, 1);
+    send_ok(&lambda);
+    static const char wanted[] = "{\"window_start\":\"2020-12-09T06:53:20Z\",\"window_end\":\"2020-12-09T07:05:00Z\","
+                                 "\"shard_id\":\"shardId-000000000006\",\"fragment\":";
+    assert_memory_equal(kept[0].text, wanted, sizeof wanted - 1);
+    end(&lambda);
+}
+
+static void point_11_children_of_a_shard_begin_anew_in_the_same_window(void **unused) {
+    (void)unused;
+    struct lambda lambda;
+    begin(&lambda, SPEC, 0);
+    struct event_parts parts = parts_of(&lambda);
+    batch(&lambda, &parts, 1, 2);
+    send_ok(&lambda);
+    parts = parts_of(&lambda);
+    parts.final = 1; /* the parent's end */
+    batch(&lambda, &parts, 0, 0);
+    send_ok(&lambda);
+    parts = parts_of(&lambda);
+    parts.shard = "shardId-000000000008";
+    parts.final = 1;
+    batch(&lambda, &parts, 3, 2);
+    send_ok(&lambda);
+    assert_int_equal(kept[0].count, 4);
+    assert_non_null(strstr(kept[0].text, "\"shard_id\":\"shardId-000000000006\""));
+    assert_non_null(strstr(kept[0].text, "\"shard_id\":\"shardId-000000000008\""));
+    end(&lambda);
+}
+
+static void point_26_a_success_says_that_no_record_failed(void **unused) {
+    (void)unused;
+    struct lambda lambda;
+    begin(&lambda, SPEC, 1);
+    struct event_parts parts = parts_of(&lambda);
+    batch(&lambda, &parts, 1, 2);
+    send_ok(&lambda);
+    static const char tail[] = ",\"batchItemFailures\":[]}";
+    struct tumble_bytes response = lambda.out.response;
+    assert_memory_equal(response.data + response.length - sizeof tail + 1, tail, sizeof tail - 1);
+    end(&lambda);
 }
 
 static void point_6_a_final_without_records_emits_the_rows_and_returns_a_state(void **unused) {
@@ -450,6 +502,22 @@ static void point_40_a_bad_part_takes_its_whole_sequence_number_back(void **unus
     end(&lambda);
 }
 
+static void point_48_a_late_record_is_applied_to_the_window_the_mapping_put_it_in(void **unused) {
+    (void)unused;
+    struct lambda lambda;
+    begin(&lambda, SPEC, 0);
+    struct event_parts parts = parts_of(&lambda);
+    parts.final = 1;
+    begin_event(&lambda.event, &parts); /* a further fragment of a window that was closed; never another window's */
+    add_record(&lambda.event, shard0, 9, START + 59, "{\"k\":\"a\",\"v\":1}");
+    end_event(&lambda.event, &parts);
+    send_ok(&lambda);
+    assert_int_equal(lambda.out.fates[TUMBLE_FATE_APPLIED], 1);
+    assert_int_equal(lambda.out.fates[TUMBLE_FATE_LATE], 0);
+    assert_non_null(strstr(kept[0].text, "\"window_start\":\"2020-12-09T07:04:00Z\""));
+    end(&lambda);
+}
+
 static void point_47_a_final_seen_twice_has_the_same_keys(void **unused) {
     (void)unused;
     struct lambda lambda;
@@ -574,6 +642,50 @@ static void an_aggregate_of_the_producer_library_is_split(void **unused) {
     end_event(&lambda.event, &parts);
     send_ok(&lambda);
     assert_non_null(strstr(kept[0].text, "\"phase\":\"hash_standard\",\"$partitionKey\":\"owned-key\",\"n\":1,"));
+    end(&lambda);
+}
+
+/* An aggregate of two records whose second points outside the table of keys: magic, message, digest. */
+static struct tumble_bytes aggregate_with_a_bad_index(void) {
+    static char bytes[64];
+    static const char message[] = "\x0a\x01p\x1a\x15\x08\x00\x1a\x11{\"k\":\"a\",\"v\":1.5}\x1a\x06\x08\x09\x1a\x02{}";
+    size_t length = sizeof message - 1;
+    memcpy(bytes, "\xf3\x89\x9a\xc2", 4);
+    memcpy(bytes + 4, message, length);
+    tw_md5(message, length, (uint8_t *)bytes + 4 + length);
+    struct tumble_bytes data = {bytes, 4 + length + 16};
+    return data;
+}
+
+static void point_43_what_a_bad_index_hides_is_a_bad_record(void **unused) {
+    (void)unused;
+    struct lambda lambda;
+    begin(&lambda, DIVERTING, 0);
+    attach_kept(lambda.engine, TUMBLE_ROW_FAILURE);
+    struct event_parts parts = parts_of(&lambda);
+    begin_event(&lambda.event, &parts);
+    add_raw_record(&lambda.event, shard0, digits(1), "1607497475", aggregate_with_a_bad_index());
+    end_event(&lambda.event, &parts);
+    send_ok(&lambda);
+    assert_int_equal(lambda.out.fates[TUMBLE_FATE_APPLIED], 1); /* earlier ones stay */
+    assert_int_equal(lambda.out.fates[TUMBLE_FATE_BAD], 1);     /* and the rest is not lost in silence */
+    assert_int_equal(kept[1].count, 1);
+    end(&lambda);
+}
+
+static void where_bad_records_fail_a_bad_index_takes_the_aggregate_back(void **unused) {
+    (void)unused;
+    struct lambda lambda;
+    begin(&lambda, SPEC, 1);
+    struct event_parts parts = parts_of(&lambda);
+    begin_event(&lambda.event, &parts);
+    add_record(&lambda.event, shard0, 1, START, "{\"k\":\"b\",\"v\":1}");
+    add_raw_record(&lambda.event, shard0, digits(2), "1607497475", aggregate_with_a_bad_index());
+    end_event(&lambda.event, &parts);
+    send_ok(&lambda);
+    assert_int_equal(lambda.out.fates[TUMBLE_FATE_APPLIED], 1);
+    assert_int_equal(lambda.out.groups, 1); /* "a" is gone again */
+    assert_int_equal(lambda.out.reported, 1);
     end(&lambda);
 }
 
@@ -745,6 +857,12 @@ static void point_49_at_the_deadline_the_event_is_answered_in_part(void **unused
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(point_3_and_47_a_row_says_which_window_shard_and_fragment),
+        cmocka_unit_test(point_11_children_of_a_shard_begin_anew_in_the_same_window),
+        cmocka_unit_test(point_26_a_success_says_that_no_record_failed),
+        cmocka_unit_test(point_48_a_late_record_is_applied_to_the_window_the_mapping_put_it_in),
+        cmocka_unit_test(point_43_what_a_bad_index_hides_is_a_bad_record),
+        cmocka_unit_test(where_bad_records_fail_a_bad_index_takes_the_aggregate_back),
         cmocka_unit_test(point_4_a_window_begins_with_an_empty_state),
         cmocka_unit_test(point_6_a_final_without_records_emits_the_rows_and_returns_a_state),
         cmocka_unit_test(point_6_a_final_with_records_counts_them),
