@@ -16,7 +16,7 @@ from dynamodb import loads, plain, sorted_rows
 OWN = ("pk", "sk", "_version", "_source", "_spec", "_fragments", "_partials")
 SHARDS = 8
 AGGREGATES = ["n=count()", "sum(amount)", "mean(amount)", "variance(amount)", "low=min(amount)", "f=first(eventId)", "l=last(eventId)",
-              "u=distinct(userId)", "q=quantile(amount, q=0.5, q=0.99)", "h=histogram(amount, width=10)"]
+              "u=distinct(userId)", "q=quantile(amount, q=0.5, q=0.99)", "h=histogram(amount, bounds=10, bounds=20)"]
 
 
 class Merged(Suite):
@@ -81,7 +81,7 @@ def a_second_delivery_changes_nothing(self):
 
 def fragments_supersede_or_overlap(self):
     """Rule R8, and what else must never be added up."""
-    self.client.create_table("r8", key="g", sort="window_start")
+    self.client.create_table("r8-table", key="g", sort="window_start")
     numbers = iter(range(100))
 
     def deliver(records, shard=0, aggregate="s=sum(v)", source="r8"):
@@ -89,13 +89,13 @@ def fragments_supersede_or_overlap(self):
         path = self.work.write(name + ".json", event(f"shardId-00000000000{shard}", counted([(n, {"g": "a", "v": v}) for n, v in records])))
         failures = self.work.file(name + ".failures")
         done = run([self.tumble, "replay", "--window", "60", "--group-by", "g", "--aggregate", aggregate, "--partials", "true", "--source",
-                    source, "--output", "dynamodb:r8?merge=1", "--failures", "file:" + failures, path], env=self.env)
+                    source, "--output", "dynamodb:r8-table?merge=1", "--failures", "file:" + failures, path], env=self.env)
         check(done.code == 0, done.text())
         with open(failures, encoding="utf-8") as file:
             return [json.loads(line)["reason"] for line in file]
 
     def total():
-        item, = self.client.scan("r8")
+        item, = self.client.scan("r8-table")
         return [str(decimal.Decimal(item[name]["N"])) for name in ("s", "shards", "fragments", "records")]
 
     def of(first, last, value=1):
@@ -111,10 +111,10 @@ def fragments_supersede_or_overlap(self):
         reasons = deliver(records, **options)
         check(len(reasons) == 1 and words in reasons[0], f"{records} {options}: {reasons}")
         check(total() == ["30", "2", "3", "30"], f"{records} changed the item: {total()}")
-    self.client.dynamodb("PutItem", TableName="r8", Item={"g": {"S": "a"}, "window_start": {"S": "2023-11-14T22:14:00Z"}, "mine": {"N": "1"}})
+    self.client.dynamodb("PutItem", TableName="r8-table", Item={"g": {"S": "a"}, "window_start": {"S": "2023-11-14T22:14:00Z"}, "mine": {"N": "1"}})
     path = self.work.write("foreign.json", event("shardId-000000000000", [(100, 1700000041, {"g": "a", "v": 1})]))
     done = run([self.tumble, "replay", "--window", "60", "--group-by", "g", "--aggregate", "s=sum(v)", "--partials", "true", "--output",
-                "dynamodb:r8?merge=1", path], env=self.env)
+                "dynamodb:r8-table?merge=1", path], env=self.env)
     check(done.code == 1 and b"merge=1 did not write" in done.err, f"exit {done.code}: {done.text()}")
 
 
