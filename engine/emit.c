@@ -280,7 +280,8 @@ static enum tumble_code deliver_rows(struct tumble_engine *engine, struct tw_out
         }
         bool fragment_done = whole_fragments(output) && ends_fragment(&delivery->rows[delivery->count - 1]);
         TW_TRY(offer(engine, output, trouble, err));
-        if (!trouble->happened && (fragment_done || (!whole_fragments(output) && output->unflushed >= FLUSH_ROWS))) {
+        uint64_t flush_rows = output->is_careful ? 1 : FLUSH_ROWS;
+        if (!trouble->happened && (fragment_done || (!whole_fragments(output) && output->unflushed >= flush_rows))) {
             TW_TRY(flush(engine, output, false, trouble, err));
         }
         if (trouble->happened) {
@@ -370,6 +371,7 @@ enum tumble_code tumble_engine_deliver(struct tumble_engine *engine, const struc
             output->last_error[0] = '\0';
         }
         if (output->chunk == engine->next_chunk[output->kind]) {
+            output->is_careful = false;
             output->caught_up = engine->outbox.added[output->kind];
             output->backlog = 0;
         }

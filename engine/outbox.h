@@ -30,6 +30,7 @@ struct tw_output {
     bool changed; /* what stands in the store is older */
     bool starts;  /* new to the state: its first checkpoint is committed before it is written to */
     bool drained_once;
+    bool is_careful;        /* was in trouble: every batch is flushed until it has caught up, so that each counts */
     struct tw_buf rejected; /* failures of rows between the two: varint length + document each */
     uint64_t rejected_count;
     struct tumble_output_open how; /* as it was attached; text below */
@@ -123,7 +124,7 @@ enum tumble_code tw_output_answer(const struct tw_output *output, const char *ca
                                   struct tumble_error *err);
 void tw_output_expect_answer(struct tumble_error *err);
 void tw_output_defer(struct tumble_engine *engine, struct tw_output *output,
-                    const struct tumble_delivery_options *options, int64_t retry_after_ms, const char *why);
+                     const struct tumble_delivery_options *options, int64_t retry_after_ms, const char *why);
 
 /* ---- emit.c ---- */
 

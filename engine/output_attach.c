@@ -296,6 +296,7 @@ void tw_output_defer(struct tumble_engine *engine, struct tw_output *output,
         output->held_since_ms = options ? now : -1;
     }
     output->attempts++;
+    output->is_careful = true;
     output->due_ms = now + (jitter > asked ? jitter : asked);
     output->changed = true; /* the state tells how often, and why */
     size_t length = strnlen(why, sizeof output->last_error - 1);

@@ -424,26 +424,6 @@ static void unknown_options_and_formats_are_refused(void **state) {
     expect_text("\"colour\"");
 }
 
-static void options_are_checked_without_opening_anything(void **state) {
-    (void)state;
-    static const struct {
-        struct tumble_option_value option;
-        const char *expected; /* NULL: it is fine */
-    } cases[] = {
-        {{"format", "csv", 0, 1}, NULL},   {{"width", "100000", 0, 1}, NULL}, {{"width", "0", 0, 1}, NULL},
-        {{"format", "", 0, 1}, "\"\""},    {{"width", "-1", 0, 1}, "\"-1\""}, {{"width", "100001", 0, 1}, "100000"},
-        {{"width", "8x", 0, 1}, "\"8x\""}, {{"width", "", 0, 1}, "\"\""},     {{"Format", "csv", 0, 1}, "\"Format\""}};
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        struct tumble_option_value two[] = {{"format", "table", 0, 1}, cases[i].option};
-        enum tumble_code code = tumble_file_output_check(two, 2, "file:rows", &err);
-        assert_int_equal(code, cases[i].expected ? TUMBLE_EUSAGE : TUMBLE_OK);
-        if (cases[i].expected) {
-            expect_text("file:rows: ");
-            expect_text(cases[i].expected);
-        }
-    }
-}
-
 static void close_takes_null(void **state) {
     (void)state;
     tumble_file_output.close(NULL);
