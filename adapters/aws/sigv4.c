@@ -382,7 +382,7 @@ enum tumble_code tw_sigv4_sign(struct tw_sigv4 *signer, const struct tw_sigv4_re
         extra[signer->header_count++] = (struct tw_http_header){"x-amz-security-token", request->keys.session_token};
     }
     struct signed_header headers[TW_SIGV4_MAX_HEADERS + TW_SIGV4_HEADERS];
-    size_t count;
+    size_t count = 0;
     TW_TRY(gather_headers(signer, request, headers, &count, err));
     enum tumble_code code = append_canonical(signer, request, headers, count, err);
     if (code == TUMBLE_OK) {

@@ -1,11 +1,10 @@
 /* Signs what the lines of stdin describe, for sign.py to compare with botocore. A line's fields are hex, with a tab
  * between: mode (s3 | other), method, path (s3: the key, encoded here; other: as sent), query, region, service, time,
  * access key, secret, token (empty: none), body, then name and value of each header. Answers: path, canonical request,
- * Authorization, each hex, with a tab between. --bench N: signs the first line N times and says how long one takes. */
+ * Authorization, each hex, with a tab between. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "adapters/aws/sigv4.h"
 
@@ -80,14 +79,7 @@ static int sign(struct tw_sigv4 *signer, struct tw_buf *path, const struct tumbl
     return 0;
 }
 
-static double seconds(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
-int main(int argc, char **argv) {
-    long bench = argc == 3 && strcmp(argv[1], "--bench") == 0 ? strtol(argv[2], NULL, 10) : 0;
+int main(void) {
     struct tw_sigv4 signer;
     struct tw_buf path;
     char payload[TW_SHA256_HEX];
@@ -98,21 +90,6 @@ int main(int argc, char **argv) {
         struct tumble_bytes fields[FIELDS];
         int count = split(fields);
         failed = count < FIXED || sign(&signer, &path, fields, count, payload);
-        if (bench) {
-            double began = seconds();
-            for (long i = 0; i < bench && !failed; i++) {
-                signer.has_key = false; /* the whole chain, every time */
-                failed = sign(&signer, &path, fields, count, payload);
-            }
-            double whole = (seconds() - began) / (double)bench * 1e6;
-            began = seconds();
-            for (long i = 0; i < bench && !failed; i++) {
-                failed = sign(&signer, &path, fields, count, payload);
-            }
-            printf("{\"body_bytes\": %zu, \"us_per_signature\": %.2f, \"us_with_kept_key\": %.2f}\n", fields[10].length,
-                   whole, (seconds() - began) / (double)bench * 1e6);
-            break;
-        }
         if (!failed) {
             put_hex(path.data, path.length, '\t');
             put_hex(signer.canonical.data, signer.canonical.length, '\t');
