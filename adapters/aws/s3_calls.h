@@ -76,7 +76,7 @@ enum tumble_code tw_s3_multipart_create(struct tw_aws_client *client, const stru
                                         char upload_id[TW_S3_UPLOAD_ID], struct tw_aws_answer *answer,
                                         struct tumble_error *err);
 enum tumble_code tw_s3_multipart_part(struct tw_aws_client *client, const struct tw_s3_put *put, const char *upload_id,
-                                      int number, struct tumble_bytes body, int64_t deadline_ms, char etag[TW_S3_ETAG],
+                                      int part, struct tumble_bytes body, int64_t deadline_ms, char etag[TW_S3_ETAG],
                                       struct tw_aws_answer *answer, struct tumble_error *err);
 enum tumble_code tw_s3_multipart_complete(struct tw_aws_client *client, const struct tw_s3_put *put,
                                           const char *upload_id, char (*etags)[TW_S3_ETAG], int count,

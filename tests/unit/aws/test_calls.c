@@ -62,13 +62,13 @@ static bool sent(const struct trial *trial, size_t request, const char *text) {
 static void dynamodb_reads_a_tables_keys(void **state) {
     (void)state;
     static const char *const bodies[] = {
-        "{\"Table\":{\"TableStatus\":\"ACTIVE\",\"AttributeDefinitions\":[{\"AttributeName\":\"sk\",\"AttributeType\":"
-        "\"N\"},"
-        "{\"AttributeName\":\"p\\u006b\",\"AttributeType\":\"S\"}],\"KeySchema\":[{\"AttributeName\":\"pk\","
-        "\"KeyType\":\"HASH\"},"
-        "{\"AttributeName\":\"sk\",\"KeyType\":\"RANGE\"}]}}",
-        "{\"Table\":{\"AttributeDefinitions\":[{\"AttributeName\":\"id\",\"AttributeType\":\"B\"}],"
-        "\"KeySchema\":[{\"AttributeName\":\"id\",\"KeyType\":\"HASH\"}]}}",
+        ("{\"Table\":{\"TableStatus\":\"ACTIVE\",\"AttributeDefinitions\":[{\"AttributeName\":\"sk\",\"AttributeType\":"
+         "\"N\"},"
+         "{\"AttributeName\":\"p\\u006b\",\"AttributeType\":\"S\"}],\"KeySchema\":[{\"AttributeName\":\"pk\","
+         "\"KeyType\":\"HASH\"},"
+         "{\"AttributeName\":\"sk\",\"KeyType\":\"RANGE\"}]}}"),
+        ("{\"Table\":{\"AttributeDefinitions\":[{\"AttributeName\":\"id\",\"AttributeType\":\"B\"}],"
+         "\"KeySchema\":[{\"AttributeName\":\"id\",\"KeyType\":\"HASH\"}]}}"),
         "{\"Table\":{\"KeySchema\":[]}}",
         "{\"Table\":{\"KeySchema\":[{\"AttributeName\":\"id\",\"KeyType\":\"HASH\"}]}}",
         "{}",
@@ -117,8 +117,8 @@ static void dynamodb_tells_what_was_not_written(void **state) {
 static void dynamodb_gives_the_item_that_stood_in_the_way(void **state) {
     (void)state;
     static const char *const bodies[] = {
-        "HTTP/1.1 400 Bad Request\r\nContent-Length: "
-        "70\r\n\r\n{\"__type\":\"ConditionalCheckFailedException\",\"Item\":{\"a\":{\"S\":\"b\"}}}    ",
+        ("HTTP/1.1 400 Bad Request\r\nContent-Length: "
+         "70\r\n\r\n{\"__type\":\"ConditionalCheckFailedException\",\"Item\":{\"a\":{\"S\":\"b\"}}}    "),
         "HTTP/1.1 400 Bad Request\r\nContent-Length: 44\r\n\r\n{\"__type\":\"ConditionalCheckFailedException\"} "};
     struct trial trial;
     struct tumble_value value;
@@ -185,8 +185,8 @@ static void s3_puts_with_both_digests_and_conditions(void **state) {
 static void s3_gets_what_is_there_and_says_what_is_not(void **state) {
     (void)state;
     static const char *const bodies[] = {
-        "HTTP/1.1 200 OK\r\nETag: \"e\"\r\nLast-Modified: Mon, 23 Nov 2026 08:00:00 GMT\r\nContent-Length: "
-        "3\r\n\r\nabc",
+        ("HTTP/1.1 200 OK\r\nETag: \"e\"\r\nLast-Modified: Mon, 23 Nov 2026 08:00:00 GMT\r\nContent-Length: "
+         "3\r\n\r\nabc"),
         "HTTP/1.1 404 Not Found\r\nContent-Length: 31\r\n\r\n<Error><Code>NoSuchKey</Code>  ",
         "HTTP/1.1 404 Not Found\r\nContent-Length: 34\r\n\r\n<Error><Code>NoSuchBucket</Code>  ",
         "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nabcd",
@@ -241,13 +241,14 @@ static enum tumble_code see(void *ctx, const struct tw_s3_listed *object, struct
 static void s3_lists_all_pages_and_undoes_both_encodings(void **state) {
     (void)state;
     static const char *const bodies[] = {
-        "<?xml version=\"1.0\"?><ListBucketResult><EncodingType>url</EncodingType><IsTruncated>true</IsTruncated>"
-        "<NextContinuationToken>t&amp;/+=</NextContinuationToken><Contents><Key>a+b%2Bc%25/%C3%A4</Key><Size>7</Size>"
-        "<ETag>&quot;e&quot;</ETag><LastModified>2026-11-23T08:00:00.000Z</LastModified></Contents></ListBucketResult>",
-        "<ListBucketResult><IsTruncated>false</IsTruncated><Contents><Key>x+y&lt;z</Key><Size>1</Size></Contents>"
-        "<CommonPrefixes/></ListBucketResult>",
-        "<ListBucketResult><Contents><Key>stop</Key></Contents><Contents><Key>never</Key></Contents></"
-        "ListBucketResult>",
+        ("<?xml version=\"1.0\"?><ListBucketResult><EncodingType>url</EncodingType><IsTruncated>true</IsTruncated>"
+         "<NextContinuationToken>t&amp;/+=</NextContinuationToken><Contents><Key>a+b%2Bc%25/%C3%A4</Key><Size>7</Size>"
+         "<ETag>&quot;e&quot;</ETag><LastModified>2026-11-23T08:00:00.000Z</LastModified></Contents></"
+         "ListBucketResult>"),
+        ("<ListBucketResult><IsTruncated>false</IsTruncated><Contents><Key>x+y&lt;z</Key><Size>1</Size></Contents>"
+         "<CommonPrefixes/></ListBucketResult>"),
+        ("<ListBucketResult><Contents><Key>stop</Key></Contents><Contents><Key>never</Key></Contents></"
+         "ListBucketResult>"),
         "<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>",
         "<html/>",
         "<ListBucketResult><Contents><Key>&bad;</Key></Contents></ListBucketResult>"};
@@ -326,13 +327,15 @@ static void sqs_sends_a_batch_and_tells_each_messages_fate(void **state) {
     (void)state;
     static const char *const bodies[] = {
         "{\"QueueUrl\":\"http://sqs.us-east-1.localhost/0/q\"}",
-        "{\"Successful\":[{\"Id\":\"0\",\"MessageId\":\"m0\",\"MD5OfMessageBody\":\"900150983cd24fb0d6963f7d28e17f72\"}"
-        ","
-        "{\"Id\":\"1\",\"MessageId\":\"m1\",\"MD5OfMessageBody\":\"00000000000000000000000000000000\"},{\"Id\":\"99\"},"
-        "{}],"
-        "\"Failed\":[{\"Id\":\"2\",\"SenderFault\":true,\"Code\":\"InvalidMessageContents\",\"Message\":\"bad\"},"
-        "{\"Id\":\"3\",\"SenderFault\":false,\"Code\":\"InternalError\"},{\"Id\":\"4\",\"SenderFault\":true,\"Code\":"
-        "\"RequestThrottled\"}]}"};
+        ("{\"Successful\":[{\"Id\":\"0\",\"MessageId\":\"m0\",\"MD5OfMessageBody\":"
+         "\"900150983cd24fb0d6963f7d28e17f72\"}"
+         ","
+         "{\"Id\":\"1\",\"MessageId\":\"m1\",\"MD5OfMessageBody\":\"00000000000000000000000000000000\"},{\"Id\":\"99\"}"
+         ","
+         "{}],"
+         "\"Failed\":[{\"Id\":\"2\",\"SenderFault\":true,\"Code\":\"InvalidMessageContents\",\"Message\":\"bad\"},"
+         "{\"Id\":\"3\",\"SenderFault\":false,\"Code\":\"InternalError\"},{\"Id\":\"4\",\"SenderFault\":true,\"Code\":"
+         "\"RequestThrottled\"}]}")};
     struct tw_sqs_message messages[6] = {0};
     struct tw_sqs_result results[6];
     struct trial trial;
