@@ -61,6 +61,8 @@ if(tumble_objects)
     add_executable(${example} examples/${example}.c)
     target_link_libraries(${example} PRIVATE tumble_warnings tumble_shared)
   endforeach()
+  add_executable(embed_handler examples/embed-c/embed_handler.c)
+  target_link_libraries(embed_handler PRIVATE tumble_warnings tumble_shared)
 endif()
 
 # Man pages, where scdoc is at hand.
