@@ -225,9 +225,13 @@ static void client_never_repeats_a_secret(void **state) {
         {BODY("403 Forbidden", "{\"__type\":\"InvalidSignatureException\",\"message\":\"should have been TOKENONE\"}",
               "75"),
          CANNED_KEEP},
-        {BODY("400 Bad Request", "{\"__type\":\"X\",\"message\":\"wJalrXUtnFEMI\"}", "40"), CANNED_KEEP}};
+        {BODY("400 Bad Request", "{\"__type\":\"X\",\"message\":\"wJalrXUtnFEMI\"}", "40"), CANNED_KEEP},
+        /* A token that stands there escaped is not found by its bytes. */
+        {BODY("403 Forbidden",
+              "{\"__type\":\"InvalidSignatureException\",\"message\":\"No match.\\n\\nPOST\\nTOKEN\\u004fNE\"}", "83"),
+         CANNED_KEEP}};
     struct trial trial;
-    begin(&trial, TW_AWS_DYNAMODB, answers, 2, NULL);
+    begin(&trial, TW_AWS_DYNAMODB, answers, 3, NULL);
     for (int i = 0; i < 2; i++) {
         assert_int_equal(call(&trial, (struct tw_aws_call){0}), TUMBLE_EREJECTED);
         assert_null(strstr(trial.err.text, "TOKENONE"));
@@ -235,6 +239,8 @@ static void client_never_repeats_a_secret(void **state) {
         assert_null(strstr(trial.err.text, "wJalr"));
         assert_non_null(strstr(trial.err.text, "repeats a secret"));
     }
+    assert_int_equal(call(&trial, (struct tw_aws_call){0}), TUMBLE_EREJECTED);
+    assert_string_equal(trial.answer.message, "No match.");
     end(&trial);
 }
 
