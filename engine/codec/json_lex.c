@@ -4,16 +4,6 @@
 
 #include "engine/base/fail.h"
 
-void tw_lex_init(struct tw_lex *lex, struct tumble_bytes json, int end_of_input) {
-    lex->clamped = json.length > UINT32_MAX;
-    lex->begin = json.data;
-    lex->end = json.length ? json.data + (lex->clamped ? UINT32_MAX : json.length) : json.data;
-    lex->end_of_input = end_of_input && !lex->clamped;
-    lex->code = TUMBLE_OK;
-    lex->at = NULL;
-    lex->expected = NULL;
-}
-
 void tw_lex_note(struct tw_lex *lex, const char *at, enum tumble_code code, const char *expected) {
     lex->code = code == TUMBLE_EJSON && at == lex->end && !lex->end_of_input ? TUMBLE_EMORE : code;
     lex->at = at;

@@ -23,7 +23,15 @@ struct tw_lex {
     const char *expected;  /* EJSON: what would have been right there; other codes: the whole text */
 };
 
-void tw_lex_init(struct tw_lex *lex, struct tumble_bytes json, int end_of_input);
+static inline void tw_lex_init(struct tw_lex *lex, struct tumble_bytes json, int end_of_input) {
+    lex->clamped = json.length > UINT32_MAX;
+    lex->begin = json.data;
+    lex->end = json.length ? json.data + (TW_RARELY(lex->clamped) ? UINT32_MAX : json.length) : json.data;
+    lex->end_of_input = end_of_input && !lex->clamped;
+    lex->code = TUMBLE_OK;
+    lex->at = NULL;
+    lex->expected = NULL;
+}
 
 /* Notes a failure and returns NULL. EJSON at the end of the view becomes EMORE when more bytes may follow. */
 void tw_lex_note(struct tw_lex *lex, const char *at, enum tumble_code code, const char *expected)

@@ -15,7 +15,7 @@ enum {
 
 _Static_assert(TUMBLE_LAYOUT_BYTES + TW_LAYOUT_PAD <= sizeof((struct tumble_layout *)0)->bytes,
                "room for vector compares");
-_Static_assert(sizeof(struct tumble_layout) <= 6144, "a layout is a fixed, small thing");
+_Static_assert(sizeof(struct tumble_layout) <= 8192, "a layout is a fixed, small thing");
 
 /* ---- matching ---- */
 
@@ -78,18 +78,14 @@ take_places(const struct tumble_layout *layout, const struct tumble_layout_run *
     const struct tumble_layout_place *place = layout->places + run->place;
     for (const struct tumble_layout_place *stop = place + run->places; place < stop; place++) {
         const char *text = at + place->offset;
-        if (place->type == TUMBLE_TYPE_NUMBER &&
+        if (place->value.type == TUMBLE_TYPE_NUMBER &&
             TW_RARELY(((unsigned char)(*text - '0') > 9 && *text != '-') ||
-                      read->scan_number(begin, text, end) != text + place->length)) {
+                      read->scan_number(begin, text, end) != text + place->value.length)) {
             return false;
         }
         if (place->target != NOBODY) {
-            struct tumble_value *out = &values[place->target];
-            out->text = text;
-            out->length = place->length;
-            out->type = (uint8_t)place->type;
-            out->flags = 0;
-            out->reserved = 0;
+            values[place->target] = place->value;
+            values[place->target].text = text;
         }
     }
     return true;
@@ -245,8 +241,11 @@ static struct tumble_layout_part *make_run(struct tumble_layout *layout, struct 
             put_text(blocks, length + (size_t)(value.text - at), value.text, value.length, true);
         }
         if (part->target != NOBODY || value.type == TUMBLE_TYPE_NUMBER) {
-            layout->places[layout->place_count++] = (struct tumble_layout_place){
-                (uint16_t)(length + (size_t)(value.text - at)), (uint16_t)value.length, part->target, value.type};
+            struct tumble_layout_place *place = &layout->places[layout->place_count++];
+            place->offset = (uint16_t)(length + (size_t)(value.text - at));
+            place->target = part->target;
+            place->value = value;
+            place->value.text = NULL; /* a layout holds no pointers */
         }
         length += bytes;
         at = behind;
@@ -300,6 +299,17 @@ static __attribute__((cold, noinline)) void make_runs(struct tumble_layout *layo
     }
 }
 
+/* After every so many texts that fitted, of which the one at at is the last. */
+static __attribute__((cold, noinline)) void look_again(struct tumble_layout *layout, struct tw_lex *lex,
+                                                       const char *at) {
+    if (layout->fits % TRUST_AGAIN == 0) {
+        layout->fits = TRUST_AGAIN;
+        trust_again(layout);
+    } else if (layout->fits % TRUST_AGAIN == SETTLED) {
+        make_runs(layout, lex, at);
+    }
+}
+
 const char *tw_layout_match(struct tumble_layout *layout, struct tw_lex *lex, const char *at,
                             struct tumble_value *values) {
     const char *const begin = at;
@@ -311,11 +321,8 @@ const char *tw_layout_match(struct tumble_layout *layout, struct tw_lex *lex, co
     if (at) {
         layout->fitted = 1;
         layout->missed = 0;
-        if (TW_RARELY(++layout->fits % TRUST_AGAIN == 0)) {
-            layout->fits = TRUST_AGAIN;
-            trust_again(layout);
-        } else if (TW_RARELY(layout->fits % TRUST_AGAIN == SETTLED)) {
-            make_runs(layout, lex, begin);
+        if (TW_RARELY(++layout->fits % SETTLED == 0)) {
+            look_again(layout, lex, begin);
         }
     }
     return at;

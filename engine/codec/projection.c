@@ -237,10 +237,11 @@ enum tumble_code tumble_project(const struct tumble_projection *projection, stru
 enum tumble_code tumble_project_like(const struct tumble_projection *projection, struct tumble_layout *layout,
                                      struct tumble_bytes json, int end_of_input, struct tumble_value *values,
                                      size_t *consumed, struct tumble_error *err) {
+    static const struct tumble_value missing;
     struct tw_lex lex;
     tw_lex_init(&lex, json, end_of_input);
-    if (projection->count) {
-        memset(values, 0, projection->count * sizeof *values);
+    for (uint32_t i = 0; i < projection->count; i++) { /* few: less than a call of memset takes */
+        values[i] = missing;
     }
     const char *at = tw_layout_match(layout, &lex, tw_lex_space(lex.begin, lex.end), values);
     if (TW_OFTEN(at != NULL)) {

@@ -282,6 +282,15 @@ static inline void clear(struct tumble_kinesis_record *record) {
     record->arrival = missing;
 }
 
+/* What check_event lets pass and leaves as it is, all members at once. */
+static inline bool is_usual(const struct tumble_kinesis_record *record) {
+    const unsigned string = 1u << TUMBLE_TYPE_STRING, missing = 1u << TUMBLE_TYPE_MISSING;
+    unsigned optional = 1u << record->partition_key.type | 1u << record->explicit_hash_key.type |
+                        1u << record->event_id.type | 1u << record->event_source_arn.type;
+    return (record->data.type == TUMBLE_TYPE_STRING) & (record->sequence_number.type == TUMBLE_TYPE_STRING) &
+           (record->arrival.type == TUMBLE_TYPE_NUMBER) & ((optional & ~(string | missing)) == 0);
+}
+
 enum tumble_code tumble_kinesis_record_parse_like(struct tumble_layout *layout, struct tumble_bytes json,
                                                   int end_of_input, struct tumble_kinesis_record *out, size_t *consumed,
                                                   struct tumble_error *err) {
@@ -291,7 +300,11 @@ enum tumble_code tumble_kinesis_record_parse_like(struct tumble_layout *layout, 
     tw_lex_init(&parse.lex, json, end_of_input);
     const char *at = tw_layout_match(layout, &parse.lex, tw_lex_space(parse.lex.begin, parse.lex.end), values);
     size_t used = 0;
-    if (TW_OFTEN(at != NULL)) { /* members of the right names and nesting; their types are still to be looked at */
+    if (TW_OFTEN(at && consumed && is_usual(out))) {
+        *consumed = (size_t)(at - parse.lex.begin);
+        return TUMBLE_OK;
+    }
+    if (at) { /* members of the right names and nesting; their types are still to be looked at */
         parse.out = out;
         parse.kinesis.type = TUMBLE_TYPE_OBJECT; /* as it was in the record that was learned */
     } else {

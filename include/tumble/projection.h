@@ -76,9 +76,8 @@ struct tumble_layout_part {
 /* A value inside a run, counted from the run's first byte. */
 struct tumble_layout_place {
     uint16_t offset;
-    uint16_t length;
     uint16_t target;
-    uint16_t type;
+    struct tumble_value value; /* its text left out */
 };
 
 /* Parts whose values have had the same lengths for long: text that is compared as one. */
