@@ -40,17 +40,12 @@ static const char *byte_at(const struct tw_capture_reader *reader, uint64_t offs
     return reader->block->data + (offset - reader->block_offset);
 }
 
-static void count_to(struct tw_capture_reader *reader, uint64_t offset) {
+static __attribute__((noinline)) void count_to(struct tw_capture_reader *reader, uint64_t offset) {
     if (offset <= reader->counted) {
         return;
     }
     const char *at = byte_at(reader, reader->counted);
     const char *end = byte_at(reader, offset);
-    if (end - at == 1) { /* the comma between two records */
-        reader->newlines += *at == '\n';
-        reader->counted = offset;
-        return;
-    }
     while ((at = memchr(at, '\n', (size_t)(end - at)))) {
         reader->newlines++;
         if (++at == end) {
@@ -249,7 +244,13 @@ void tw_capture_reader_finish(struct tw_capture_reader *reader) {
 /* ---- places ---- */
 
 uint64_t tw_capture_reader_line(struct tw_capture_reader *reader) {
-    count_to(reader, reader->block_offset + reader->begin);
+    uint64_t offset = reader->block_offset + reader->begin;
+    if (offset == reader->counted + 1) { /* the comma between two records */
+        reader->newlines += reader->block->data[reader->begin - 1] == '\n';
+        reader->counted = offset;
+    } else {
+        count_to(reader, offset);
+    }
     return reader->newlines + 1;
 }
 

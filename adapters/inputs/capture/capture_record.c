@@ -109,10 +109,24 @@ static bool eight_digits(const char *at, uint64_t *value) {
 }
 
 /* "1762732800.042": ten digits of seconds and three of milliseconds, as Lambda writes nearly every arrival time. */
-static bool seconds_and_ms(const struct tumble_value *arrival, int64_t *out_ms) {
+static bool seconds_and_ms(struct tw_capture_reader *reader, const struct tumble_value *arrival, int64_t *out_ms) {
     const char *at = arrival->text;
     uint64_t seconds;
-    if (arrival->type != TUMBLE_TYPE_NUMBER || arrival->length != 14 || at[10] != '.' || !eight_digits(at, &seconds)) {
+    if (arrival->type != TUMBLE_TYPE_NUMBER || arrival->length != 14) {
+        return false;
+    }
+    /* Mostly of the second of the one before, up to the point and all. */
+    uint64_t head, middle;
+    memcpy(&head, at, sizeof head);
+    memcpy(&middle, at + 3, sizeof middle);
+    unsigned char digit[3] = {(unsigned char)(at[11] - '0'), (unsigned char)(at[12] - '0'),
+                              (unsigned char)(at[13] - '0')};
+    if (head == reader->second_head && middle == reader->second_middle && digit[0] < 10 && digit[1] < 10 &&
+        digit[2] < 10) {
+        *out_ms = reader->second_ms + digit[0] * 100 + digit[1] * 10 + digit[2];
+        return true;
+    }
+    if (at[10] != '.' || !eight_digits(at, &seconds)) {
         return false;
     }
     uint64_t last; /* the five digits behind them, the dot taken out from between, three zeros in front */
@@ -125,6 +139,9 @@ static bool seconds_and_ms(const struct tumble_value *arrival, int64_t *out_ms) 
         return false;
     }
     *out_ms = (int64_t)(seconds * 100000 + rest);
+    reader->second_head = head;
+    reader->second_middle = middle;
+    reader->second_ms = *out_ms - *out_ms % 1000;
     return true;
 }
 
@@ -170,7 +187,7 @@ static enum tumble_code parse_encoded(struct tw_capture_reader *reader, struct t
         return wrong_at(json, &found->sequence_number, code, err);
     }
     const struct tumble_timestamp_format *arrival = found->arrival.type == TUMBLE_TYPE_STRING ? &any : &seconds;
-    if (!seconds_and_ms(&found->arrival, &record->arrival_ms)) {
+    if (!seconds_and_ms(reader, &found->arrival, &record->arrival_ms)) {
         code = tumble_timestamp_ms(arrival, &found->arrival, &record->arrival_ms, err);
     }
     if (code != TUMBLE_OK) {
