@@ -47,17 +47,16 @@ static const char *type_name(uint8_t type) {
 }
 
 /* Decodes one field of a record. Errors: ETYPE, ENUMBER (the record is bad), ENOMEM. */
-static enum tumble_code decode_field(struct tumble_shard *shard, const struct tw_spec_field *field,
-                                     const struct tumble_record *record, struct tumble_bytes sequence,
-                                     const struct tumble_value *projected, struct tw_value *out,
-                                     struct tumble_error *err) {
+static __attribute__((noinline)) enum tumble_code
+decode_field(struct tumble_shard *shard, const struct tw_spec_field *field, const struct tumble_record *record,
+             struct tumble_bytes sequence, const struct tumble_value *projected, struct tw_value *out,
+             struct tumble_error *err) {
     if (field->source == TW_FIELD_PAYLOAD) {
         const struct tumble_value *value = &projected[shard->engine->first_spec_field + field->projected];
         out->type = value->type;
         switch (value->type) {
         case TUMBLE_TYPE_NUMBER: {
-            const char *begin = record->values ? value->text : record->data.data; /* the caller's may stand anywhere */
-            enum tumble_code code = tw_decimal_parse_in(&out->number, begin, value->text, value->length, err);
+            enum tumble_code code = tw_decimal_parse(&out->number, value->text, value->length, err);
             if (code != TUMBLE_OK) {
                 tw_error_prefix(err, "field %.*s", (int)field->path.length, field->path.data);
                 if (err) {
@@ -192,19 +191,39 @@ static bool types_decide(const struct tumble_spec *spec) {
     return spec->field_count <= TYPED_FIELDS_MAX;
 }
 
+struct types {
+    uint64_t bits;  /* of every field, one behind the other; of use only where types decide */
+    size_t longest; /* string */
+};
+
+/* decode_field, for nearly every field there is; values of the payload begin at own and lie behind begin. */
+static inline __attribute__((always_inline)) enum tumble_code
+decode_usual(struct tumble_shard *shard, const struct tw_spec_field *field, const struct tumble_record *record,
+             struct tumble_bytes sequence, const struct tumble_value *projected, const struct tumble_value *own,
+             const char *begin, struct tw_value *out, struct tumble_error *err) {
+    const struct tumble_value *value = &own[field->projected];
+    if (field->source == TW_FIELD_PAYLOAD && value->type == TUMBLE_TYPE_STRING &&
+        !(value->flags & TUMBLE_VALUE_ESCAPED)) {
+        out->type = TUMBLE_TYPE_STRING;
+        out->text.data = value->text;
+        out->text.length = value->length;
+        return TUMBLE_OK;
+    }
+    if (field->source == TW_FIELD_PAYLOAD && value->type == TUMBLE_TYPE_NUMBER && begin &&
+        tw_decimal_parse_in(&out->number, begin, value->text, value->length, NULL) == TUMBLE_OK) {
+        out->type = TUMBLE_TYPE_NUMBER;
+        return TUMBLE_OK;
+    }
+    return decode_field(shard, field, record, sequence, projected, out, err);
+}
+
 /* choose_steps, remembered: nearly every record has values of the types that the one before it had. */
 static inline enum tumble_code choose_steps_again(struct tumble_shard *shard, const struct tumble_record *record,
                                                   const struct tumble_value *projected, const struct tw_value *values,
-                                                  struct tw_pending *pending, uint64_t *skipped,
-                                                  struct tumble_error *err) {
-    const size_t count = shard->engine->spec->field_count;
-    uint64_t types = 0;
-    bool usable = shard->types_decide;
-    for (size_t i = 0; i < count && usable; i++) {
-        types = types << TYPE_BITS | values[i].type;
-        usable = values[i].type != TUMBLE_TYPE_STRING || values[i].text.length <= TW_LIMIT_STRING_VALUE_BYTES;
-    }
-    if (usable && shard->types_known && shard->types == types) {
+                                                  const struct types *types, struct tw_pending *pending,
+                                                  uint64_t *skipped, struct tumble_error *err) {
+    const bool usable = shard->types_decide && types->longest <= TW_LIMIT_STRING_VALUE_BYTES;
+    if (usable && shard->types_known && shard->types == types->bits) {
         memcpy(pending->steps, shard->types_steps, sizeof pending->steps);
         *skipped += shard->types_skipped;
         return TUMBLE_OK;
@@ -213,7 +232,7 @@ static inline enum tumble_code choose_steps_again(struct tumble_shard *shard, co
     TW_TRY(choose_steps(shard, record, projected, values, pending, &skips, err));
     if (usable) {
         shard->types_known = true;
-        shard->types = types;
+        shard->types = types->bits;
         shard->types_skipped = skips;
         memcpy(shard->types_steps, pending->steps, sizeof pending->steps);
     }
@@ -274,14 +293,25 @@ static enum tumble_code gather(struct tumble_shard *shard, const struct tumble_r
         *filtered = true;
         return TUMBLE_OK;
     }
-    for (size_t i = 0; i < spec->field_count; i++) {
-        TW_TRY(decode_field(shard, &spec->fields[i], record, sequence, projected, &values[i], err));
-        shard->found[i] += values[i].type != TUMBLE_TYPE_MISSING;
+    const char *const begin =
+        record->values ? NULL : record->data.data; /* what the caller projected may lie anywhere */
+    const struct tumble_value *const own = projected + engine->first_spec_field;
+    const size_t count = spec->field_count;
+    uint64_t *const found = shard->found;
+    struct types types = {0, 0};
+    for (size_t i = 0; i < count; i++) {
+        struct tw_value *value = &values[i];
+        TW_TRY(decode_usual(shard, &spec->fields[i], record, sequence, projected, own, begin, value, err));
+        found[i] += value->type != TUMBLE_TYPE_MISSING;
+        types.bits = types.bits << TYPE_BITS | value->type;
+        if (value->type == TUMBLE_TYPE_STRING && value->text.length > types.longest) {
+            types.longest = value->text.length;
+        }
     }
     uint64_t skips = 0;
     pending->record = record;
     pending->sequence = sequence;
-    TW_TRY(choose_steps_again(shard, record, projected, values, pending, &skips, err));
+    TW_TRY(choose_steps_again(shard, record, projected, values, &types, pending, &skips, err));
     TW_TRY(put_key(shard, values, pending, err));
     *skipped += skips;
     return TUMBLE_OK;
@@ -353,12 +383,17 @@ static void step_groups(struct tumble_shard *shard, struct tw_window *window, si
         const uint32_t offset = aggregate->state_offset;
         void (*const step)(void *, const struct tw_params *, const struct tw_input *, struct tw_heap *) =
             aggregate->function->step;
-        const struct tw_value *values = shard->values;
-        for (size_t i = 0; i < count; i++, values += stride) {
+        const struct tw_params *const params = &aggregate->params;
+        const struct tw_value *value = aggregate->field >= 0 ? shard->values + aggregate->field : NULL;
+        const struct tw_value *second = aggregate->second_field >= 0 ? shard->values + aggregate->second_field : NULL;
+        for (size_t i = 0; i < count; i++) {
             if (takes_step(&shard->pending[i], a)) {
-                set_values(&inputs[i], aggregate, values);
-                step(tw_group_state(groups[i], offset), &aggregate->params, &inputs[i], &window->heap);
+                inputs[i].value = value;
+                inputs[i].second = second;
+                step(tw_group_state(groups[i], offset), params, &inputs[i], &window->heap);
             }
+            value = value ? value + stride : NULL;
+            second = second ? second + stride : NULL;
         }
     }
 }
@@ -396,11 +431,17 @@ static enum tumble_code apply_chunk(struct tumble_shard *shard, struct tw_window
     for (; chunk->records < count && chunk->pending < TW_CHUNK_RECORDS; chunk->records++) {
         const struct tumble_record *record = &records[chunk->records];
         struct tumble_bytes sequence = {0};
-        code = tw_sequence_check(record->sequence_number, &sequence, err);
+        const bool follows = tw_sequence_follows(record->sequence_number, chunk->last_sequence);
+        if (follows) {
+            sequence = record->sequence_number;
+            code = TUMBLE_OK;
+        } else {
+            code = tw_sequence_check(record->sequence_number, &sequence, err);
+        }
         bool filtered = false;
         struct tw_pending *pending = &shard->pending[chunk->pending];
         if (code == TUMBLE_OK) {
-            if (is_duplicate(chunk, sequence, record->sub_sequence_number)) {
+            if (!follows && is_duplicate(chunk, sequence, record->sub_sequence_number)) {
                 chunk->fates[TUMBLE_FATE_DUPLICATE]++;
                 continue;
             }

@@ -121,7 +121,7 @@ static enum tumble_code end_round(struct replay *replay, int end_of_input, struc
 }
 
 /* captured is the record taken last. What lies between records counts too: it stays in memory until the round ends. */
-static int round_is_full(struct replay *replay, const struct tumble_captured *captured) {
+static inline int round_is_full(struct replay *replay, const struct tumble_captured *captured) {
     size_t lanes = replay->round.lane_count ? replay->round.lane_count : 1;
     size_t wanted = (size_t)replay->options->batch_size * lanes;
     if (wanted > ROUND_RECORDS) {

@@ -83,6 +83,35 @@ enum tumble_code tw_sequence_check(struct tumble_bytes text, struct tumble_bytes
     return TUMBLE_OK;
 }
 
+#if defined(__SSE2__)
+/* Bit i: bytes i are alike. *above has something in it when a byte of a is no digit. */
+static inline uint64_t alike(const char *a, const char *b, __m128i *above) {
+    __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)a);
+    __m128i others = _mm_loadu_si128((const __m128i *)(const void *)b);
+    *above = _mm_or_si128(*above, _mm_subs_epu8(_mm_sub_epi8(bytes, _mm_set1_epi8('0')), _mm_set1_epi8(9)));
+    return (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(bytes, others));
+}
+#endif
+
+bool tw_sequence_follows(struct tumble_bytes text, struct tumble_bytes last) {
+#if defined(__SSE2__)
+    if (text.length == last.length && text.length >= 48 && text.length <= 64 && text.data[0] != '0') {
+        const char *a = text.data, *b = last.data;
+        size_t end = text.length - 16; /* where the last sixteen begin, some of which were seen before */
+        __m128i above = _mm_setzero_si128();
+        uint64_t same = alike(a, b, &above) | alike(a + 16, b + 16, &above) << 16 | alike(a + 32, b + 32, &above) << 32;
+        same |= alike(a + end, b + end, &above) << end;
+        size_t at = ~same ? (size_t)__builtin_ctzll(~same) : 64; /* the first that differs */
+        return _mm_movemask_epi8(_mm_cmpeq_epi8(above, _mm_setzero_si128())) == 0xffff && at < text.length &&
+               (unsigned char)a[at] > (unsigned char)b[at];
+    }
+#else
+    (void)text;
+    (void)last;
+#endif
+    return false;
+}
+
 /* Fewest bytes that hold every number of so many digits: ceil(digits × log256(10)), 0.4152410 …; right for 0 … 128. */
 static size_t width_of(size_t digits) { return (digits * 415241 + 999999) / 1000000; }
 

@@ -15,6 +15,10 @@
 /* Checks the digits and drops leading zeros (one "0" stays). Errors: ESEQUENCE. */
 enum tumble_code tw_sequence_check(struct tumble_bytes text, struct tumble_bytes *out, struct tumble_error *err);
 
+/* Is text a sequence number that needs no look but one at the checked number before it? True only when it is of the
+ * same length, stands above it, and has been found to be digits without leading zeros; false says nothing. */
+bool tw_sequence_follows(struct tumble_bytes text, struct tumble_bytes last);
+
 /* Both must have passed tw_sequence_check. The empty view is below every number. */
 static inline int tw_sequence_compare(struct tumble_bytes a, struct tumble_bytes b) {
     if (a.length != b.length) {

@@ -89,6 +89,37 @@ static void sequence_compare_orders_as_numbers(void **state) {
     }
 }
 
+/* What follows passes the check, whole, and stands above; wherever it is the usual kind of number, it is also found to.
+ */
+static void sequence_follows_only_what_it_stands_above(void **state) {
+    (void)state;
+    static const char odd[] = "/:0a\xff";
+    size_t followed = 0;
+    for (int round = 0; round < 60000; round++) {
+        char last[TW_LIMIT_SEQUENCE_DIGITS], text[TW_LIMIT_SEQUENCE_DIGITS];
+        size_t length = 40 + draw(30);
+        for (size_t i = 0; i < length; i++) {
+            last[i] = (char)('0' + (i ? draw(10) : 1 + draw(9)));
+        }
+        memcpy(text, last, length);
+        for (uint64_t changes = draw(3); changes > 0; changes--) {
+            text[draw(length)] = draw(8) ? (char)('0' + draw(10)) : odd[draw(sizeof odd - 1)];
+        }
+        struct tumble_bytes before = {last, length}, after = {text, length - (draw(10) == 0)}, checked = {0};
+        bool fine = tw_sequence_check(after, &checked, NULL) == TUMBLE_OK && checked.length == after.length &&
+                    tw_sequence_compare(checked, before) > 0;
+        bool follows = tw_sequence_follows(after, before);
+        followed += follows;
+        assert_true(fine || !follows);
+#if defined(__SSE2__)
+        assert_true(follows == (fine && length >= 48 && length <= 64));
+#endif
+    }
+#if defined(__SSE2__)
+    assert_true(followed > 5000);
+#endif
+}
+
 static void sequence_packs_and_unpacks_every_length(void **state) {
     (void)state;
     struct tw_buf buf;
@@ -173,6 +204,7 @@ int main(void) {
         cmocka_unit_test(sequence_refuses_what_is_not_1_to_128_digits),
         cmocka_unit_test(sequence_finds_a_fault_at_any_place_of_any_length),
         cmocka_unit_test(sequence_compare_orders_as_numbers),
+        cmocka_unit_test(sequence_follows_only_what_it_stands_above),
         cmocka_unit_test(sequence_packs_and_unpacks_every_length),
         cmocka_unit_test(sequence_take_refuses_what_append_never_writes),
     };
