@@ -14,7 +14,7 @@
 
 enum {
     TW_LAMBDA_OUTPUTS_MAX = 16,
-    TW_LAMBDA_DEADLINE_MARGIN_MS = 500 /* to answer in, after the engine stopped */
+    TW_LAMBDA_DEADLINE_MARGIN_MS = 200 /* to answer in, after the engine stopped */
 };
 
 /* Texts point into the environment or into memory of the settings. */

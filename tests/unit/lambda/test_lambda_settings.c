@@ -47,7 +47,7 @@ static void nothing_set_gives_the_documented_defaults(void **state) {
     assert_int_equal(settings.inline_state_limit, 0);
     assert_int_equal(settings.log_level, TW_LOG_INFO);
     assert_string_equal(settings.metrics_namespace, "tumble");
-    assert_int_equal(settings.deadline_margin_ms, 500);
+    assert_int_equal(settings.deadline_margin_ms, 200);
 }
 
 static void a_spec_is_json_when_it_begins_with_a_brace(void **state) {
