@@ -42,6 +42,7 @@ static enum tumble_code append_member(struct tw_buf *out, const char *name, stru
 enum tumble_code tw_sqs_queue_url(struct tw_aws_client *client, const char *name, int64_t deadline_ms,
                                   char url[TW_SQS_URL], struct tw_aws_answer *answer, struct tumble_error *err) {
     memset(answer, 0, sizeof *answer);
+    url[0] = '\0';
     if (strlen(name) >= TW_SQS_URL || !tw_utf8_valid(tumble_bytes_of(name))) {
         return tw_fail(err, TUMBLE_EUSAGE, "\"%.80s\" is no name or URL of an SQS queue", name);
     }

@@ -1,8 +1,8 @@
 /* What the scripts here ask of adapters/aws, each in a process of its own whose environment they choose:
  *   credentials [PROFILE]      the keys found, as JSON (to stdout only, and only here)
  *   http URL                   one GET: code, failure, status, length of the body
- *   calls SERVICE              calls from stdin, a line each: method, bucket, key, query, body, hex with tabs between;
- *                              answers status, code, attempts, body's length
+ *   calls SERVICE [--show]     calls from stdin, a line each: method, bucket, key, query, body, hex with tabs between;
+ *                               answers status, code, attempts, body's length, and the body
  * Failures go to stderr, exit 1. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -87,7 +87,7 @@ static int split(struct tumble_bytes *fields, int most) {
     return count;
 }
 
-static int make_calls(const char *service) {
+static int make_calls(const char *service, int show) {
     struct tumble_error err = {0};
     struct tw_aws_options options = {.max_attempts = 1};
     struct tw_aws_client *client;
@@ -118,6 +118,9 @@ static int make_calls(const char *service) {
         code = tw_aws_call(client, &call, &answer, &err);
         printf("%d %s %d %zu\n", answer.status, answer.code[0] ? answer.code : "-", answer.attempts,
                answer.body.length);
+        if (show) {
+            printf("%.*s\n", (int)answer.body.length, answer.body.data);
+        }
         if (code != TUMBLE_OK) {
             fprintf(stderr, "%s: %s\n", tumble_code_name(code), err.text);
         }
@@ -133,8 +136,8 @@ int main(int argc, char **argv) {
     if (argc == 3 && strcmp(argv[1], "http") == 0) {
         return show_http(argv[2]);
     }
-    if (argc == 3 && strcmp(argv[1], "calls") == 0) {
-        return make_calls(argv[2]);
+    if ((argc == 3 || (argc == 4 && strcmp(argv[3], "--show") == 0)) && strcmp(argv[1], "calls") == 0) {
+        return make_calls(argv[2], argc == 4);
     }
     fprintf(stderr, "credentials [PROFILE] | http URL | calls SERVICE\n");
     return 2;

@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
-"""TLS: a server whose certificate is of our own CA is trusted, one for another host, one that has expired and one of an
-unknown CA are not; AWS_CA_BUNDLE and SSL_CERT_FILE are obeyed.
+"""The transport. TLS: a server whose certificate is of our own CA is trusted, one for another host, one that has expired and one of an
+unknown CA are not; AWS_CA_BUNDLE and SSL_CERT_FILE are obeyed. HTTP/2 where it is
+offered. Proxies that the environment names.
 
 usage: tls.py DRIVER
 """
+import json
 import os
 import shutil
 import ssl
@@ -55,7 +57,7 @@ class Tls(unittest.TestCase):
     def path(cls, name):
         return os.path.join(cls.directory, name)
 
-    def serve(self, name, authority="ours", alternative="IP:127.0.0.1,DNS:localhost", days="1"):
+    def certify(self, name, authority="ours", alternative="IP:127.0.0.1,DNS:localhost", days="1"):
         with open(self.path(name + ".ext"), "w", encoding="ascii") as out:
             out.write(f"subjectAltName={alternative}\n")
         openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=server",
@@ -63,6 +65,9 @@ class Tls(unittest.TestCase):
         openssl("x509", "-req", "-in", self.path(name + ".csr"), "-CA", self.path(authority + ".pem"), "-CAkey",
                 self.path(authority + ".key"), "-CAcreateserial", "-days", days, "-extfile", self.path(name + ".ext"),
                 "-out", self.path(name + ".pem"))
+
+    def serve(self, name, **how):
+        self.certify(name, **how)
         server = Quiet(("127.0.0.1", 0), Handler)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.path(name + ".pem"), self.path(name + ".key"))
@@ -126,6 +131,47 @@ class Tls(unittest.TestCase):
         self.addCleanup(server.shutdown)
         # A bundle that cannot be read would end an https request.
         self.assertEqual(self.ask(f"http://127.0.0.1:{server.server_port}/", AWS_CA_BUNDLE="/no/such/bundle")[0], "OK")
+
+    def test_http2_where_it_is_offered(self):
+        self.certify("h2")
+        server = subprocess.Popen(["node", os.path.join(os.path.dirname(os.path.abspath(__file__)), "http2.mjs"), self.path("h2.key"),
+                                   self.path("h2.pem")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.addCleanup(lambda: (server.communicate(timeout=20)))
+        port = server.stdout.readline().strip()
+        body = os.urandom(300000)
+        environment = {"PATH": os.environ["PATH"], "AWS_CA_BUNDLE": self.path("ours.pem"), "AWS_ACCESS_KEY_ID": "A", "AWS_SECRET_ACCESS_KEY": "S",
+                       "AWS_REGION": "r", "AWS_ENDPOINT_URL": f"https://localhost:{port}",
+                       **{name: value for name, value in os.environ.items() if name.endswith("SAN_OPTIONS")}}
+        call = "\t".join(field.hex() for field in (b"PUT", b"bucket", b"a//b=c", b"", body)) + "\n"
+        ran = subprocess.run([DRIVER, "calls", "s3", "--show"], input=call * 2, env=environment, capture_output=True, text=True, timeout=60,
+                             check=False)
+        self.assertEqual((ran.returncode, ran.stderr), (0, ""))
+        answers = [json.loads(line) for line in ran.stdout.splitlines() if line.startswith("{")]
+        for got in answers:
+            self.assertEqual((got["version"], got["method"], got["path"]), ("2.0", "PUT", "/bucket/a//b%3Dc"))
+            self.assertEqual(got["host"], f"localhost:{port}")
+            self.assertIn("SignedHeaders=host;x-amz-content-sha256;x-amz-date,", got["authorization"])
+            self.assertEqual(got["body"], body.hex())
+        self.assertEqual(len(answers), 2)
+        self.assertEqual(answers[0]["ports"], answers[1]["ports"])
+
+    def test_proxy_of_the_environment(self):
+        paths = []
+
+        class Proxy(Handler):
+            def do_GET(self):
+                paths.append(self.path)
+                Handler.do_GET(self)
+
+        server = Quiet(("127.0.0.1", 0), Proxy)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        proxy = f"http://127.0.0.1:{server.server_port}"
+        self.assertEqual(self.ask("http://far.invalid/a//b", http_proxy=proxy)[0], "OK")
+        self.assertEqual(paths, ["http://far.invalid/a//b"])
+        self.assertEqual(self.ask("http://far.invalid/", http_proxy=proxy, no_proxy=".invalid")[0], "EOUTPUT")
+        self.assertEqual(len(paths), 1)
 
 
 unittest.main(verbosity=1)
