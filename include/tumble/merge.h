@@ -32,7 +32,7 @@ TUMBLE_EXPORT void tumble_merge_destroy(struct tumble_merge *merge); /* NULL all
 
 /* Takes one row (a flat JSON object as an output writes it); copies what it needs. Rows come in any order.
  * Errors: EJSON and the like; ECAPTURE (not a row, a row without partials, a merged row); EMISMATCH (other columns or
- * other aggregates than the rows before); ECORRUPT (partials that cannot be read); ENOMEM. */
+ * aggregates than the rows before, or the same of other fields); ECORRUPT (partials that cannot be read); ENOMEM. */
 TUMBLE_EXPORT enum tumble_code tumble_merge_add(struct tumble_merge *merge, struct tumble_bytes row,
                                                 struct tumble_error *err);
 

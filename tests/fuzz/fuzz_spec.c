@@ -24,6 +24,8 @@ static void check(struct tumble_bytes json, const struct tumble_spec_overrides *
     FUZZ_CHECK(tumble_spec_digest(spec) == tumble_spec_digest(again));
     FUZZ_CHECK(tumble_spec_column_count(spec) == tumble_spec_column_count(again));
     FUZZ_CHECK(tumble_spec_has_partials(spec) == tumble_spec_has_partials(again));
+    FUZZ_CHECK(tumble_spec_digest(tumble_spec_for_fragments(spec)) ==
+               tumble_spec_digest(tumble_spec_for_fragments(again)));
     for (size_t i = 0; i < tumble_spec_column_count(spec); i++) {
         const struct tumble_column *column = tumble_spec_column(spec, i);
         FUZZ_CHECK(column->name[0] != '\0' && column->explanation[0] != '\0' && column->bound[0] != '\0');
