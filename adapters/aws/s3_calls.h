@@ -24,7 +24,7 @@ struct tw_s3_put {
     const char *if_match;         /* an ETag with its quotes: only over that one */
 };
 
-/* One object in one request, with Content-MD5 and a signed SHA-256, which S3 checks both. etag (may be NULL) gets the
+/* One object in one request, with Content-MD5, x-amz-checksum-sha256 and a signed SHA-256. etag (may be NULL) gets the
  * object's. A failed condition is EREJECTED with answer->status 412 (409 ConditionalRequestConflict is tried again):
  * look at answer->may_have_been_done before believing it. */
 enum tumble_code tw_s3_put(struct tw_aws_client *client, const struct tw_s3_put *put, int64_t deadline_ms,
@@ -71,7 +71,7 @@ enum tumble_code tw_s3_list(struct tw_aws_client *client, const char *bucket, st
                             void *ctx, struct tw_aws_answer *answer, struct tumble_error *err);
 
 /* Multipart: create, parts 1 … n of at least 5 MiB but the last, complete; or abort. put's body is not used by create;
- * its conditions count at complete. */
+ * its conditions count at complete. Some servers (radosgw) give no ETag at complete: etag is then "". */
 enum tumble_code tw_s3_multipart_create(struct tw_aws_client *client, const struct tw_s3_put *put, int64_t deadline_ms,
                                         char upload_id[TW_S3_UPLOAD_ID], struct tw_aws_answer *answer,
                                         struct tumble_error *err);

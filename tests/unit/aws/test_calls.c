@@ -174,6 +174,9 @@ static void s3_puts_with_both_digests_and_conditions(void **state) {
     assert_int_equal(tw_s3_put(trial.client, &put, 0, etag, &trial.answer, &trial.err), TUMBLE_OK);
     assert_string_equal(etag, "\"e1\"");
     assert_true(sent(&trial, 0, "content-md5: kAFQmDzST7DWlj99KOF/cg==\r\n"));
+    assert_true(sent(&trial, 0, "x-amz-checksum-sha256: ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=\r\n"));
+    assert_true(
+        sent(&trial, 0, "x-amz-content-sha256: ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\r\n"));
     assert_true(sent(&trial, 0, "content-encoding: gzip\r\n"));
     assert_true(sent(&trial, 0, "content-type: application/octet-stream\r\n"));
     assert_true(sent(&trial, 0, "if-none-match: *\r\n"));
