@@ -3,34 +3,21 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "adapters/outputs/s3/s3_key.h"
-#include "adapters/outputs/s3/s3_manifest.h"
-#include "adapters/outputs/s3/s3_upload.h"
+#include "adapters/outputs/s3/s3_lane.h"
 #include "engine/base/fail.h"
 
-enum { MANIFEST_BYTES = 64 * 1024 };
-
-/* What becomes of the rows of the fragment at hand. */
-enum course { NO_FRAGMENT, WRITING, SKIPPING, REJECTING };
+/* One lane sends while another is filled. */
+enum { LANES = 2 };
 
 struct s3_output {
     struct tumble_alloc alloc;
-    struct tw_output_client client;
     char *target;
     struct tw_s3_place place;
     char identity[TW_S3_IDENTITY];
-    enum tw_compression compression;
-    struct tumble_bytes source; /* borrowed from the host */
-    uint64_t spec_digest;
-    struct tw_s3_upload_state upload;
-    struct tw_buf manifest_key;
-    struct tw_buf manifest;
-    enum course course;
-    struct tumble_fragment fragment; /* at hand; its texts stand in names */
-    struct tw_buf names;
-    uint64_t next_row;
-    char replaced[1025]; /* key of an object that the one at hand supersedes under another name, or "" */
-    bool spoilt;         /* a row may be in by half: only opening anew helps */
+    const struct tumble_output_host *host;
+    struct tw_s3_lane lanes[LANES];
+    size_t at;                       /* the lane that takes rows */
+    struct tw_output_client holding; /* for the reason of rows that wait: a lane's own may be in use */
 };
 
 static const char *const compressions[] = {"gzip", "zstd", "none", NULL};
@@ -59,11 +46,9 @@ static void s3_close(void *ptr) {
     if (!self) {
         return;
     }
-    tw_s3_upload_clean_up(&self->upload);
-    tw_buf_clean_up(&self->manifest_key);
-    tw_buf_clean_up(&self->manifest);
-    tw_buf_clean_up(&self->names);
-    tw_output_client_close(&self->client);
+    for (size_t i = 0; i < LANES; i++) {
+        tw_s3_lane_clean_up(&self->lanes[i]);
+    }
     struct tumble_alloc alloc = self->alloc;
     tw_free(&alloc, self->target);
     tw_free(&alloc, self);
@@ -74,21 +59,23 @@ static enum tumble_code prepare(struct s3_output *self, const struct tumble_outp
     static const enum tw_compression kinds[] = {TW_COMPRESSION_GZIP, TW_COMPRESSION_ZSTD, TW_COMPRESSION_NONE};
     const struct tumble_option_value *compression = tw_output_option(how, "compression");
     const struct tumble_option_value *if_none_match = tw_output_option(how, "if_none_match");
-    self->compression =
-        kinds[compression && compression->number > 0 && compression->number < 3 ? (size_t)compression->number : 0];
-    self->source = how->source;
-    self->spec_digest = how->spec_digest;
-    tw_buf_init(&self->manifest_key, self->alloc, TW_S3_KEY_BYTES);
-    tw_buf_init(&self->manifest, self->alloc, MANIFEST_BYTES);
-    tw_buf_init(&self->names, self->alloc, MANIFEST_BYTES);
+    bool known = compression && compression->number > 0 && compression->number < 3;
+    struct tw_s3_lane_options lane = {.how = how,
+                                      .place = &self->place,
+                                      .identity = self->identity,
+                                      .compression = kinds[known ? (size_t)compression->number : 0],
+                                      .if_none_match = if_none_match && if_none_match->number,
+                                      .alloc = self->alloc};
+    self->host = how->host;
     self->target = tw_copy_text(&self->alloc, how->target, strlen(how->target));
     if (!self->target || tw_s3_identity(how->source, how->spec_digest, self->alloc, self->identity) != TUMBLE_OK) {
         return tw_no_memory(err);
     }
     TW_TRY(tw_s3_place_read(self->target, how->uri ? how->uri : "s3", &self->place, err));
-    TW_TRY(tw_output_client_open(&self->client, TW_AWS_S3, how, err));
-    return tw_s3_upload_init(&self->upload, &self->client, self->place.bucket, self->compression,
-                             if_none_match && if_none_match->number, self->alloc, err);
+    for (size_t i = 0; i < LANES; i++) {
+        TW_TRY(tw_s3_lane_init(&self->lanes[i], &lane, err));
+    }
+    return TUMBLE_OK;
 }
 
 static enum tumble_code s3_open(const struct tumble_output_open *how, void **out, struct tumble_error *err) {
@@ -108,219 +95,95 @@ static enum tumble_code s3_open(const struct tumble_output_open *how, void **out
     return TUMBLE_OK;
 }
 
-/* ---- one fragment ---- */
-
-static enum tumble_code keep_text(struct s3_output *self, struct tumble_bytes *text) {
-    size_t at = self->names.length;
-    TW_TRY(tw_buf_append(&self->names, text->data, text->length));
-    text->data = self->names.data + at; /* room was made before: it does not move */
-    return TUMBLE_OK;
-}
-
-static enum tumble_code keep_fragment(struct s3_output *self, const struct tumble_fragment *fragment) {
-    self->fragment = *fragment;
-    tw_buf_clear(&self->names);
-    TW_TRY(tw_buf_reserve(&self->names, fragment->shard_id.length + fragment->first_sequence.length +
-                                            fragment->last_sequence.length));
-    TW_TRY(keep_text(self, &self->fragment.shard_id));
-    TW_TRY(keep_text(self, &self->fragment.first_sequence));
-    return keep_text(self, &self->fragment.last_sequence);
-}
-
-static bool is_at_hand(const struct s3_output *self, const struct tumble_fragment *fragment) {
-    const struct tumble_fragment *mine = &self->fragment;
-    return self->course != NO_FRAGMENT && mine->window_start_ms == fragment->window_start_ms &&
-           mine->window_end_ms == fragment->window_end_ms && tumble_bytes_equal(mine->shard_id, fragment->shard_id) &&
-           tumble_bytes_equal(mine->first_sequence, fragment->first_sequence) &&
-           tumble_bytes_equal(mine->last_sequence, fragment->last_sequence) && mine->row_count == fragment->row_count &&
-           memcmp(mine->digest, fragment->digest, sizeof mine->digest) == 0;
-}
-
-static void say(const struct s3_output *self, const char *what) {
-    const struct tumble_output_host *host = self->client.host;
-    char line[TUMBLE_ERROR_TEXT];
-    if (host && host->say) {
-        snprintf(line, sizeof line, "s3://%s/%.*s: %s", self->place.bucket,
-                 (int)(self->upload.key.length < 160 ? self->upload.key.length : 160), self->upload.key.data, what);
-        host->say(host->ctx, line);
-    }
-}
-
-/* The manifest that is there; *found false: none. */
-static enum tumble_code look(struct s3_output *self, struct tw_s3_manifest_seen *seen, bool *found,
-                             struct tumble_error *err) {
-    struct tw_output_client *client = &self->client;
-    struct tw_s3_object there;
-    struct tumble_bytes key = tw_buf_view(&self->manifest_key);
-    /* Mostly there is none, which a HEAD tells in fewer bytes; a refusal it tells without words, so GET asks again. */
-    enum tumble_code code = tw_s3_head(client->aws, self->place.bucket, key, tw_output_client_deadline(client), &there,
-                                       &client->answer, err);
-    if (code == TUMBLE_EREJECTED || (code == TUMBLE_OK && there.found)) {
-        code = tw_s3_get(client->aws, self->place.bucket, key, MANIFEST_BYTES, tw_output_client_deadline(client),
-                         &there, &client->answer, err);
-    }
-    TW_TRY(code);
-    *found = there.found;
-    if (!there.found) {
-        return TUMBLE_OK;
-    }
-    code = tw_s3_manifest_read(there.body, seen, err);
-    if (code != TUMBLE_OK) {
-        tw_error_prefix(err,
-                        "s3://%s/%.*s is not a manifest that this version writes (remove it, or name another "
-                        "prefix)",
-                        self->place.bucket, (int)(self->manifest_key.length < 120 ? self->manifest_key.length : 120),
-                        self->manifest_key.data);
-    }
-    return code;
-}
-
-/* The manifest says that the rows are there: is the object? */
-static enum tumble_code is_whole(struct s3_output *self, const struct tw_s3_manifest_seen *seen, bool *whole,
-                                 struct tumble_error *err) {
-    struct tw_output_client *client = &self->client;
-    struct tw_s3_object there;
-    TW_TRY(tw_s3_head(client->aws, self->place.bucket, tumble_bytes_of(seen->object), tw_output_client_deadline(client),
-                      &there, &client->answer, err));
-    *whole = there.found && there.size == seen->bytes;
-    return TUMBLE_OK;
-}
-
-static enum tumble_code begin(struct s3_output *self, const struct tumble_fragment *fragment,
-                              struct tumble_error *err) {
-    struct tw_s3_manifest_seen seen;
-    bool found = false, whole = false;
-    self->course = NO_FRAGMENT;
-    self->next_row = 0;
-    self->replaced[0] = '\0';
-    tw_s3_upload_begin(&self->upload);
-    enum tumble_code code = keep_fragment(self, fragment);
-    code = code == TUMBLE_OK
-               ? tw_s3_object_key(&self->upload.key, self->place.prefix, fragment, self->identity, self->compression)
-               : code;
-    code = code == TUMBLE_OK ? tw_s3_manifest_key(&self->manifest_key, self->place.prefix, fragment, self->identity)
-                             : code;
-    if (code == TUMBLE_ELIMIT) {
-        return tw_fail(err, TUMBLE_EUSAGE, "s3://%s: with this prefix the names of objects have more than %d bytes",
-                       self->place.bucket, TW_S3_KEY_BYTES);
-    }
-    if (code != TUMBLE_OK) {
-        return tw_no_memory(err);
-    }
-    TW_TRY(look(self, &seen, &found, err));
-    switch (tw_s3_judge(found ? &seen : NULL, fragment)) {
-    case TW_S3_THERE: TW_TRY(is_whole(self, &seen, &whole, err)); break;
-    case TW_S3_SUPERSEDED:
-        whole = true;
-        say(self, "a longer fragment of the same beginning is there: nothing to write");
-        break;
-    case TW_S3_OVERLAP:
-        say(self, "other rows of the same records are there: rejected");
-        self->course = REJECTING;
-        return TUMBLE_OK;
-    case TW_S3_WRITE: break;
-    }
-    if (found && !whole && !tumble_bytes_equal(tumble_bytes_of(seen.object), tw_buf_view(&self->upload.key))) {
-        memcpy(self->replaced, seen.object, sizeof self->replaced);
-    }
-    self->course = whole ? SKIPPING : WRITING;
-    return TUMBLE_OK;
-}
-
-/* Makes the fragment at hand safe, when all of it is here. Repeats what failed. */
-static enum tumble_code finish(struct s3_output *self, struct tumble_error *err) {
-    struct tw_output_client *client = &self->client;
-    if (self->course != WRITING || !self->upload.ended) {
-        return TUMBLE_OK;
-    }
-    TW_TRY(tw_s3_upload_send(&self->upload, err));
-    struct tw_s3_manifest manifest = {.object = tw_buf_view(&self->upload.key),
-                                      .compression = self->compression == TW_COMPRESSION_GZIP   ? "gzip"
-                                                     : self->compression == TW_COMPRESSION_ZSTD ? "zstd"
-                                                                                                : "none",
-                                      .bytes = self->upload.bytes,
-                                      .source = self->source,
-                                      .spec_digest = self->spec_digest,
-                                      .fragment = self->fragment};
-    enum tumble_code code = tw_s3_manifest_write(&self->manifest, &manifest);
-    if (code != TUMBLE_OK) {
-        return tw_fail(err, code, "%s", tumble_code_text(code));
-    }
-    struct tw_s3_put put = {.bucket = self->place.bucket,
-                            .key = tw_buf_view(&self->manifest_key),
-                            .body = tw_buf_view(&self->manifest),
-                            .content_type = "application/json"};
-    TW_TRY(tw_s3_put(client->aws, &put, tw_output_client_deadline(client), NULL, &client->answer, err));
-    if (self->replaced[0]) {
-        TW_TRY(tw_s3_delete(client->aws, self->place.bucket, tumble_bytes_of(self->replaced),
-                            tw_output_client_deadline(client), &client->answer, err));
-        self->replaced[0] = '\0';
-    }
-    self->course = NO_FRAGMENT;
-    return TUMBLE_OK;
-}
-
 /* ---- rows ---- */
 
-static enum tumble_code append(struct s3_output *self, const struct tumble_row *row, struct tumble_error *err) {
-    static const struct tumble_bytes newline = {"\n", 1};
-    TW_TRY(tw_s3_upload_parts(&self->upload, err)); /* before anything is taken: the row can come again */
-    enum tumble_code code = tw_s3_upload_take(&self->upload, row->json, err);
-    code = code == TUMBLE_OK ? tw_s3_upload_take(&self->upload, newline, err) : code;
-    if (code == TUMBLE_OK && row->fragment_row + 1 == row->fragment->row_count) {
-        code = tw_s3_upload_end(&self->upload, err);
+static void say(const struct s3_output *self, const struct tw_s3_lane *lane, const char *what) {
+    char line[TUMBLE_ERROR_TEXT];
+    if (self->host && self->host->say) {
+        snprintf(line, sizeof line, "s3://%s/%.*s: %s", self->place.bucket,
+                 (int)(lane->upload.key.length < 160 ? lane->upload.key.length : 160), lane->upload.key.data, what);
+        self->host->say(self->host->ctx, line);
     }
-    if (code != TUMBLE_OK) {
-        self->spoilt = true;
+}
+
+/* The next lane takes a fragment, once what it took before is safe. One of the same beginning goes strictly before. */
+static enum tumble_code begin(struct s3_output *self, const struct tumble_fragment *fragment,
+                              struct tumble_error *err) {
+    const char *note;
+    size_t next = (self->at + 1) % LANES;
+    for (size_t i = 0; i < LANES; i++) {
+        const struct tumble_fragment *other = &self->lanes[i].fragment;
+        if (i == next || (tumble_bytes_equal(other->first_sequence, fragment->first_sequence) &&
+                          tumble_bytes_equal(other->shard_id, fragment->shard_id))) {
+            TW_TRY(tw_s3_lane_settle(&self->lanes[i], err));
+        }
     }
-    return code;
+    TW_TRY(tw_s3_lane_begin(&self->lanes[next], fragment, &note, err));
+    self->at = next;
+    if (note) {
+        say(self, &self->lanes[next], note);
+    }
+    return TUMBLE_OK;
 }
 
 static enum tumble_code take_row(struct s3_output *self, const struct tumble_row *row, struct tumble_delivery *out,
                                  struct tumble_error *err) {
+    struct tw_s3_lane *lane = &self->lanes[self->at];
     if (!row->fragment) {
         return tw_fail(err, TUMBLE_EINVAL, "s3 takes rows of windows only");
     }
-    if (row->fragment_row == 0 && !(is_at_hand(self, row->fragment) && self->next_row == 0)) {
-        TW_TRY(finish(self, err));
+    bool at_hand = !lane->running && tw_s3_lane_holds(lane, row->fragment);
+    if (row->fragment_row == 0 && !(at_hand && lane->next_row == 0)) {
         TW_TRY(begin(self, row->fragment, err));
-    } else if (!is_at_hand(self, row->fragment) || row->fragment_row != self->next_row) {
+        lane = &self->lanes[self->at];
+    } else if (!at_hand || row->fragment_row != lane->next_row) {
         return tw_fail(err, TUMBLE_EINVAL, "s3 was given a fragment that does not begin with its first row");
     }
-    if (self->course == WRITING) {
-        TW_TRY(append(self, row, err));
-    }
-    self->next_row = row->fragment_row + 1;
+    bool rejected = lane->course == TW_S3_REJECTING; /* when the last row is taken the lane is not ours any more */
+    TW_TRY(tw_s3_lane_take(lane, row, err));
     tw_output_delivered(out);
-    if (self->course == REJECTING) {
+    if (rejected) {
         out->outcome = TUMBLE_REJECTED;
         out->reason = "overlap: the bucket holds other rows of the same records";
     }
     return TUMBLE_OK;
 }
 
+static void tell_end(struct s3_output *self) {
+    for (size_t i = 0; i < LANES; i++) {
+        tw_s3_lane_tell_end(&self->lanes[i]);
+    }
+}
+
 static enum tumble_code s3_write(void *ptr, const struct tumble_row *rows, size_t count, struct tumble_delivery *out,
                                  struct tumble_error *err) {
     struct s3_output *self = ptr;
     struct tumble_error failure = {.byte = -1, .record = -1};
+    tell_end(self);
     for (size_t i = 0; i < count; i++) {
         enum tumble_code code = take_row(self, &rows[i], &out[i], &failure);
-        if (code != TUMBLE_OK && self->spoilt) { /* not held: the host opens anew and gives the fragment whole */
+        struct tw_s3_lane *lane = &self->lanes[self->at];
+        if (code != TUMBLE_OK && lane->spoilt) { /* not held: the host opens anew and gives the fragment whole */
             if (err) {
                 *err = failure;
             }
             return code;
         }
         if (code != TUMBLE_OK) {
-            return tw_output_hold(&self->client, out, i, count, code, &failure, err);
+            return tw_output_hold(&self->holding, out, i, count, code, &failure, err);
         }
     }
     return TUMBLE_OK;
 }
 
 static enum tumble_code s3_flush(void *ptr, int pending_done, struct tumble_error *err) {
+    struct s3_output *self = ptr;
     (void)pending_done;
-    return finish(ptr, err);
+    tell_end(self);
+    for (size_t i = 0; i < LANES; i++) {
+        TW_TRY(tw_s3_lane_settle(&self->lanes[i], err));
+    }
+    return TUMBLE_OK;
 }
 
 const struct tumble_output_api tumble_s3_output = {
