@@ -32,7 +32,8 @@ static const struct tw_option_table table = {
     .command = "merge",
     .usage = "Usage: tumble merge [OPTION]... ROWS...\n"
              "Folds rows of shards and fragments, and rows delivered twice, into one row per window and group.\n"
-             "ROWS is NDJSON with partials as an output wrote it: plain, gzip or zstd; - is standard input.\n"
+             "ROWS is NDJSON with partials as an output wrote it: plain, gzip or zstd; a file, - for standard input,\n"
+             "or s3://BUCKET/PREFIX, every object under it.\n"
              "\n"
              "  tumble merge rows-shard-0.ndjson rows-shard-1.ndjson\n"
              "  tumble merge --window 1h minutes.ndjson > hours.ndjson\n"
@@ -119,8 +120,8 @@ static enum tumble_code add_file(struct tumble_merge *merge, const char *path) {
     if (strncmp(path, "file:", 5) == 0) { /* as an output is named */
         path += 5;
     }
-    if (strncmp(path, "s3:", 3) == 0 || strncmp(path, "dynamodb:", 9) == 0) {
-        return input_failure(path, "merge reads files and standard input: fetch the rows first");
+    if (strncmp(path, "dynamodb:", 9) == 0) {
+        return input_failure(path, "merge reads files, standard input and s3://: fetch the items first");
     }
     struct tumble_capture_options how = {.paths = &path, .path_count = 1, .allow_empty = 1};
     struct tumble_capture *capture;
@@ -155,9 +156,15 @@ static enum tumble_code run(const struct settings *settings, char **paths, int c
     struct tumble_merge_options how = {.window_seconds = settings->window};
     struct tumble_merge *merge;
     enum tumble_code code = tumble_merge_new(&how, &merge, &failure);
-    for (int i = 0; i < count && code == TUMBLE_OK; i++) {
-        code = add_file(merge, paths[i]);
+    struct tumble_input_list *inputs = NULL;
+    struct tumble_alloc alloc = {0};
+    code = code == TUMBLE_OK
+               ? tumble_input_list_new((const char *const *)paths, (size_t)count, alloc, &inputs, &failure)
+               : code;
+    for (size_t i = 0; code == TUMBLE_OK && i < tumble_input_list_count(inputs); i++) {
+        code = add_file(merge, tumble_input_list_paths(inputs)[i]);
     }
+    tumble_input_list_destroy(inputs);
     const char *name = settings->completeness;
     if (code == TUMBLE_OK && name) {
         completeness_file = strcmp(name, "-") == 0 ? stderr : fopen(name, "we");

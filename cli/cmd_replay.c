@@ -332,8 +332,8 @@ static enum tumble_code read_outputs(const struct settings *settings, const stru
 /* ---- files ---- */
 
 /* Before anything is opened or made: no file is written that is read, or that is written under another name too. */
-static enum tumble_code check_files(const struct settings *settings, const struct outputs *outputs, char **inputs,
-                                    int input_count, struct tumble_error *err) {
+static enum tumble_code check_files(const struct settings *settings, const struct outputs *outputs,
+                                    const char *const *inputs, int input_count, struct tumble_error *err) {
     static const char *const state_files[] = {"data.mdb", "lock.mdb", "tumble.lock"};
     static char state_paths[3][4096];
     static struct tw_file_uses written;
@@ -438,7 +438,8 @@ static int report(const struct settings *settings, const struct tumble_spec *spe
     return status;
 }
 
-static int run(const struct settings *settings, const struct tumble_spec *spec, char **inputs, int input_count) {
+static int run(const struct settings *settings, const struct tumble_spec *spec, const char *const *inputs,
+               int input_count) {
     static struct outputs outputs; /* 150 kB: not for the stack */
     struct tumble_error err = {.byte = -1, .record = -1};
     struct screen screen = {.quiet = settings->quiet};
@@ -469,7 +470,7 @@ static int run(const struct settings *settings, const struct tumble_spec *spec, 
     signal(SIGPIPE, only_stdout ? SIG_DFL : SIG_IGN);
     struct tumble_replay_options options_of_run = {
         .spec = spec,
-        .paths = (const char *const *)inputs,
+        .paths = inputs,
         .path_count = (size_t)input_count,
         .format = (enum tumble_capture_format)settings->input_format,
         .records_at = settings->records_at,
@@ -549,7 +550,16 @@ int tw_cmd_replay(int argc, char **argv) {
         tw_say("%s%s", place.text, err.text[0] ? err.text : tumble_code_text(err.code));
         return (int)tw_exit_of(err.code);
     }
-    int status = run(&settings, spec, argv + 1, input_count);
+    struct tumble_input_list *inputs = NULL;
+    struct tumble_alloc alloc = {0};
+    int status;
+    err.code = tumble_input_list_new((const char *const *)argv + 1, (size_t)input_count, alloc, &inputs, &err);
+    if (err.code == TUMBLE_OK) {
+        status = run(&settings, spec, tumble_input_list_paths(inputs), (int)tumble_input_list_count(inputs));
+    } else {
+        status = tw_exit_with(&err);
+    }
+    tumble_input_list_destroy(inputs);
     tumble_spec_destroy(spec);
     return status;
 }

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "adapters/inputs/capture/object_source.h"
 #include "engine/base/alloc.h"
 #include "engine/base/fail.h"
 
@@ -22,6 +23,9 @@ static enum tumble_code describe(const char *path, const struct stat *status, in
 }
 
 enum tumble_code tw_byte_source_check(const char *path, int64_t *size, struct tumble_error *err) {
+    if (tw_object_source_takes(path)) {
+        return tw_object_source_check(path, size, err);
+    }
     struct stat status;
     bool standard = is_stdin(path);
     if ((standard ? fstat(STDIN_FILENO, &status) : stat(path, &status)) != 0) {
@@ -40,6 +44,12 @@ enum tumble_code tw_byte_source_check(const char *path, int64_t *size, struct tu
 /* Reads what the kernel has, into out. */
 static enum tumble_code read_raw(struct tw_byte_source *source, char *out, size_t capacity, size_t *got,
                                  struct tumble_error *err) {
+    if (source->object) {
+        TW_TRY(tw_object_source_read(source->object, out, capacity, got, err));
+        source->raw_at_end = *got == 0;
+        source->raw_bytes += *got;
+        return TUMBLE_OK;
+    }
     ssize_t length;
     while ((length = read(source->fd, out, capacity)) < 0 && errno == EINTR) {
         if (source->stopping && source->stopping(source->stopping_ctx)) {
@@ -56,19 +66,26 @@ static enum tumble_code read_raw(struct tw_byte_source *source, char *out, size_
     return TUMBLE_OK;
 }
 
-enum tumble_code tw_byte_source_open(struct tw_byte_source *source, const char *path, struct tumble_alloc alloc,
-                                     struct tumble_error *err) {
-    struct tw_byte_source fresh = {.stopping = source->stopping, .stopping_ctx = source->stopping_ctx};
-    *source = fresh;
-    source->alloc = alloc;
-    source->path = path;
+static enum tumble_code open_file(struct tw_byte_source *source, const char *path, struct tumble_error *err) {
     source->fd = is_stdin(path) ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
     struct stat status;
     int64_t size;
     if (source->fd < 0 || fstat(source->fd, &status) != 0) {
         return tw_fail(err, TUMBLE_EINPUT, "%s: cannot be opened: %s", path, strerror(errno));
     }
-    TW_TRY(describe(path, &status, &size, err));
+    return describe(path, &status, &size, err);
+}
+
+enum tumble_code tw_byte_source_open(struct tw_byte_source *source, const char *path, struct tumble_alloc alloc,
+                                     struct tumble_error *err) {
+    struct tw_byte_source fresh = {.stopping = source->stopping, .stopping_ctx = source->stopping_ctx};
+    *source = fresh;
+    source->alloc = alloc;
+    source->path = path;
+    source->fd = -1;
+    TW_TRY(tw_object_source_takes(path)
+               ? tw_object_source_open(path, alloc, source->stopping, source->stopping_ctx, &source->object, err)
+               : open_file(source, path, err));
     source->raw = tw_alloc(&source->alloc, RAW_BYTES);
     if (!source->raw) {
         return tw_no_memory(err);
@@ -91,6 +108,8 @@ void tw_byte_source_close(struct tw_byte_source *source) {
         close(source->fd);
     }
     source->fd = -1;
+    tw_object_source_close(source->object);
+    source->object = NULL;
     tw_decompressor_destroy(source->decompressor);
     source->decompressor = NULL;
     if (source->raw) {

@@ -10,11 +10,13 @@
 
 #include "engine/codec/compress.h"
 
-/* The bytes of one input, decompressed: a file, a FIFO, a device, or standard input ("-"). */
+/* The bytes of one input, decompressed: a file, a FIFO, a device, standard input ("-"), or an object ("s3://…"). */
+struct tw_object_source;
 struct tw_byte_source {
     struct tumble_alloc alloc;
     const char *path; /* borrowed */
-    int fd;           /* -1: closed */
+    int fd;           /* -1: closed, or an object */
+    struct tw_object_source *object;
     enum tw_compression compression;
     struct tw_decompressor *decompressor;
     char *raw; /* bytes as they lie on disk: the first ones of every input, all of a compressed one */
@@ -27,7 +29,8 @@ struct tw_byte_source {
     uint64_t bytes;     /* given out so far */
 };
 
-/* Size of a regular file, -1 for whatever else can be read. Errors: EINPUT (missing, unreadable, a directory). */
+/* Size of a regular file or an object, -1 for whatever else can be read. Errors: EINPUT (missing, unreadable, a
+ * directory). */
 enum tumble_code tw_byte_source_check(const char *path, int64_t *size, struct tumble_error *err);
 
 /* Zeroed with fd -1 is closed and may be closed again. stopping and its ctx stay as the caller set them. Errors name

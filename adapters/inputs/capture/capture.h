@@ -19,8 +19,18 @@ enum tumble_capture_format {
     TUMBLE_CAPTURE_GET_RECORDS /* what `aws kinesis get-records` prints, one or many */
 };
 
+/* What a command line names as inputs, one by one: files and "-" as they are; "s3://BUCKET/KEY" an object; and
+ * "s3://BUCKET/PREFIX" every object whose key begins so, in the order of the keys, hidden ones ("_…", ".…") apart.
+ * Errors: EINPUT (nothing there, not to be reached), EUSAGE (credentials, region), ENOMEM. */
+struct tumble_input_list;
+enum tumble_code tumble_input_list_new(const char *const *names, size_t count, struct tumble_alloc alloc,
+                                       struct tumble_input_list **out, struct tumble_error *err);
+const char *const *tumble_input_list_paths(const struct tumble_input_list *list); /* live as long as the list */
+size_t tumble_input_list_count(const struct tumble_input_list *list);
+void tumble_input_list_destroy(struct tumble_input_list *list); /* NULL allowed */
+
 struct tumble_capture_options {
-    const char *const *paths; /* borrowed until close */
+    const char *const *paths; /* files, "-", or objects "s3://BUCKET/KEY"; borrowed until close */
     size_t path_count;
     enum tumble_capture_format format;
     const char *records_at;                     /* JSON Pointer to the array of payloads; NULL: none. Implies ARRAY */
