@@ -25,7 +25,6 @@ static enum tumble_code output_flush(void *self, int pending_done, struct tumble
 }
 
 static void output_close(void *self) { (void)self; }
-
 static const struct tumble_output_api output = {.struct_size = sizeof output,
                                                 .abi_version = TUMBLE_OUTPUT_ABI,
                                                 .name = "hello",
