@@ -1,8 +1,8 @@
-/* Rows through an output against a bare libcurl loop that sends the same bytes to the same server, unsigned, with one
- * kept connection and nothing else. Rounds are interleaved.
+/* Rows through an output against a bare libcurl loop that sends the same bytes to the same server over one kept
+ * connection, and does nothing else: what goes to S3 was hashed and signed beforehand. Rounds are interleaved.
  *
  *     tumble-deliver dynamodb URL TABLE ROUNDS BATCHES     batches of 25 items a round
- *     tumble-deliver s3 URL BUCKET ROUNDS OBJECTS          objects of 1 MB a round (BUCKET may be written by anybody)
+ *     tumble-deliver s3 URL BUCKET ROUNDS OBJECTS          objects of 1 MB a round
  *
  * Prints one line of JSON. bench/outputs.py starts the servers. */
 
@@ -16,11 +16,14 @@
 
 #include <tumble/output.h>
 
+#include "adapters/aws/sigv4.h"
 #include "adapters/outputs/dynamodb/dynamodb_form.h"
 #include "adapters/outputs/dynamodb/dynamodb_output.h"
 #include "adapters/outputs/s3/s3_output.h"
 #include "engine/base/buf.h"
+#include "engine/codec/base64.h"
 #include "engine/codec/hash.h"
+#include "engine/codec/md5.h"
 
 enum { ROUNDS_MAX = 101, BATCH = 25, ROWS_A_CALL = 500, COLUMNS = 11, OBJECT_BYTES = 1000000, TEXT = 48 };
 
@@ -261,6 +264,14 @@ static struct tw_buf *make_batches(struct rows *rows, const char *table, const s
     return batches;
 }
 
+static double send_batches(CURL *curl, const char *url, const struct tw_buf *bodies, size_t batches) {
+    double began = now();
+    for (size_t b = 0; b < batches; b++) {
+        send_raw(curl, "POST", url, tw_buf_view(&bodies[b]));
+    }
+    return now() - began;
+}
+
 static int measure_dynamodb(const char *url, const char *table, int rounds, size_t batches) {
     const struct tumble_option_value options[] = {{.name = "endpoint-url", .value = url},
                                                   {.name = "pk", .value = "{eventType}|{country}"},
@@ -286,14 +297,14 @@ static int measure_dynamodb(const char *url, const char *table, int rounds, size
                                          "aws4_request, SignedHeaders=host, Signature=0");
     CURL *curl = open_raw(headers);
     for (int round = -1; round < rounds; round++) { /* one more, to warm up */
-        double began = now();
-        for (size_t b = 0; b < batches; b++) {
-            send_raw(curl, "POST", url, tw_buf_view(&bodies[b]));
+        int at = round < 0 ? 0 : round;
+        for (int turn = 0; turn < 2; turn++) { /* who goes first changes: the server tidies up behind */
+            if ((turn + round) % 2 == 0) {
+                ours[at] = deliver(&tumble_dynamodb_output, self, &rows);
+            } else {
+                raw[at] = send_batches(curl, url, bodies, batches);
+            }
         }
-        double took = now() - began;
-        double took_ours = deliver(&tumble_dynamodb_output, self, &rows);
-        raw[round < 0 ? 0 : round] = took;
-        ours[round < 0 ? 0 : round] = took_ours;
     }
     double items = (double)(batches * BATCH);
     printf("{\"output\":\"dynamodb\",\"rounds\":%d,\"batches\":%zu,\"raw_items_per_s\":%.0f,\"items_per_s\":%.0f,"
@@ -305,52 +316,140 @@ static int measure_dynamodb(const char *url, const char *table, int rounds, size
 
 /* ---- S3 ---- */
 
+/* A request as the output sends it, made before the clock runs. */
+struct prepared {
+    const char *method;
+    char address[512];
+    struct curl_slist *headers;
+    struct tumble_bytes body;
+};
+
+struct hashes {
+    char sha256_hex[TW_SHA256_HEX];
+    char sha256[48];
+    char md5[32];
+};
+
+static struct hashes hashes_of(struct tumble_bytes body) {
+    struct hashes hashes = {.md5 = ""};
+    uint8_t sha256[TW_SHA256_BYTES], md5[16];
+    if (tw_sha256(body, sha256) != TUMBLE_OK) {
+        stop_with("out of memory");
+    }
+    tw_md5(body.data ? body.data : "", body.length, md5);
+    tw_hex(sha256, sizeof sha256, hashes.sha256_hex);
+    tw_base64_encode((struct tumble_bytes){(const char *)sha256, sizeof sha256}, hashes.sha256);
+    tw_base64_encode((struct tumble_bytes){(const char *)md5, sizeof md5}, hashes.md5);
+    return hashes;
+}
+
+static void prepare_request(struct prepared *out, const char *method, const char *url, const char *path,
+                            struct tumble_bytes body, const struct hashes *hashes) {
+    struct tw_http_header headers[] = {{"host", url + strlen("http://")},
+                                       {"content-md5", hashes->md5},
+                                       {"x-amz-checksum-sha256", hashes->sha256},
+                                       {"content-type", "application/x-ndjson"}};
+    const struct tw_sigv4_request request = {
+        .method = method,
+        .path = tumble_bytes_of(path),
+        .headers = headers,
+        .header_count = body.length ? 4 : 1,
+        .payload_sha256 = hashes->sha256_hex,
+        .s3 = true,
+        .region = getenv("AWS_REGION"),
+        .service = "s3",
+        .time_s = (int64_t)time(NULL),
+        .keys = {getenv("AWS_ACCESS_KEY_ID"), getenv("AWS_SECRET_ACCESS_KEY"), NULL}};
+    struct tw_sigv4 signer;
+    struct tumble_error err;
+    char line[1200];
+    tw_sigv4_init(&signer, tw_alloc_default());
+    if (!request.region || !request.keys.access_key_id || tw_sigv4_sign(&signer, &request, &err) != TUMBLE_OK) {
+        stop_with("cannot sign: AWS_REGION and the keys are wanted");
+    }
+    out->method = method;
+    out->body = body;
+    snprintf(out->address, sizeof out->address, "%s%s", url, path);
+    out->headers = curl_slist_append(NULL, "Expect:");
+    for (size_t i = 1; i < request.header_count; i++) {
+        snprintf(line, sizeof line, "%s: %s", headers[i].name, headers[i].value);
+        out->headers = curl_slist_append(out->headers, line);
+    }
+    for (size_t i = 0; i < signer.header_count; i++) {
+        snprintf(line, sizeof line, "%s: %s", signer.headers[i].name, signer.headers[i].value);
+        out->headers = curl_slist_append(out->headers, line);
+    }
+    tw_sigv4_clean_up(&signer);
+}
+
+/* The objects only (way 0), or with a look before and a small object after each (way 1), as the output does it. */
+static double send_objects(CURL *curl, const char *url, const char *bucket, int way, int round, size_t objects,
+                           struct tumble_bytes body, struct tumble_bytes manifest) {
+    struct tumble_bytes nothing = {"", 0};
+    struct hashes of_body = hashes_of(body), of_manifest = hashes_of(manifest), of_nothing = hashes_of(nothing);
+    size_t each = way ? 3 : 1, count = 0;
+    char path[256];
+    struct prepared *requests = calloc(objects * each, sizeof *requests);
+    if (!requests) {
+        stop_with("out of memory");
+    }
+    for (size_t i = 0; i < objects; i++) {
+        if (way) {
+            snprintf(path, sizeof path, "/%s/raw/m-%d-%zu", bucket, round, i);
+            prepare_request(&requests[count++], "HEAD", url, path, nothing, &of_nothing);
+        }
+        snprintf(path, sizeof path, "/%s/raw/%d-%d-%zu", bucket, way, round, i);
+        prepare_request(&requests[count++], "PUT", url, path, body, &of_body);
+        if (way) {
+            snprintf(path, sizeof path, "/%s/raw/m-%d-%zu", bucket, round, i);
+            prepare_request(&requests[count++], "PUT", url, path, manifest, &of_manifest);
+        }
+    }
+    double began = now();
+    for (size_t i = 0; i < count; i++) {
+        curl_easy_setopt(curl, CURLOPT_HTTPHEADER, requests[i].headers);
+        send_raw(curl, requests[i].method, requests[i].address, requests[i].body);
+    }
+    double took = now() - began;
+    for (size_t i = 0; i < count; i++) {
+        curl_slist_free_all(requests[i].headers);
+    }
+    free(requests);
+    return took;
+}
+
 static int measure_s3(const char *url, const char *bucket, int rounds, size_t objects) {
     const struct tumble_option_value options[] = {{.name = "endpoint-url", .value = url},
                                                   {.name = "compression", .value = "none", .number = 2}};
     double raw[ROUNDS_MAX], same[ROUNDS_MAX], ours[ROUNDS_MAX];
-    char target[256], address[512];
+    char target[256];
     struct rows rows = {0};
     make_rows(&rows, 1, 1);
     size_t rows_an_object = OBJECT_BYTES / (rows.rows[0].json.length + 1);
     make_rows(&rows, objects * rows_an_object, rows_an_object);
     char(*texts)[TEXT] = calloc(objects, sizeof *texts);
-    struct tw_buf body, manifest;
+    struct tw_buf body;
+    char manifest[600];
+    memset(manifest, 'm', sizeof manifest);
     tw_buf_init(&body, tw_alloc_default(), SIZE_MAX / 4);
-    tw_buf_init(&manifest, tw_alloc_default(), SIZE_MAX / 4);
     for (size_t i = 0; i < rows_an_object; i++) {
         tw_buf_append(&body, rows.rows[i].json.data, rows.rows[i].json.length);
         tw_buf_append_byte(&body, '\n');
     }
-    for (size_t i = 0; i < 600; i++) {
-        tw_buf_append_byte(&manifest, 'm');
-    }
     snprintf(target, sizeof target, "//%s/rows", bucket);
     void *self = open_output(&tumble_s3_output, target, &rows, options, 2);
-    CURL *curl = open_raw(curl_slist_append(NULL, "Expect:"));
-    for (int round = -1; round < rounds; round++) {
-        double times[3];
-        for (int way = 0; way < 2; way++) { /* the objects only; and with a HEAD before and a small object after each */
-            double began = now();
-            for (size_t i = 0; i < objects; i++) {
-                if (way == 1) {
-                    snprintf(address, sizeof address, "%s/%s/raw/m-%d-%zu", url, bucket, round + 1, i);
-                    send_raw(curl, "HEAD", address, (struct tumble_bytes){NULL, 0});
-                }
-                snprintf(address, sizeof address, "%s/%s/raw/%d-%d-%zu", url, bucket, way, round + 1, i);
-                send_raw(curl, "PUT", address, tw_buf_view(&body));
-                if (way == 1) {
-                    snprintf(address, sizeof address, "%s/%s/raw/m-%d-%zu", url, bucket, round + 1, i);
-                    send_raw(curl, "PUT", address, tw_buf_view(&manifest));
-                }
-            }
-            times[way] = now() - began;
-        }
+    CURL *curl = open_raw(NULL);
+    for (int round = -1; round < rounds; round++) { /* one more, to warm up */
+        int at = round < 0 ? 0 : round;
+        struct tumble_bytes small = {manifest, sizeof manifest};
         name_fragments(&rows, rows_an_object, round + 1, texts);
-        times[2] = deliver(&tumble_s3_output, self, &rows);
-        raw[round < 0 ? 0 : round] = times[0];
-        same[round < 0 ? 0 : round] = times[1];
-        ours[round < 0 ? 0 : round] = times[2];
+        for (int turn = 0; turn < 3; turn++) { /* who goes first changes: the server tidies up behind */
+            switch ((turn + round + 1) % 3) {
+            case 0: raw[at] = send_objects(curl, url, bucket, 0, round + 1, objects, tw_buf_view(&body), small); break;
+            case 1: same[at] = send_objects(curl, url, bucket, 1, round + 1, objects, tw_buf_view(&body), small); break;
+            default: ours[at] = deliver(&tumble_s3_output, self, &rows); break;
+            }
+        }
     }
     double megabytes = (double)objects * (double)body.length / 1e6;
     printf("{\"output\":\"s3\",\"rounds\":%d,\"objects\":%zu,\"object_bytes\":%zu,\"raw_mb_per_s\":%.1f,"

@@ -26,14 +26,14 @@ def measured(deliver, name, server, where, rounds, count):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("deliver", nargs="?", default=os.path.join(ROOT, "build", "release", "bin", "tumble-deliver"))
-    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--rounds", type=int, default=18)
     args = parser.parse_args()
     with servers.start("dynalite") as server:
         server.client().create_table("bench", key="pk", sort="sk")
         measured(args.deliver, "dynamodb", server, "bench", args.rounds, 40)
     with servers.start("radosgw") as server:
-        server.client().s3("PUT", "/bench-rows", headers={"x-amz-acl": "public-read-write"})
-        measured(args.deliver, "s3", server, "bench-rows", min(args.rounds, 9), 8)
+        server.client().s3("PUT", "/bench-rows")
+        measured(args.deliver, "s3", server, "bench-rows", args.rounds, 8)
 
 
 if __name__ == "__main__":
