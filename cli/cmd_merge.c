@@ -6,6 +6,7 @@
 #include <tumble/merge.h>
 
 #include "adapters/inputs/capture/capture.h"
+#include "adapters/inputs/table/dynamodb_rows.h"
 #include "cli/command.h"
 #include "cli/exit_code.h"
 #include "cli/file_conflict.h"
@@ -33,7 +34,7 @@ static const struct tw_option_table table = {
     .usage = "Usage: tumble merge [OPTION]... ROWS...\n"
              "Folds rows of shards and fragments, and rows delivered twice, into one row per window and group.\n"
              "ROWS is NDJSON with partials as an output wrote it: plain, gzip or zstd; a file, - for standard input,\n"
-             "or s3://BUCKET/PREFIX, every object under it.\n"
+             "s3://BUCKET/PREFIX for every object under it, or dynamodb:TABLE as the output was named.\n"
              "\n"
              "  tumble merge rows-shard-0.ndjson rows-shard-1.ndjson\n"
              "  tumble merge --window 1h minutes.ndjson > hours.ndjson\n"
@@ -115,13 +116,18 @@ static enum tumble_code add_rows(struct tumble_merge *merge, struct tumble_captu
     }
 }
 
+static enum tumble_code add_item(void *ctx, struct tumble_bytes row, struct tumble_error *err) {
+    return tumble_merge_add(ctx, row, err);
+}
+
 /* Rows are read as replay reads payloads, compressed or not. A file may hold none: a shard had nothing. */
 static enum tumble_code add_file(struct tumble_merge *merge, const char *path) {
     if (strncmp(path, "file:", 5) == 0) { /* as an output is named */
         path += 5;
     }
     if (strncmp(path, "dynamodb:", 9) == 0) {
-        return input_failure(path, "merge reads files, standard input and s3://: fetch the items first");
+        struct tumble_alloc alloc = {0};
+        return tumble_dynamodb_rows(path, alloc, add_item, merge, &failure);
     }
     struct tumble_capture_options how = {.paths = &path, .path_count = 1, .allow_empty = 1};
     struct tumble_capture *capture;
