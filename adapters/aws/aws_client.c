@@ -500,7 +500,9 @@ enum tumble_code tw_aws_call(struct tw_aws_client *client, const struct tw_aws_c
         client->response.resent = false;
         enum tumble_code code = attempt(client, &request, err);
         answer->attempts++;
-        if (ends_call(client, code)) {
+        if (ends_call(client, code)) { /* no keys, no memory: nothing was sent */
+            answer->kind = code == TUMBLE_EOUTPUT ? TW_AWS_TRANSIENT : TW_AWS_REFUSED;
+            answer->deadline = left_ms(client, request.deadline_ms) <= TICK_MS;
             return code;
         }
         judge(client, &request, answer);

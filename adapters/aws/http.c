@@ -1,9 +1,12 @@
 #include "adapters/aws/http.h"
 
+#include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <curl/curl.h>
@@ -394,6 +397,29 @@ static enum tumble_code judge(struct tw_http_client *client, struct exchange *ex
     return report(client, exchange->request, curl_code, failure, err);
 }
 
+/* Runs the exchange with SIGPIPE held back: some libcurls leave it to their caller when the other side closes while TLS
+ * is written, and it would end the process. One that came meanwhile is taken away, unless it was pending before. */
+static CURLcode perform(CURL *easy) {
+    static const struct timespec no_wait = {0, 0};
+    sigset_t only_pipe;
+    sigset_t before;
+    sigset_t pending;
+    sigemptyset(&only_pipe);
+    sigaddset(&only_pipe, SIGPIPE);
+    sigpending(&pending);
+    bool was_pending = sigismember(&pending, SIGPIPE) == 1;
+    bool held = pthread_sigmask(SIG_BLOCK, &only_pipe, &before) == 0;
+    CURLcode code = curl_easy_perform(easy);
+    if (held) {
+        if (!was_pending) {
+            while (sigtimedwait(&only_pipe, NULL, &no_wait) < 0 && errno == EINTR) {
+            }
+        }
+        pthread_sigmask(SIG_SETMASK, &before, NULL);
+    }
+    return code;
+}
+
 enum tumble_code tw_http_send(struct tw_http_client *client, const struct tw_http_request *request,
                               struct tw_http_response *response, struct tumble_error *err) {
     struct exchange exchange = {.request = request, .response = response};
@@ -427,7 +453,7 @@ enum tumble_code tw_http_send(struct tw_http_client *client, const struct tw_htt
         curl_code = set_request(client, &exchange, lines);
     }
     if (curl_code == CURLE_OK) {
-        curl_code = curl_easy_perform(client->easy);
+        curl_code = perform(client->easy);
     }
     long status = 0;
     curl_easy_getinfo(client->easy, CURLINFO_RESPONSE_CODE, &status);

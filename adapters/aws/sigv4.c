@@ -7,7 +7,11 @@
 
 #include "engine/base/fail.h"
 
-enum { SIGNED_BYTES = 4 * 1024 * 1024, MAX_PAIRS = 1024 }; /* of the canonical request; of a query */
+enum {
+    SIGNED_BYTES = 4 * 1024 * 1024,
+    USUAL_BYTES = 2048,
+    MAX_PAIRS = 1024
+}; /* of the canonical request; of a query */
 
 /* A header to be signed: name as given, compared in lower case. */
 struct signed_header {
@@ -309,6 +313,8 @@ static enum tumble_code append_canonical(struct tw_sigv4 *signer, const struct t
                                          const struct signed_header *headers, size_t count, struct tumble_error *err) {
     struct tw_buf *out = &signer->canonical;
     tw_buf_clear(out);
+    /* Room for the token and what usually stands beside it, so that growing seldom leaves a copy of it behind. */
+    TW_TRY(tw_buf_reserve(out, USUAL_BYTES + (request->keys.session_token ? strlen(request->keys.session_token) : 0)));
     TW_TRY(tw_buf_append_text(out, request->method));
     TW_TRY(tw_buf_append_byte(out, '\n'));
     TW_TRY(append_path(signer, request));

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include <signal.h>
 #include <time.h>
 
 #include "adapters/aws/http.h"
@@ -262,6 +263,28 @@ static void http_tells_when_a_request_went_out_twice(void **state) {
     end(&trial);
 }
 
+/* A signal of the process's own, sent while a request runs, is neither lost nor doubled by the holding back of SIGPIPE.
+ */
+static void http_leaves_signals_as_they_were(void **state) {
+    (void)state;
+    static const struct canned answer = {OK_HEAD "Content-Length: 0\r\n\r\n", CANNED_KEEP};
+    struct trial trial;
+    sigset_t set;
+    sigset_t after;
+    begin(&trial, &answer, 1, 100);
+    sigemptyset(&set);
+    sigaddset(&set, SIGPIPE);
+    assert_int_equal(pthread_sigmask(SIG_BLOCK, &set, NULL), 0);
+    raise(SIGPIPE); /* pending, and somebody waits for it */
+    assert_int_equal(ask(&trial, (struct tw_http_request){0}), TUMBLE_OK);
+    assert_int_equal(sigpending(&after), 0);
+    assert_int_equal(sigismember(&after, SIGPIPE), 1);
+    int taken = 0;
+    assert_int_equal(sigwait(&set, &taken), 0);
+    assert_int_equal(pthread_sigmask(SIG_UNBLOCK, &set, NULL), 0);
+    end(&trial);
+}
+
 static int questions;
 
 static bool stop_at_second_question(void *ctx) {
@@ -337,6 +360,7 @@ int main(void) {
         cmocka_unit_test(http_refuses_headers_without_end),
         cmocka_unit_test(http_names_what_was_never_sent),
         cmocka_unit_test(http_tells_when_a_request_went_out_twice),
+        cmocka_unit_test(http_leaves_signals_as_they_were),
         cmocka_unit_test(http_stops_when_told),
         cmocka_unit_test(http_without_memory_says_so),
         cmocka_unit_test(http_ca_bundle_of_the_user_wins),
