@@ -313,6 +313,19 @@ def point_55_every_value_of_the_state_is_a_string():
             check(shard.state and all(isinstance(v, str) for v in shard.state.values()), repr(shard.state))
 
 
+def the_trace_id_is_in_the_environment_of_its_invocation_only():
+    plugin = os.environ["TUMBLE_TEST_PLUGIN"]
+    with Workspace("lambda") as work, Sandbox(BOOTSTRAP, work, TUMBLE_PLUGINS=plugin, TUMBLE_OUTPUTS="environment:" + work.file("ids")) as sandbox:
+        shard, wanted = Shard(), []
+        for window, more in enumerate(({}, {"trace": "Root=1-2-3"}, {"trace": None}, {"trace": "caf\xe9"}, {"trace": "x" * 2000})):
+            shard.state = sandbox.respond(shard.batch(1))["state"]
+            sandbox.respond(shard.final(), **more)
+            wanted.append("Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=0" if window == 0 else "Root=1-2-3" if window == 1 else "none")
+            shard.next_window()
+        with open(work.file("ids"), encoding="utf-8") as file:
+            check(file.read().splitlines() == wanted, "other trace ids")
+
+
 # ---- failing to start ----
 
 def init_error(kind, text, **environment):

@@ -182,13 +182,15 @@ class RuntimeApi:
         event["answer"] = answer
         return self._send(connection, 202)
 
-    def offer(self, body, deadline_ms=None, request_id=None, invocation_id=None, headers=()):
+    def offer(self, body, deadline_ms=None, request_id=None, invocation_id=None, headers=(),
+              trace="Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=0"):
         """Queues an event; the answer comes from `answers` when the runtime asks for the next one."""
         request_id = request_id or str(uuid.uuid4())
         deadline_ms = int(time.time() * 1000) + 900000 if deadline_ms is None else deadline_ms
         lines = [("Lambda-Runtime-Aws-Request-Id", request_id), ("Lambda-Runtime-Deadline-Ms", str(deadline_ms)),
-                 ("Lambda-Runtime-Invoked-Function-Arn", "arn:aws:lambda:us-east-1:123456789012:function:clicks"),
-                 ("Lambda-Runtime-Trace-Id", "Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=0")]
+                 ("Lambda-Runtime-Invoked-Function-Arn", "arn:aws:lambda:us-east-1:123456789012:function:clicks")]
+        if trace:
+            lines.append(("Lambda-Runtime-Trace-Id", trace))
         if invocation_id:
             lines.append(("Lambda-Runtime-Invocation-Id", invocation_id))
         self.events.put({"id": request_id, "invocation_id": invocation_id, "body": body, "headers": lines + list(headers),
