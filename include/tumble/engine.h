@@ -140,14 +140,15 @@ TUMBLE_EXPORT struct tumble_bytes tumble_shard_id(const struct tumble_shard *sha
 
 /* Adds an output. name (the URI) identifies it in the state: the same name finds its checkpoint again. self is opened
  * here through api->open and closed by destroy. Attach every output before the first commit. kind FAILURE: at most one.
- */
+ * An output that cannot be opened now, and may be later (tumble_code_retryable), is attached and held: its rows wait.
+ * Errors: EINVAL, ELIMIT, ENOMEM, ECORRUPT, ESTORE, what open answers. */
 TUMBLE_EXPORT enum tumble_code tumble_engine_attach(struct tumble_engine *engine, const char *name,
                                                     const struct tumble_output_api *api,
                                                     const struct tumble_output_open *how, struct tumble_error *err);
 
 /* Delivers committed rows to every output and flushes; acknowledgements enter the next commit. Rows that an output
- * rejects become failures (EREJECTED when there is no failures output); TUMBLE_RETRY leaves them for the next drain
- * and gives EOUTPUT. */
+ * rejects become failures (EREJECTED when there is no failures output); those of an output in trouble stay for the next
+ * drain, which is EOUTPUT. tumble/delivery.h has the same with delays between attempts. */
 TUMBLE_EXPORT enum tumble_code tumble_engine_drain(struct tumble_engine *engine, struct tumble_error *err);
 
 /* Calls visit for each group of an open window, in the order of its rows, with the row as it would be now.
