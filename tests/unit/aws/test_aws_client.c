@@ -337,6 +337,22 @@ static void client_without_keys_region_or_endpoint_says_so(void **state) {
     tw_aws_client_destroy(client);
 }
 
+static void client_is_warm_after_one_unsigned_request(void **state) {
+    (void)state;
+    static const struct canned answers[] = {{"HTTP/1.1 404 Not Found\r\nContent-Length: 9\r\n\r\n", CANNED_KEEP},
+                                            {OK_EMPTY, CANNED_KEEP}};
+    struct trial trial;
+    begin(&trial, TW_AWS_DYNAMODB, answers, 2, NULL);
+    assert_int_equal(tw_aws_client_warm(trial.client, 900, &trial.err), TUMBLE_EOUTPUT); /* it is 1000 */
+    assert_int_equal(tw_aws_client_warm(trial.client, TW_NO_DEADLINE, &trial.err), TUMBLE_OK);
+    assert_string_equal(tw_aws_client_credentials_source(trial.client), "environment");
+    assert_non_null(strstr(trial.server.requests[0], "HEAD / HTTP/1.1\r\n"));
+    assert_null(strcasestr(trial.server.requests[0], "authorization"));
+    assert_int_equal(call(&trial, (struct tw_aws_call){0}), TUMBLE_OK);
+    assert_int_equal(trial.server.connections, 1);
+    end(&trial);
+}
+
 static void client_without_memory_says_so(void **state) {
     (void)state;
     static const struct canned answer = {OK_EMPTY, CANNED_KEEP};
@@ -382,6 +398,7 @@ int main(void) {
         cmocka_unit_test(client_caps_a_response),
         cmocka_unit_test(client_stops_when_told),
         cmocka_unit_test(client_without_keys_region_or_endpoint_says_so),
+        cmocka_unit_test(client_is_warm_after_one_unsigned_request),
         cmocka_unit_test(client_without_memory_says_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
