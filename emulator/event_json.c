@@ -2,6 +2,7 @@
 
 #include <tumble/timestamp.h>
 
+#include "emulator/event_size.h"
 #include "engine/base/buf.h"
 #include "engine/base/fail.h"
 #include "engine/codec/base64.h"
@@ -98,34 +99,15 @@ size_t tumble_arrival_text(enum tumble_arrival_form form, int64_t arrival_ms, ch
     return (size_t)(at - out);
 }
 
-/* How many bytes text takes between quotes; its own length where nothing is escaped. */
-static size_t escaped_length(struct tumble_bytes text) {
-    size_t length = text.length;
-    for (size_t i = 0; i < text.length; i++) {
-        unsigned char c = (unsigned char)text.data[i];
-        if (c < 0x20) {
-            length += c == '\n' || c == '\r' || c == '\t' || c == '\b' || c == '\f' ? 1 : 5;
-        } else if (c == '"' || c == '\\') {
-            length++;
-        }
-    }
-    return length;
-}
-
 static size_t record_fixed(struct tumble_bytes role, struct tumble_bytes arn) {
     return LENGTH(RECORD_KEY RECORD_SEQUENCE RECORD_DATA RECORD_ARRIVAL RECORD_SHARD
                   ":" RECORD_ROLE RECORD_REGION RECORD_STREAM RECORD_END ",") +
            ARRIVAL_LONGEST + role.length + region_of(arn).length + arn.length;
 }
 
-static size_t record_varying(size_t shard_id_bytes, const struct tumble_stream_record *record) {
-    return escaped_length(record->partition_key) + 2 * record->sequence.length +
-           tw_base64_encoded_length(record->data.length) + shard_id_bytes;
-}
-
 size_t tumble_event_record_size(const struct tumble_event_form *form, struct tumble_bytes event_source_arn,
                                 size_t shard_id_bytes, const struct tumble_stream_record *record) {
-    return record_fixed(role_of(form), event_source_arn) + record_varying(shard_id_bytes, record);
+    return record_fixed(role_of(form), event_source_arn) + shard_id_bytes + tw_event_record_varying(record);
 }
 
 size_t tumble_event_envelope_size(struct tumble_bytes event_source_arn, size_t shard_id_bytes, int has_window) {
@@ -190,7 +172,7 @@ static enum tumble_code write_tail(struct tumble_event_writer *writer, struct tu
 static enum tumble_code write_record(struct tumble_event_writer *writer, struct tumble_bytes shard_id,
                                      const struct tumble_stream_record *record) {
     struct tw_buf *event = &writer->event;
-    size_t key_length = escaped_length(record->partition_key);
+    size_t key_length = tw_event_escaped_length(record->partition_key);
     TW_TRY(tw_buf_reserve(event, LENGTH(RECORD_KEY RECORD_SEQUENCE RECORD_DATA RECORD_ARRIVAL RECORD_SHARD ":,") +
                                      TUMBLE_ARRIVAL_TEXT + key_length + 2 * record->sequence.length +
                                      tw_base64_encoded_length(record->data.length) + shard_id.length +

@@ -18,7 +18,7 @@
 #include "emulator/stream.h"
 
 /* Where AWS is silent: the choices made. docs/assumptions.md says on what evidence; each can be set. */
-#define TUMBLE_POLL_INTERVAL_MS     1000    /* GetRecords of a shard that has nothing more; a consumer's ARN: 0 */
+#define TUMBLE_POLL_INTERVAL_MS     1000    /* GetRecords of a shard that has nothing more; to a consumer it pushes */
 #define TUMBLE_IDLE_MS              120000  /* quiet that ends a window ("up to 2 minutes") */
 #define TUMBLE_STATE_LIMIT_BYTES    1048576 /* of `state` as JSON, above which a window is terminated early */
 #define TUMBLE_RETRY_BACKOFF_MS     1000    /* before the first retry; doubles */
@@ -61,8 +61,8 @@ struct tumble_mapping_options {
     struct tumble_alloc alloc;
     enum tumble_arrival_mode arrival;
     int64_t start_ms;         /* when the mapping begins to poll */
-    int64_t poll_interval_ms; /* -1: the default */
-    int64_t idle_ms;          /* 0: the default; -1: never */
+    int64_t poll_interval_ms; /* 0: the default; -1: none */
+    int64_t idle_ms;          /* 0: the default; -1: never before the input ends */
     enum tumble_idle_from idle_from;
     size_t state_limit_bytes; /* 0: the default, as in what follows */
     size_t event_limit_bytes;
