@@ -86,9 +86,28 @@ static inline struct tw_lane *lane_of(const struct tumble_mapping *mapping, cons
                        : &shard->lanes[tw_hash64(record->partition_key.data, record->partition_key.length) % factor];
 }
 
+/* The first record of the shard that a lane may still look at. */
+static uint64_t first_needed(const struct tw_shard *shard, const struct tw_queue *queue) {
+    size_t begin = queue->front - queue->answered;
+    return begin < queue->end ? queue->marks[begin].position : shard->pulled;
+}
+
+static void tell_done(struct tumble_mapping *mapping, uint32_t index) {
+    const struct tw_shard *shard = &mapping->shards[index];
+    uint64_t position = shard->pulled;
+    if (!mapping->stream.done) {
+        return;
+    }
+    for (uint32_t i = 0; i < mapping->parameters->parallelization_factor; i++) {
+        uint64_t needed = first_needed(shard, &shard->lanes[i].queue);
+        position = needed < position ? needed : position;
+    }
+    mapping->stream.done(mapping->stream.ctx, index, position);
+}
+
 static enum tumble_code pull(struct tumble_mapping *mapping, uint32_t index, struct tumble_error *err) {
     struct tw_shard *shard = &mapping->shards[index];
-    size_t count = 0;
+    size_t count = 0, kept = 0;
     TW_TRY(mapping->stream.read(mapping->stream.ctx, index, mapping->pulled, TW_RECORDS_PULLED, &count, err));
     if (count == 0) {
         shard->is_drained = true;
@@ -116,6 +135,10 @@ static enum tumble_code pull(struct tumble_mapping *mapping, uint32_t index, str
         queue->marks[queue->end].position = position;
         queue->records[queue->end++] = *record;
         shard->buffered++;
+        kept++;
+    }
+    if (kept < count) {
+        tell_done(mapping, index);
     }
     return TUMBLE_OK;
 }
@@ -140,25 +163,6 @@ enum tumble_code tw_lane_reach(struct tumble_mapping *mapping, struct tw_lane *l
     }
     *there = true;
     return TUMBLE_OK;
-}
-
-/* The first record of the shard that a lane may still look at. */
-static uint64_t first_needed(const struct tw_shard *shard, const struct tw_queue *queue) {
-    size_t begin = queue->front - queue->answered;
-    return begin < queue->end ? queue->marks[begin].position : shard->pulled;
-}
-
-static void tell_done(struct tumble_mapping *mapping, uint32_t index) {
-    const struct tw_shard *shard = &mapping->shards[index];
-    uint64_t position = shard->pulled;
-    if (!mapping->stream.done) {
-        return;
-    }
-    for (uint32_t i = 0; i < mapping->parameters->parallelization_factor; i++) {
-        uint64_t needed = first_needed(shard, &shard->lanes[i].queue);
-        position = needed < position ? needed : position;
-    }
-    mapping->stream.done(mapping->stream.ctx, index, position);
 }
 
 void tw_lane_pop(struct tumble_mapping *mapping, struct tw_lane *lane, size_t count, bool answered) {

@@ -12,7 +12,7 @@ struct one_filter {
     struct tw_filter_pattern *pattern;
     struct tumble_projection *projection;
     size_t path_count;
-    int wants_text; /* path index of "data" itself, which matches data that is no JSON document; -1: none */
+    int whole; /* path index of "data" itself; -1: none */
 };
 
 struct tw_record_filter {
@@ -55,7 +55,7 @@ static enum tumble_code compile(struct tw_record_filter *filter, const char *pat
                                 struct tumble_error *err) {
     struct one_filter *one = &filter->filters[filter->count++];
     struct tumble_bytes paths[TW_LIMIT_FIELDS];
-    one->wants_text = -1;
+    one->whole = -1;
     TW_TRY(tw_filter_pattern_new(tumble_bytes_of(pattern), filter->alloc, &one->pattern, err));
     one->path_count = tw_filter_pattern_path_count(one->pattern);
     for (size_t i = 0; i < one->path_count; i++) {
@@ -71,7 +71,7 @@ static enum tumble_code compile(struct tw_record_filter *filter, const char *pat
             return tw_no_memory(err);
         }
         if (paths[i].length == 0) {
-            one->wants_text = (int)i;
+            one->whole = (int)i;
             paths[i] = tumble_bytes_of("/"); /* anything: its value is put there by hand */
         }
     }
@@ -120,20 +120,22 @@ void tw_record_filter_destroy(struct tw_record_filter *filter) {
     }
 }
 
-/* A JSON pattern drops data that is not a JSON object, and a plain one data that is. */
+/* Data that is no JSON object is a string to plain patterns, and nothing to patterns of objects. */
 static bool passes(const struct one_filter *one, struct tumble_value *values, struct tumble_bytes data) {
+    if (data.length > UINT32_MAX) {
+        return false;
+    }
     bool is_document = tumble_project(one->projection, data, 1, values, NULL, NULL) == TUMBLE_OK &&
                        *tw_json_space(data.data, data.data + data.length) == '{';
     if (!is_document) {
-        if (one->wants_text < 0 || data.length > UINT32_MAX) {
-            return false;
-        }
         memset(values, 0, one->path_count * sizeof *values);
-        values[one->wants_text].type = TUMBLE_TYPE_STRING;
-        values[one->wants_text].text = data.data;
-        values[one->wants_text].length = (uint32_t)data.length;
-    } else if (one->wants_text >= 0) {
-        values[one->wants_text].type = TUMBLE_TYPE_MISSING;
+    }
+    if (one->whole >= 0) {
+        struct tumble_value *whole = &values[one->whole];
+        memset(whole, 0, sizeof *whole);
+        whole->type = is_document ? TUMBLE_TYPE_OBJECT : TUMBLE_TYPE_STRING;
+        whole->text = data.data;
+        whole->length = (uint32_t)data.length;
     }
     return tw_filter_pattern_match(one->pattern, values);
 }
