@@ -226,7 +226,8 @@ def point_51_sigterm_ends_an_idle_process_within_its_half_second():
         sandbox.wait_for_next()
         began = time.monotonic()
         check(sandbox.end() == 0, "exit status")
-        check(time.monotonic() - began < 0.5, "took %.3f s" % (time.monotonic() - began))
+        limit = 3 if os.environ.get("TUMBLE_SANITIZED") else 0.5  # ThreadSanitizer hands signals on when it likes
+        check(time.monotonic() - began < limit, "took %.3f s" % (time.monotonic() - began))
 
 
 def point_51_sigterm_lets_the_invocation_at_hand_finish():
@@ -620,7 +621,6 @@ def invoke_spills_with_the_limit_of_the_command_line():
 
 CASES = {name: value for name, value in list(globals().items())
          if callable(value) and value.__module__ == "__main__" and value.__code__.co_argcount == 0}
-NOT_SANITIZED = {"memory_stays_under_64_mb_with_the_largest_batches_and_events"}
 
 
 def main():
