@@ -30,6 +30,20 @@ enum tumble_code tw_dynamodb_ttl_read(const char *text, char name[256], int64_t 
     return TUMBLE_OK;
 }
 
+/* Names of a merged item's own attributes. */
+static const char *const merged_names[] = {"_version", "_source", "_spec", "_fragments", "_partials"};
+
+static bool find_column(const struct tumble_spec *spec, const char *name, size_t *column) {
+    size_t count = tumble_spec_column_count(spec);
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(tumble_spec_column(spec, i)->name, name) == 0) {
+            *column = i;
+            return true;
+        }
+    }
+    return false;
+}
+
 static void name_key(const struct tumble_output_open *how, const char *attribute, char out[400]) {
     snprintf(out, 400, "%s: key attribute %s", how->uri ? how->uri : how->target, attribute);
 }
@@ -42,6 +56,16 @@ enum tumble_code tw_dynamodb_options_check(const struct tumble_output_open *how,
                        "--partials true)",
                        how->uri ? how->uri : how->target);
     }
+    for (size_t i = 0; merged && i < sizeof merged_names / sizeof merged_names[0]; i++) {
+        size_t column;
+        bool taken = find_column(how->spec, merged_names[i], &column) &&
+                     tumble_spec_column(how->spec, column)->kind == TUMBLE_COLUMN_GROUP;
+        if (taken) {
+            return tw_fail(err, TUMBLE_EUSAGE,
+                           "%s: merge=1 has an attribute %s of its own: rename the column by \"as\"",
+                           how->uri ? how->uri : how->target, merged_names[i]);
+        }
+    }
     for (size_t i = known; i < how->option_count; i++) {
         struct tw_template template;
         char name[400];
@@ -49,17 +73,6 @@ enum tumble_code tw_dynamodb_options_check(const struct tumble_output_open *how,
         TW_TRY(tw_template_parse(&template, tumble_bytes_of(how->options[i].value), how->spec, name, err));
     }
     return TUMBLE_OK;
-}
-
-static bool find_column(const struct tumble_spec *spec, const char *name, size_t *column) {
-    size_t count = tumble_spec_column_count(spec);
-    for (size_t i = 0; i < count; i++) {
-        if (strcmp(tumble_spec_column(spec, i)->name, name) == 0) {
-            *column = i;
-            return true;
-        }
-    }
-    return false;
 }
 
 /* ---- keys ---- */

@@ -6,6 +6,7 @@
 #include "adapters/outputs/dynamodb/dynamodb_form.h"
 #include "adapters/outputs/dynamodb/dynamodb_merge.h"
 #include "engine/base/fail.h"
+#include "engine/base/utf8.h"
 
 struct dynamodb_output {
     struct tumble_alloc alloc;
@@ -110,6 +111,9 @@ static enum tumble_code prepare(struct dynamodb_output *self, const struct tumbl
     tw_buf_init(&self->key, self->alloc, 1 << 20);
     tw_buf_init(&self->item, self->alloc, TW_DYNAMODB_REQUEST_BYTES);
     TW_TRY(dynamodb_check(how, err));
+    if (!tw_utf8_valid(how->source)) { /* it stands in items */
+        return tw_fail(err, TUMBLE_EUSAGE, "dynamodb: the name of the source is not UTF-8: give another by --source");
+    }
     self->table = tw_copy_text(&self->alloc, how->target, strlen(how->target));
     if (!self->table) {
         return tw_no_memory(err);

@@ -5,6 +5,7 @@
 
 #include "adapters/outputs/s3/s3_lane.h"
 #include "engine/base/fail.h"
+#include "engine/base/utf8.h"
 
 /* One lane sends while another is filled. */
 enum { LANES = 2 };
@@ -67,6 +68,9 @@ static enum tumble_code prepare(struct s3_output *self, const struct tumble_outp
                                       .if_none_match = if_none_match && if_none_match->number,
                                       .alloc = self->alloc};
     self->host = how->host;
+    if (!tw_utf8_valid(how->source)) { /* it stands in manifests */
+        return tw_fail(err, TUMBLE_EUSAGE, "s3: the name of the source is not UTF-8: give another by --source");
+    }
     self->target = tw_copy_text(&self->alloc, how->target, strlen(how->target));
     if (!self->target || tw_s3_identity(how->source, how->spec_digest, self->alloc, self->identity) != TUMBLE_OK) {
         return tw_no_memory(err);

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "adapters/outputs/dynamodb/dynamodb_form.h"
+#include "counting_alloc.h"
 #include "output_dynamodb/fake_columns.h"
 
 static struct tumble_spec *spec;
@@ -185,6 +186,47 @@ static void rows_over_400_kb_and_long_keys_are_rejected(void **state) {
     assert_non_null(strstr(form.reason.text, "longer than a key may be"));
 }
 
+/* Every allocation fails once: an error each time, and nothing stays behind. */
+static void running_out_of_memory_is_an_error(void **state) {
+    (void)state;
+    const struct tumble_option_value options[] = {
+        {.name = "pk", .value = "{type}|{country}|{window_start}/{shard_id}/{fragment}"}};
+    struct tumble_output_open how = {.target = "t", .options = options, .option_count = 1, .spec = spec};
+    const struct tw_dynamodb_table table = table_of("pk", 'S', "", 0);
+    struct tumble_bytes values[ROW_VALUES];
+    struct tumble_row row = {.values = values, .value_count = ROW_VALUES};
+    size_t failed = 0;
+    set_values(values, "\"buy\"", "\"de\"", "1");
+    for (bool done = false; !done; failed++) {
+        struct counting_alloc count = {.fail_at = failed + 1};
+        struct tumble_alloc alloc = counting_alloc_of(&count);
+        struct tw_buf item;
+        tw_buf_init(&item, alloc, 4096);
+        enum tumble_code code = tw_dynamodb_form_init(&form, &how, 0, &table, false, NULL, alloc, &err);
+        code = code == TUMBLE_OK ? tw_dynamodb_form_item(&form, &row, &item) : code;
+        done = code == TUMBLE_OK;
+        assert_true(done || code == TUMBLE_ENOMEM);
+        tw_buf_clean_up(&item);
+        tw_dynamodb_form_clean_up(&form);
+        assert_int_equal(count.live, 0);
+    }
+    assert_true(failed > 4);
+}
+
+static void a_merged_items_own_attributes_are_no_columns(void **state) {
+    (void)state;
+    struct tumble_spec *other = NULL;
+    const char *text =
+        "{\"window\":{\"seconds\":60},\"group_by\":[{\"field\":\"x\",\"as\":\"_source\"}],\"aggregates\":[{"
+        "\"name\":\"n\",\"function\":\"count\"}],\"partials\":true}";
+    assert_int_equal(tumble_spec_parse(tumble_bytes_of(text), NULL, (struct tumble_alloc){0}, &other, &err), TUMBLE_OK);
+    struct tumble_output_open how = {.target = "t", .spec = other};
+    assert_int_equal(tw_dynamodb_options_check(&how, 0, false, &err), TUMBLE_OK);
+    assert_int_equal(tw_dynamodb_options_check(&how, 0, true, &err), TUMBLE_EUSAGE);
+    assert_non_null(strstr(err.text, "merge=1 has an attribute _source of its own"));
+    tumble_spec_destroy(other);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_row_becomes_an_item_of_the_tables_keys, set_up, tear_down),
@@ -192,6 +234,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_number_key_takes_a_number_column, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_does_not_fit_the_table_is_refused_with_advice, set_up, tear_down),
         cmocka_unit_test_setup_teardown(time_to_live_is_an_attribute_and_seconds, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(running_out_of_memory_is_an_error, set_up, tear_down),
+        cmocka_unit_test(a_merged_items_own_attributes_are_no_columns),
         cmocka_unit_test_setup_teardown(rows_over_400_kb_and_long_keys_are_rejected, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,7 +8,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <tumble/engine.h>
+
 #include "adapters/outputs/dynamodb/dynamodb_shares.h"
+#include "counting_alloc.h"
 
 static struct tumble_error err;
 static struct tw_buf shares, after;
@@ -125,12 +128,82 @@ static void damaged_shares_are_refused(void **state) {
     }
 }
 
+static enum tumble_code keep_share(void *ctx, const struct tumble_row *row) {
+    struct tw_buf *share = ctx;
+    assert_int_equal(tw_buf_append_text(share, "0123456789abcdef0123456789abcdef "), TUMBLE_OK);
+    return tw_buf_append(share, row->json.data, row->json.length);
+}
+
+/* The share of one shard's window of count records, as the engine makes it. */
+static void make_share(const char *shard_id, int count, struct tw_buf *out) {
+    const char *text = "{\"window\":{\"seconds\":60},\"aggregates\":[{\"name\":\"n\",\"function\":\"count\"}],"
+                       "\"partials\":true}";
+    struct tumble_spec *spec;
+    struct tumble_engine *engine;
+    struct tumble_shard *shard;
+    assert_int_equal(tumble_spec_parse(tumble_bytes_of(text), NULL, (struct tumble_alloc){0}, &spec, &err), TUMBLE_OK);
+    const struct tumble_engine_options options = {.spec = spec, .source = tumble_bytes_of("test")};
+    assert_int_equal(tumble_engine_open(&options, &engine, &err), TUMBLE_OK);
+    assert_int_equal(tumble_engine_shard(engine, tumble_bytes_of(shard_id), &shard, &err), TUMBLE_OK);
+    for (int i = 1; i <= count; i++) {
+        char number[16];
+        snprintf(number, sizeof number, "%d", i);
+        const struct tumble_record record = {.data = tumble_bytes_of("{}"),
+                                             .partition_key = tumble_bytes_of("k"),
+                                             .sequence_number = tumble_bytes_of(number),
+                                             .arrival_ms = 1000};
+        assert_int_equal(tumble_shard_apply(shard, 0, &record, 1, NULL, &err), TUMBLE_OK);
+    }
+    assert_int_equal(tumble_shard_rows(shard, 0, keep_share, out, &err), TUMBLE_OK);
+    tumble_engine_destroy(engine);
+    tumble_spec_destroy(spec);
+}
+
+/* Two shards' rows give one, the same whatever fails on the way. */
+static void shares_fold_into_one_row(void **state) {
+    (void)state;
+    static const char *const ids[] = {"a", "b"};
+    enum tw_share_fate fate;
+    for (int i = 0; i < 2; i++) {
+        struct tw_buf share;
+        tw_buf_init(&share, tw_alloc_default(), 4096);
+        make_share(ids[i], 3 + 4 * i, &share);
+        tw_buf_clear(&after);
+        assert_int_equal(tw_shares_add(tw_buf_view(&shares), tw_buf_view(&share), &after, &fate, &err), TUMBLE_OK);
+        struct tw_buf swap = shares;
+        shares = after;
+        after = swap;
+        tw_buf_clean_up(&share);
+    }
+    size_t failed = 0;
+    for (bool done = false; !done; failed++) {
+        struct counting_alloc count = {.fail_at = failed + 1};
+        struct tw_buf row;
+        tw_buf_init(&row, tw_alloc_default(), 4096);
+        enum tumble_code code = tw_shares_merge(tw_buf_view(&shares), counting_alloc_of(&count), &row, &err);
+        done = code == TUMBLE_OK;
+        if (!done && code != TUMBLE_ENOMEM) {
+            fail_msg("%s: %s", tumble_code_name(code), err.text);
+        }
+        assert_int_equal(count.live, 0);
+        if (done) {
+            assert_int_equal(tw_buf_append_byte(&row, '\0'), TUMBLE_OK);
+            assert_string_equal(row.data,
+                                "{\"window_start\":\"1970-01-01T00:00:00Z\",\"window_end\":\"1970-01-01T00:01:00Z\","
+                                "\"shards\":2,\"fragments\":2,\"n\":10,\"records\":10}");
+        }
+        tw_buf_clean_up(&row);
+    }
+    assert_true(failed > 5);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_fragment_is_in_once_whatever_is_delivered_again, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_order_of_delivery_leaves_no_trace, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_longer_fragment_replaces_and_a_shorter_one_is_passed_over, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_shares_records_is_never_summed, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(shares_fold_into_one_row, set_up, tear_down),
         cmocka_unit_test_setup_teardown(damaged_shares_are_refused, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

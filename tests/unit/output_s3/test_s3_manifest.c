@@ -10,6 +10,7 @@
 
 #include "adapters/outputs/s3/s3_manifest.h"
 #include "adapters/outputs/s3/s3_upload.h"
+#include "counting_alloc.h"
 
 static struct tumble_error err;
 
@@ -97,8 +98,7 @@ static void what_is_no_manifest_is_refused(void **state) {
         "{\"version\":1,\"object\":\"o\",\"bytes\":-1,\"rows\":1,\"last_sequence\":\"1\",\"digest\":\"x\"}",
         "{\"version\":1,\"object\":\"o\",\"bytes\":1,\"rows\":1,\"last_sequence\":\"1x\",\"digest\":\"x\"}",
         "{\"version\":1,\"object\":\"o\",\"bytes\":1,\"rows\":1,\"last_sequence\":\"\",\"digest\":\"x\"}",
-        "{\"version\":1,\"object\":\"o\",\"bytes\":1,\"rows\":1,\"last_sequence\":\"1\",\"digest\":"
-        "\"0123456789012345678901234567890123456789\"}"};
+        "{\"version\":1,\"object\":\"o\",\"bytes\":1,\"rows\":1,\"last_sequence\":\"1\",\"digest\":1}"};
     struct tw_s3_manifest_seen seen;
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         assert_int_equal(tw_s3_manifest_read(tumble_bytes_of(texts[i]), &seen, &err), TUMBLE_ECORRUPT);
@@ -117,11 +117,37 @@ static void etags_are_those_of_s3(void **state) {
     assert_false(tw_s3_parts_etag(parts, 2, etag));
 }
 
+static void a_digest_that_is_too_long_is_refused(void **state) {
+    (void)state;
+    struct tw_s3_manifest_seen seen;
+    const char *text = "{\"version\":1,\"object\":\"o\",\"bytes\":1,\"rows\":1,\"last_sequence\":\"1\","
+                       "\"digest\":\"0123456789012345678901234567890123456789\"}";
+    assert_int_equal(tw_s3_manifest_read(tumble_bytes_of(text), &seen, &err), TUMBLE_ECORRUPT);
+}
+
+static void no_memory_is_an_error(void **state) {
+    (void)state;
+    struct tumble_fragment fragment = fragment_of("20", 1);
+    const struct tw_s3_manifest manifest = {
+        .object = tumble_bytes_of("o"), .compression = "gzip", .fragment = fragment};
+    struct counting_alloc count = {.fail_at = 1};
+    struct tw_buf out;
+    tw_buf_init(&out, counting_alloc_of(&count), 4096);
+    assert_int_equal(tw_s3_manifest_write(&out, &manifest), TUMBLE_ENOMEM);
+    tw_buf_clean_up(&out);
+    assert_int_equal(count.live, 0);
+    tw_buf_init(&out, tw_alloc_default(), 100);
+    assert_int_equal(tw_s3_manifest_write(&out, &manifest), TUMBLE_ELIMIT);
+    tw_buf_clean_up(&out);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_manifest_says_what_the_object_holds),
         cmocka_unit_test(what_is_there_decides_what_comes),
         cmocka_unit_test(what_is_no_manifest_is_refused),
+        cmocka_unit_test(a_digest_that_is_too_long_is_refused),
+        cmocka_unit_test(no_memory_is_an_error),
         cmocka_unit_test(etags_are_those_of_s3),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
