@@ -8,7 +8,8 @@
 #include "emulator/emulator.h"
 
 static struct tumble_virtual_clock clock_of(int64_t window_ms, int64_t allowed_lateness_ms) {
-    struct tumble_virtual_clock clock = {-1, allowed_lateness_ms, window_ms};
+    struct tumble_virtual_clock clock = {
+        .watermark_ms = -1, .allowed_lateness_ms = allowed_lateness_ms, .window_ms = window_ms};
     return clock;
 }
 
