@@ -13,3 +13,13 @@ endif()
 function(tumble_optimise_when_linked target)
   set_target_properties(${target} PROPERTIES TUMBLE_AS_A_WHOLE ON)
 endfunction()
+
+# What runs for every record is worth -O3. Its guesses about what may be uninitialised are no errors.
+function(tumble_optimise_for_records)
+  if(TUMBLE_LINK_TIME)
+    foreach(layer IN LISTS ARGN)
+      target_compile_options(tumble_${layer} PRIVATE
+        -O3 -Wno-error=maybe-uninitialized -Wno-error=array-bounds -Wno-error=stringop-overflow)
+    endforeach()
+  endif()
+endfunction()
