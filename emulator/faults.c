@@ -32,7 +32,7 @@ static enum tumble_code read_one(struct tumble_faults *faults, const char **at, 
     struct tumble_bytes name = {*at, length};
     int index = tw_name_find(name, names, TUMBLE_FAULT_COUNT);
     int is_all = tumble_bytes_equal(name, tumble_bytes_of("all"));
-    double probability, parameter;
+    double probability = 0, parameter = 0;
     if (index < 0 && !is_all) {
         const char *nearest = tw_name_nearest(name, names, TUMBLE_FAULT_COUNT);
         return tw_fail(err, TUMBLE_EUSAGE, "--fault: there is no fault '%.*s'%s%s%s", (int)(length < 40 ? length : 40),
