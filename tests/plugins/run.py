@@ -240,7 +240,7 @@ def suite_faults(at, args):
     while kills < args.kills:
         runs += 1
         killed, plain, state = (at.work.file(f"{name}{runs}") for name in ("killed", "plain", "state"))
-        command = at.replay(*options, "-o", f"flaky:{killed}?rate=20&seed={args.seed + runs}", "-o", "file:" + plain, "--state", state,
+        command = at.replay(*options, "-o", f"flaky:{killed}?rate=20&synchronous=off&seed={args.seed + runs}", "-o", "file:" + plain, "--state", state,
                             "--output-timeout", "120", plugins=["flaky"], source=source)
         kills += kill_until_complete(at, command, state, args.kills - kills, args.longest, rng)
         at.expect(command, 0)
@@ -251,6 +251,17 @@ def suite_faults(at, args):
         check(len(lines) == len(wanted) and len(set(lines)) == len(lines), f"the file beside it holds {len(lines)} lines")
         check(runs < args.kills, "kills came too late in every run")
     print(f"{len(wanted)} rows, {kills} kills in {runs} runs, {time.monotonic() - began:.1f} s")
+    # All of them held, then drained under faults and kills.
+    held, state = at.work.file("held"), at.work.file("held-state")
+    at.work.write("held.down", "")
+    at.expect(at.replay(*options, "-o", f"flaky:{held}?rate=20&synchronous=off&seed={args.seed}", "--state", state, "--output-timeout", "1",
+                        plugins=["flaky"], source=source), 4, "tumble drain")
+    os.unlink(held + ".down")
+    drain = [at.tumble, "drain", "-q", "--state", state, "--plugin", at.plugin("flaky"), "--output-timeout", "120"]
+    kills = kill_until_complete(at, drain, state, args.kills // 5, args.longest, rng)
+    at.expect(drain, 0)
+    check(table(held) == wanted, f"drained: {len(table(held))} rows of {len(wanted)}, after {kills} kills")
+    print(f"drained, {kills} kills")
 
 
 def kill_until_complete(at, command, state, most, longest, rng):
