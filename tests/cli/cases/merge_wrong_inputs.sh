@@ -12,4 +12,3 @@ replay -g type -a 'x=mean(amount)' -f ndjson > grouped && merge rows grouped
 replay -w 120 -a 'x=mean(amount)' -f ndjson > longer && merge rows longer
 merge --window 90 rows
 sed 's/\(mean#[0-9a-f]*:\)[^"]*/\1AQE=/' rows > damaged && merge damaged
-merge s3://bucket/rows
