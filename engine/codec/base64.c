@@ -172,8 +172,16 @@ enum tumble_code tw_base64_decode(struct tumble_bytes text, char *out, size_t *o
 size_t tw_base64_encoded_length(size_t length) { return length / 3 * 4 + (length % 3 ? 4 : 0); }
 
 void tw_base64_encode(struct tumble_bytes bytes, char *out) {
-    const unsigned char *at = (const unsigned char *)bytes.data;
     size_t left = bytes.length;
+#ifdef TW_BASE64_AVX2
+    if (left >= 28 && tw_cpu_has_avx2()) {
+        size_t taken = tw_base64_encode_avx2(bytes.data, left, out);
+        bytes.data += taken;
+        left -= taken;
+        out += taken / 3 * 4;
+    }
+#endif
+    const unsigned char *at = (const unsigned char *)bytes.data;
     for (; left >= 3; left -= 3, at += 3, out += 4) {
         uint32_t bits = (uint32_t)at[0] << 16 | (uint32_t)at[1] << 8 | at[2];
         out[0] = alphabet[bits >> 18];
