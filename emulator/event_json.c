@@ -53,17 +53,26 @@ static struct tumble_bytes region_of(struct tumble_bytes arn) {
     return region;
 }
 
+/* Two digits at a time: arrivals are all different. */
 static size_t digits_of(uint64_t value, char out[20]) {
+    static const char pairs[] = "00010203040506070809101112131415161718192021222324252627282930313233343536373839"
+                                "40414243444546474849505152535455565758596061626364656667686970717273747576777879"
+                                "8081828384858687888990919293949596979899";
     char reversed[20];
-    size_t length = 0;
-    do {
-        reversed[length++] = (char)('0' + value % 10);
-        value /= 10;
-    } while (value);
-    for (size_t i = 0; i < length; i++) {
-        out[i] = reversed[length - 1 - i];
+    size_t at = sizeof reversed;
+    while (value >= 100) {
+        at -= 2;
+        memcpy(reversed + at, pairs + 2 * (value % 100), 2);
+        value /= 100;
     }
-    return length;
+    if (value >= 10) {
+        at -= 2;
+        memcpy(reversed + at, pairs + 2 * value, 2);
+    } else {
+        reversed[--at] = (char)('0' + value);
+    }
+    memcpy(out, reversed + at, sizeof reversed - at);
+    return sizeof reversed - at;
 }
 
 /* Double.toString: the shortest digits that read back as the same double, which for milliseconds as seconds are their
@@ -97,6 +106,19 @@ size_t tumble_arrival_text(enum tumble_arrival_form form, int64_t arrival_ms, ch
     }
     *at = '\0';
     return (size_t)(at - out);
+}
+
+size_t tw_event_escaped_length_exact(struct tumble_bytes text) {
+    size_t length = text.length;
+    for (size_t i = 0; i < text.length; i++) {
+        unsigned char c = (unsigned char)text.data[i];
+        if (c < 0x20) {
+            length += c == '\n' || c == '\r' || c == '\t' || c == '\b' || c == '\f' ? 1 : 5;
+        } else {
+            length += c == '"' || c == '\\';
+        }
+    }
+    return length;
 }
 
 static size_t record_fixed(struct tumble_bytes role, struct tumble_bytes arn) {
