@@ -168,8 +168,10 @@ static enum tumble_code kinesis(struct slice *slice, size_t origin, bool is_spli
     struct tw_carried *carried = slice->carried;
     const struct tumble_kinesis_record *from = &carried->event.records[origin];
     struct tumble_record record = {0};
-    TW_TRY(
-        room_for(slice, (size_t)from->data.length + from->partition_key.length + from->sequence_number.length, stop));
+    /* Data that has escapes takes room twice: without them, and decoded. */
+    size_t room = (size_t)from->data.length + from->partition_key.length + from->sequence_number.length;
+    room += from->data.flags & TUMBLE_VALUE_ESCAPED ? from->data.length : 0;
+    TW_TRY(room_for(slice, room, stop));
     if (*stop) {
         return TUMBLE_OK;
     }
@@ -179,12 +181,14 @@ static enum tumble_code kinesis(struct slice *slice, size_t origin, bool is_spli
     struct tumble_bytes text = text_of(carried, &from->data);
     struct tw_buf *buf = &carried->payloads;
     size_t length = 0;
-    record.data.data = buf->data + buf->length;
-    if (tw_base64_decode(text, buf->data + buf->length, &length, NULL) != TUMBLE_OK) {
+    if (tw_base64_decode(text, buf->data + buf->length, &length, NULL) == TUMBLE_OK) {
+        record.data.data = buf->data + buf->length;
+        record.data.length = length;
+        buf->length += length;
+    } else {
         record.bad = "its data is not base64";
+        record.data = text;
     }
-    record.data.length = length;
-    buf->length += length;
     if (is_split) {
         record.sub_sequence_number = ordinal_of(slice, tw_carried_sequence(carried, origin));
     } else if (!record.bad && tumble_kpl_suspect(record.data)) {
@@ -234,7 +238,7 @@ static enum tumble_code dynamodb(struct slice *slice, size_t origin, bool *stop)
 
 /* ---- all of them ---- */
 
-/* Enhanced fan-out: the ARN is a consumer's. */
+/* The ARN is a consumer's. */
 static bool is_consumer(struct tumble_bytes arn) {
     static const char part[] = "/consumer/";
     for (size_t at = 0; at + sizeof part - 1 <= arn.length; at++) {
@@ -245,6 +249,16 @@ static bool is_consumer(struct tumble_bytes arn) {
     return false;
 }
 
+/* Enhanced fan-out. That records name the consumer is known, that the event around them does is not. */
+static bool is_fanned_out(const struct tw_window_event *event) {
+    if (event->is_dynamodb || event->record_count == 0) {
+        return false;
+    }
+    const struct tumble_value *arn = &event->records[0].event_source_arn;
+    struct tumble_bytes of_record = {arn->text, arn->type == TUMBLE_TYPE_STRING ? arn->length : 0};
+    return is_consumer(event->event_source_arn) || is_consumer(of_record);
+}
+
 static bool is_late(const struct slice *slice) { return tw_carried_remaining(slice->carried) < TW_DEADLINE_MARGIN_MS; }
 
 enum tumble_code tw_carried_apply(struct tw_carried *carried, struct tw_carried_engine *engine,
@@ -252,7 +266,7 @@ enum tumble_code tw_carried_apply(struct tw_carried *carried, struct tw_carried_
                                   struct tumble_error *err) {
     struct slice slice = {
         .carried = carried, .engine = engine, .shard = shard, .start_ms = start_ms, .out = out, .err = err};
-    bool is_split = !carried->event.is_dynamodb && is_consumer(carried->event.event_source_arn);
+    bool is_split = is_fanned_out(&carried->event);
     bool stop = false;
     memset(out, 0, sizeof *out);
     memset(carried->out->fates, 0, sizeof carried->out->fates);

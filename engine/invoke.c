@@ -367,6 +367,9 @@ static enum tumble_code apply(struct invocation *at, struct tumble_bytes *expect
         }
     }
     *expect = tw_carried_sequence(at->carried, reported);
+    if (!expect->length) { /* without an identifier the answer would acknowledge the batch */
+        return applied.is_late ? late(at) : TUMBLE_ERECORD;
+    }
     at->out->reported = 1;
     return TUMBLE_OK;
 }
