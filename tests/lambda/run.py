@@ -199,6 +199,23 @@ def point_49_a_deadline_that_is_over_is_answered_at_once_and_nothing_is_lost():
         check_rows(sandbox, shard)
 
 
+def an_output_that_hangs_does_not_outlive_the_deadline():
+    with Workspace("lambda") as work, socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections, never answers
+        more = {"AWS_ENDPOINT_URL": "http://127.0.0.1:%d" % silent.getsockname()[1], "AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
+                "AWS_SECRET_ACCESS_KEY": "secret", "TUMBLE_OUTPUTS": "dynamodb:rows?pk={kind}&sk={window_start}/{shard_id}/{fragment}"}
+        with Sandbox(BOOTSTRAP, work, **more) as sandbox:
+            shard = Shard()
+            shard.state = sandbox.respond(shard.batch(10))["state"]
+            for _ in range(2):
+                deadline = int(time.time() * 1000) + 2000
+                answer = sandbox.invoke(shard.final(), deadline_ms=deadline, timeout=30)
+                late = time.time() * 1000 - deadline
+                check(answer.kind == "error" and late < 0, "%s, %d ms after the deadline" % (answer.kind, late))
+                check(json.loads(answer.body)["errorType"] in ("Tumble.OutputFailed", "Tumble.DeadlineExceeded"), repr(answer.body))
+            shard.state = sandbox.respond(shard.batch(10))["state"]
+            check(sandbox.starts == 1, "the process ended")
+
+
 def point_50_the_invocation_id_goes_back_when_it_was_given_and_only_then():
     with Workspace("lambda") as work, Sandbox(BOOTSTRAP, work) as sandbox:
         shard = Shard()
