@@ -435,7 +435,7 @@ static enum tumble_code listen_somewhere(int *out, unsigned *port, struct tumble
 }
 
 static enum tumble_code start_daemon(struct tw_sandbox_server *server, struct tumble_error *err) {
-    int fd;
+    int fd = -1;
     TW_TRY(listen_somewhere(&fd, &server->port, err));
     server->daemon =
         MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, server,

@@ -36,7 +36,7 @@ static inline void add(struct text *text, const char *format, ...) {
     int length = vsnprintf(line, sizeof line, format, args);
     va_end(args);
     assert_true(length >= 0 && (size_t)length < sizeof line);
-    add_bytes(text, line, (size_t)length);
+    add_bytes(text, line, length > 0 ? (size_t)length : 0);
 }
 
 static inline struct tumble_bytes view(const struct text *text) {
@@ -123,9 +123,10 @@ static inline struct tumble_bytes state_in(struct tumble_bytes response) {
     static const char before[] = "{\"state\":", behind[] = ",\"batchItemFailures\":[";
     assert_true(response.length > sizeof before + sizeof behind);
     assert_memory_equal(response.data, before, sizeof before - 1);
-    const char *end = strstr(response.data, behind);
+    const char *begin = response.data + sizeof before - 1;
+    const char *end = strstr(begin, behind);
+    struct tumble_bytes state = {begin, end ? (size_t)(end - begin) : 0};
     assert_non_null(end);
-    struct tumble_bytes state = {response.data + sizeof before - 1, (size_t)(end - response.data) - sizeof before + 1};
     return state;
 }
 
