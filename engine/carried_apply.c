@@ -238,6 +238,26 @@ static enum tumble_code dynamodb(struct slice *slice, size_t origin, bool *stop)
 
 /* ---- all of them ---- */
 
+/* When the event's last record arrived, whatever becomes of it. */
+static void note_last_arrival(struct slice *slice) {
+    struct tw_carried *carried = slice->carried;
+    size_t count = carried->event.record_count;
+    struct tw_dynamodb_record item;
+    struct tumble_value arrival = {0};
+    static const struct tumble_timestamp_format seconds = {.kind = TUMBLE_TIMESTAMP_EPOCH_S};
+    if (count == 0) {
+        return;
+    }
+    if (!carried->event.is_dynamodb) {
+        arrival = carried->event.records[count - 1].arrival;
+    } else if (tw_dynamodb_record_parse(carried->event.elements[count - 1], 1, &item, NULL, NULL) == TUMBLE_OK) {
+        arrival = item.arrival;
+    }
+    if (tumble_timestamp_ms(&seconds, &arrival, &carried->out->last_arrival_ms, NULL) != TUMBLE_OK) {
+        carried->out->last_arrival_ms = -1;
+    }
+}
+
 /* The ARN is a consumer's. */
 static bool is_consumer(struct tumble_bytes arn) {
     static const char part[] = "/consumer/";
@@ -272,6 +292,7 @@ enum tumble_code tw_carried_apply(struct tw_carried *carried, struct tw_carried_
     memset(carried->out->fates, 0, sizeof carried->out->fates);
     carried->out->records = 0;
     tw_buf_clear(&carried->payloads);
+    note_last_arrival(&slice);
     for (size_t i = 0; i < limit && !stop; i++) {
         if (i % TW_SLICE_RECORDS == 0 && is_late(&slice)) {
             TW_TRY(apply_slice(&slice, &stop));

@@ -44,7 +44,7 @@ static enum tumble_code set_up(struct tumble_engine *engine, const struct tumble
         return tw_no_memory(err);
     }
     TW_TRY(tumble_kpl_new(carried->alloc, &carried->kpl, err));
-    if (options->cache_directory) {
+    if (options->cache_directory && options->spill) { /* it holds what was spilled, and nothing else */
         carried->cache_directory =
             tw_copy_text(&carried->alloc, options->cache_directory, strlen(options->cache_directory));
         if (!carried->cache_directory) {
@@ -63,6 +63,7 @@ enum tumble_code tumble_engine_open_carried(const struct tumble_engine_options *
                                         .window_seconds = 1, /* every event brings its own */
                                         .durability = TUMBLE_DURABILITY_COMMIT,
                                         .fragments_possible = 1,
+                                        .memory_limit_bytes = options->memory_limit_bytes,
                                         .alloc = options->alloc};
     TW_TRY(tumble_engine_open(&own, out, err));
     enum tumble_code code = set_up(*out, carried, err);
@@ -322,6 +323,7 @@ static const char *type_of(enum tumble_code code) {
     case TUMBLE_EOUTPUT:
     case TUMBLE_EUSAGE: return "Tumble.OutputFailed";
     case TUMBLE_EREJECTED: return "Tumble.RowRejected";
+    case TUMBLE_EINTERRUPTED: return "Tumble.DeadlineExceeded";
     case TUMBLE_ELIMIT: return "Tumble.LimitExceeded";
     case TUMBLE_ENOMEM: return "Tumble.OutOfMemory";
     default: return "Tumble.Internal";
@@ -347,6 +349,14 @@ static enum tumble_code late(struct invocation *at) {
 
 /* ---- records ---- */
 
+static enum tumble_code bad(struct invocation *at, size_t record) {
+    struct tumble_bytes number = tw_carried_sequence(at->carried, record);
+    int shown = (int)(number.length < TW_LIMIT_SEQUENCE_DIGITS ? number.length : TW_LIMIT_SEQUENCE_DIGITS);
+    tw_error_prefix(at->err, "record %zu of the event (sequence number %.*s)", record + 1, shown,
+                    number.data ? number.data : "");
+    return TUMBLE_ERECORD;
+}
+
 /* Until which record the event was applied; expect is what a partial answer reports. */
 static enum tumble_code apply(struct invocation *at, struct tumble_bytes *expect) {
     struct tw_applied applied;
@@ -357,7 +367,7 @@ static enum tumble_code apply(struct invocation *at, struct tumble_bytes *expect
         return TUMBLE_OK;
     }
     if (at->event->is_final || !at->carried->options.report_batch_item_failures || applied.records == 0) {
-        return applied.is_late ? late(at) : TUMBLE_ERECORD;
+        return applied.is_late ? late(at) : bad(at, applied.stopped);
     }
     size_t reported = applied.records;
     if (applied.is_partial) { /* the sequence number is the unit: none of it may stay (rule R7) */

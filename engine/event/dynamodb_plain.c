@@ -206,7 +206,7 @@ static const char *attribute_value(struct rewrite *rewrite, const char *at) {
     char open[TW_LIMIT_ATTRIBUTE_DEPTH];
     size_t depth = 0;
     do {
-        enum attribute attribute;
+        enum attribute attribute = UNKNOWN;
         at = opened(rewrite, at, &attribute);
         if (!at) {
             return NULL;
