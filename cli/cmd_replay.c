@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "cli/command.h"
+#include "cli/emulated_replay.h"
 #include "cli/exit_code.h"
 #include "cli/file_conflict.h"
 #include "cli/input_hint.h"
@@ -51,6 +52,7 @@ struct settings {
     struct tw_list plugins;
     int64_t output_timeout;
     int64_t outbox_limit;
+    struct tw_emulation_settings emulation;
 };
 
 /* "" at index 0 stands for "not given" and cannot be typed. */
@@ -58,7 +60,8 @@ static const char *const input_formats[] = {"auto", "ndjson", "array", "lambda",
 static const char *const bad_records[] = {"", "fail", "divert", NULL};
 static const char *const formats[] = {"", "ndjson", "csv", "table", NULL};
 
-#define AT(member) offsetof(struct settings, member)
+#define AT(member)         offsetof(struct settings, member)
+#define OF_EMULATION(name) AT(emulation.name)
 
 static const struct tw_option options[] = {
     {"spec", 's', TW_OPTION_TEXT, AT(spec), "FILE", "what to aggregate, as JSON (- : standard input)", 0, 0, NULL},
@@ -72,7 +75,7 @@ static const struct tw_option options[] = {
      "rows carry state that `tumble merge` folds (if several shards need it)", 0, 0, NULL},
     {"window", 'w', TW_OPTION_DURATION, AT(window_seconds), "DURATION", "length of the windows: seconds, or as 5m", 1,
      315360000, NULL},
-    {"tumbling-window-in-seconds", 0, TW_OPTION_DURATION, AT(window_seconds), "SECONDS", "the same, by AWS's name", 1,
+    {"tumbling-window-in-seconds", 0, TW_OPTION_DURATION, AT(window_seconds), "SECONDS", "the same, by AWS's name", 0,
      315360000, NULL},
     {"where", 0, TW_OPTION_TEXT, AT(where), "JSON", "only records that match, a Lambda filter pattern", 0, 0, NULL},
     {"timestamp", 't', TW_OPTION_TEXT, AT(timestamp), "FIELD", "the field that says when a record arrived", 0, 0, NULL},
@@ -112,7 +115,7 @@ static const struct tw_option options[] = {
      0, 0, NULL},
     {"source", 0, TW_OPTION_TEXT, AT(source), "NAME", "part of every row's key (made from the inputs)", 0, 0, NULL},
     {"quiet", 'q', TW_OPTION_FLAG, AT(quiet), "[true|false]", "no progress, no notes, no closing line", 0, 0, NULL},
-};
+    TW_EMULATION_OPTIONS(OF_EMULATION)};
 
 static const struct tw_option_table table = {
     .command = "replay",
@@ -481,7 +484,7 @@ static int run(const struct settings *settings, const struct tumble_spec *spec, 
         .window_seconds = tumble_spec_window_seconds(spec),
         .shards = (uint32_t)settings->shards,
         .threads = (uint32_t)settings->threads,
-        .batch_size = (uint32_t)settings->batch_size,
+        .batch_size = settings->batch_size ? (uint32_t)settings->batch_size : 1000,
         .allowed_lateness_seconds = settings->allowed_lateness,
         .sort = settings->sort,
         .keep_aggregates = !settings->deaggregate,
@@ -521,8 +524,88 @@ static int run(const struct settings *settings, const struct tumble_spec *spec, 
     return report(settings, spec, &summary, code, &err, inputs[0]);
 }
 
+/* ---- through a mapping ---- */
+
+static void erase_bar(void *ctx) {
+    struct screen *screen = ctx;
+    tw_progress_bar_erase(&screen->bar);
+}
+
+/* What a mapping, or a function that is not ours, leaves no room for. */
+static const char *misplaced_option(const struct settings *settings, bool has_groups) {
+    bool foreign = settings->emulation.function != NULL;
+    return settings->sort                                        ? "--sort"
+           : settings->state                                     ? "--state"
+           : settings->allowed_lateness                          ? "--allowed-lateness"
+           : settings->threads > 1                               ? "--threads"
+           : settings->durability                                ? "--durability"
+           : foreign && settings->outputs.count                  ? "--output"
+           : foreign && settings->failures                       ? "--failures"
+           : foreign && settings->where                          ? "--where"
+           : foreign && (settings->group_by.count || has_groups) ? "--group-by and --aggregate"
+                                                                 : NULL;
+}
+
+static int run_emulated(const struct settings *settings, const struct tumble_spec *spec, const char *const *inputs,
+                        int input_count) {
+    static struct outputs outputs;
+    struct tumble_error err = {.byte = -1, .record = -1};
+    struct screen screen = {.quiet = settings->quiet};
+    struct tumble_bytes timestamp = tumble_spec_timestamp_field(spec);
+    char timestamp_field[1025];
+    snprintf(timestamp_field, sizeof timestamp_field, "%.*s", (int)timestamp.length, timestamp.data);
+    bool foreign = settings->emulation.function != NULL;
+    if ((!foreign && read_outputs(settings, spec, &outputs, &err) != TUMBLE_OK) ||
+        check_files(settings, &outputs, inputs, input_count, &err) != TUMBLE_OK ||
+        (settings->summary && tw_run_summary_probe(settings->summary, NULL, &err) != TUMBLE_OK)) {
+        return tw_exit_with(&err);
+    }
+    signal(SIGPIPE, SIG_IGN);
+    struct tw_emulation emulation = {.settings = &settings->emulation,
+                                     .spec = spec,
+                                     .window_seconds = settings->window_seconds,
+                                     .batch_size = settings->batch_size,
+                                     .plugins = &settings->plugins,
+                                     .source = {.paths = inputs,
+                                                .path_count = (size_t)input_count,
+                                                .format = (enum tumble_capture_format)settings->input_format,
+                                                .records_at = settings->records_at,
+                                                .partition_key_field = settings->partition_key,
+                                                .timestamp_field = timestamp.length ? timestamp_field : NULL,
+                                                .timestamp_overrides = settings->timestamp != NULL,
+                                                .timestamp_format = *tumble_spec_timestamp_format(spec),
+                                                .shards = (uint32_t)settings->shards},
+                                     .source_name = settings->source,
+                                     .outputs = outputs.list,
+                                     .output_count = outputs.count,
+                                     .failures = outputs.has_failures ? &outputs.failures.output : NULL,
+                                     .memory_limit_bytes = (size_t)settings->memory_limit,
+                                     .summary = settings->summary,
+                                     .quiet = settings->quiet,
+                                     .progress = on_progress,
+                                     .progress_ctx = &screen,
+                                     .done = erase_bar,
+                                     .interrupted = is_interrupted,
+                                     .say = on_line,
+                                     .say_ctx = &screen};
+    tw_progress_bar_init(&screen.bar, !settings->quiet && !outputs.shares_line && !foreign);
+    tw_screen_table_announce(on_rows, &screen);
+    watch_signals();
+    int status = tw_emulation_run(&emulation);
+    tw_screen_table_announce(NULL, NULL);
+    if (status == TW_EXIT_OK && tw_screen_table_failure()->code != TUMBLE_OK) {
+        return tw_exit_with(tw_screen_table_failure());
+    }
+    if (status == TW_EXIT_OK && emulation.result.stopped) {
+        int number = stop_signal ? (int)stop_signal : SIGINT;
+        tw_say("stopped by %s; nothing is kept", number == SIGTERM ? "SIGTERM" : "SIGINT");
+        status = 128 + number;
+    }
+    return status;
+}
+
 int tw_cmd_replay(int argc, char **argv) {
-    static struct settings settings = {.batch_size = 1000, .threads = 1, .deaggregate = true};
+    static struct settings settings = {.threads = 1, .deaggregate = true};
     int input_count = 0;
     settings.output_timeout = 300;
     settings.outbox_limit = 1 << 30;
@@ -532,6 +615,16 @@ int tw_cmd_replay(int argc, char **argv) {
     }
     if (input_count == 0) {
         return usage_error("no input: name a file, or - for standard input");
+    }
+    bool emulated = tw_emulation_is_asked_for(&settings.emulation);
+    const char *misplaced = emulated ? misplaced_option(&settings, settings.aggregates.count > 0) : NULL;
+    if (misplaced) {
+        char text[160];
+        snprintf(text, sizeof text, "%s does not go together with a mapping's options or --function", misplaced);
+        return usage_error(text);
+    }
+    if (settings.emulation.function && !settings.spec) { /* a spec of nothing: where timestamps and windows are */
+        settings.aggregates.items[settings.aggregates.count++] = "n=count()";
     }
     if (!settings.spec && settings.aggregates.count == 0) {
         return usage_error("nothing to aggregate: give --spec FILE, or --aggregate 'orders=count()' and the like");
@@ -555,7 +648,9 @@ int tw_cmd_replay(int argc, char **argv) {
     int status;
     err.code = tumble_input_list_new((const char *const *)argv + 1, (size_t)input_count, alloc, &inputs, &err);
     if (err.code == TUMBLE_OK) {
-        status = run(&settings, spec, tumble_input_list_paths(inputs), (int)tumble_input_list_count(inputs));
+        int count = (int)tumble_input_list_count(inputs);
+        status = emulated ? run_emulated(&settings, spec, tumble_input_list_paths(inputs), count)
+                          : run(&settings, spec, tumble_input_list_paths(inputs), count);
     } else {
         status = tw_exit_with(&err);
     }

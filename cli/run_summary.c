@@ -132,10 +132,10 @@ enum tumble_code tw_run_summary_probe(const char *path, const char *state, struc
     return TUMBLE_OK;
 }
 
-enum tumble_code tw_run_summary_write(const char *path, const struct tumble_replay_summary *summary,
-                                      enum tumble_code code, struct tumble_error *err) {
+enum tumble_code tw_run_summary_write_by(const char *path, void (*print_to)(FILE *to, const void *what),
+                                         const void *what, struct tumble_error *err) {
     if (strcmp(path, "-") == 0) {
-        print(stderr, summary, code);
+        print_to(stderr, what);
         return TUMBLE_OK;
     }
     char temporary[TEMPORARY_BYTES];
@@ -144,7 +144,7 @@ enum tumble_code tw_run_summary_write(const char *path, const struct tumble_repl
     if (!file) {
         return TUMBLE_EOUTPUT;
     }
-    print(file, summary, code);
+    print_to(file, what);
     int error = fflush(file) != 0 || ferror(file) ? errno : 0;
     if (fclose(file) != 0 && !error) {
         error = errno;
@@ -159,6 +159,22 @@ enum tumble_code tw_run_summary_write(const char *path, const struct tumble_repl
         return refuse(path, error, err);
     }
     return TUMBLE_OK;
+}
+
+struct outcome {
+    const struct tumble_replay_summary *summary;
+    enum tumble_code code;
+};
+
+static void print_outcome(FILE *to, const void *what) {
+    const struct outcome *outcome = what;
+    print(to, outcome->summary, outcome->code);
+}
+
+enum tumble_code tw_run_summary_write(const char *path, const struct tumble_replay_summary *summary,
+                                      enum tumble_code code, struct tumble_error *err) {
+    struct outcome outcome = {summary, code};
+    return tw_run_summary_write_by(path, print_outcome, &outcome, err);
 }
 
 static const char *plural(uint64_t count) { return count == 1 ? "" : "s"; }

@@ -1,12 +1,18 @@
 #ifndef TW_CLI_RUN_SUMMARY_H
 #define TW_CLI_RUN_SUMMARY_H
 
+#include <stdio.h>
+
 #include "runner/replay.h"
 
 /* Writes the run's figures as one JSON object to path, whole or not at all (a temporary file beside it is renamed); "-"
  * is stderr, since stdout is rows. code is what the run ended with. Errors: EOUTPUT. */
 enum tumble_code tw_run_summary_write(const char *path, const struct tumble_replay_summary *summary,
                                       enum tumble_code code, struct tumble_error *err);
+
+/* The same for what print_to prints. */
+enum tumble_code tw_run_summary_write_by(const char *path, void (*print_to)(FILE *to, const void *what),
+                                         const void *what, struct tumble_error *err);
 
 /* Tells at the start of a run whether its summary can be written at its end. state is the run's state directory, or
  * NULL: a file in it may be named before the directory exists. Errors: EOUTPUT. */
