@@ -9,21 +9,24 @@
 #include "engine/event/window_event.h"
 
 /* An engine whose windows travel in the event (design section 5, carried). invoke.c: one event from its bytes to the
- * response · carried_apply.c: its records · carried_state.c: `state` to a window and back · carried_objects.c: what
- * lies in the spill store and its cache · carried_rows.c: a final's rows to the outputs. */
+ * response · carried_shards.c: the shards it remembers · carried_apply.c: its records · carried_state.c: `state` to a
+ * window and back · carried_objects.c: what lies in the spill store and its cache · carried_rows.c: a final's rows to
+ * the outputs. */
 
 enum {
     TW_STATE_VERSION = 1,
     TW_STATE_DIGEST_BYTES = 16,
-    TW_STATE_SPECS = 4,              /* specs of open windows that a process knows at a time, its own included */
-    TW_SPILL_OBJECTS_MAX = 512,      /* of one state: snapshot and deltas together */
+    TW_STATE_SPECS = 4,         /* specs of open windows that a process knows at a time, its own included */
+    TW_STATE_SHARDS = 1024,     /* shards that an engine remembers; beyond, the one used longest ago is forgotten */
+    TW_SPILL_OBJECTS_MAX = 512, /* of one state: snapshot and deltas together */
     TW_SPILL_OBJECT_BYTES = 4 << 20, /* raw bytes of groups in one object, at least one group */
     TW_OBJECT_NAME_BYTES = 112,
     TW_DEADLINE_MARGIN_MS = 250 /* left for the response when the records of an event cannot all be applied in time */
 };
-#define TW_STATE_BYTES_MAX  (64u << 20) /* unpacked state or object: what hostile bytes may make us take */
-#define TW_PACKED_BYTES_MAX (4u << 20)  /* of `state` as JSON without a spill store (rule R17) */
-#define TW_CACHE_BYTES_MAX  (128u << 20)
+#define TW_STATE_BYTES_MAX     (64u << 20) /* unpacked state or object: what hostile bytes may make us take */
+#define TW_PACKED_BYTES_MAX    (4u << 20)  /* of `state` as JSON without a spill store (rule R17) */
+#define TW_CACHE_BYTES_MAX     (128u << 20)
+#define TW_EXPECTED_GROUPS_MAX (4u << 20) /* that a state's claim makes us take memory for beforehand */
 
 struct tw_spill_object {
     uint8_t digest[TW_STATE_DIGEST_BYTES]; /* XXH3-128 of its bytes, which is its name */
@@ -42,8 +45,11 @@ struct tw_carried_state {
     size_t garbage_count;
 };
 
-/* The one window of a shard that is in memory, and whether it is what a digest names. */
+/* The one window of a shard that is in memory, and whether it is what a digest names. Streams number their shards
+ * alike: a shard is that of a source. */
 struct tw_carried_shard {
+    uint64_t source; /* hash of its name */
+    uint64_t used_at;
     bool valid;
     int64_t start_ms;
     int64_t end_ms;
@@ -112,6 +118,8 @@ enum tumble_code tw_state_load(struct tw_carried *carried, struct tw_carried_eng
 enum tumble_code tw_state_save(struct tw_carried *carried, struct tw_carried_engine *engine, struct tumble_shard *shard,
                                struct tw_carried_shard *held, struct tumble_bytes expect, struct tw_buf *out,
                                bool *too_large, struct tumble_error *err);
+/* Does it need that object? */
+bool tw_state_names(const struct tw_carried_state *state, const struct tw_spill_object *object);
 void tw_carried_state_clear(struct tw_carried *carried, struct tw_carried_state *state);
 
 /* carried_objects.c */
@@ -162,6 +170,8 @@ struct tumble_bytes tw_carried_sequence(struct tw_carried *carried, size_t recor
 enum tumble_code tw_carried_attach_again(struct tw_carried *carried, struct tumble_engine *engine, size_t output,
                                          struct tumble_error *err);
 void tw_carried_close_outputs(struct tumble_engine *engine);
+/* Rows rejected in an invocation that failed: its retry meets them again. */
+void tw_carried_drop_rejected(struct tumble_engine *engine);
 /* Delivers the rows of a window that ends. digest: of the rows, filled in; marks of the final bear it. */
 enum tumble_code tw_carried_emit(struct tw_carried *carried, struct tw_carried_engine *engine,
                                  struct tumble_shard *shard, struct tw_window *window,
@@ -170,9 +180,18 @@ enum tumble_code tw_carried_emit(struct tw_carried *carried, struct tw_carried_e
 enum tumble_code tw_carried_emit_failures(struct tw_carried *carried, struct tw_carried_engine *engine,
                                           struct tumble_shard *shard, struct tumble_error *err);
 
+/* carried_shards.c */
+/* Finds the shard of the engine's source, or makes it; of too many the one used longest ago makes place. Errors:
+ * ENOMEM, EEVENT (no id of a shard). */
+enum tumble_code tw_carried_hold(struct tw_carried *carried, struct tw_carried_engine *engine, struct tumble_bytes id,
+                                 struct tumble_shard **shard, struct tw_carried_shard **held, struct tumble_error *err);
+void tw_carried_forget(struct tw_carried *carried, struct tw_carried_shard *held, struct tumble_shard *shard);
+void tw_carried_forget_finished(struct tw_carried *carried, struct tw_carried_shard *held);
+/* Windows of shards other than keep leave memory once all take more than the limit. */
+void tw_carried_make_room(struct tw_carried *carried, const struct tumble_shard *keep);
+
 /* invoke.c */
 void tw_carried_destroy(struct tw_carried *carried);            /* NULL allowed */
 int64_t tw_carried_remaining(const struct tw_carried *carried); /* ms; INT64_MAX: no end */
-void tw_carried_forget(struct tw_carried *carried, struct tw_carried_shard *held, struct tumble_shard *shard);
 
 #endif

@@ -153,7 +153,14 @@ static bool cache_get(struct tw_carried *carried, int64_t start_ms, const uint8_
 }
 
 static enum tumble_code delete_key(void *ctx, struct tw_store *store, struct tumble_error *err) {
-    return tw_store_delete(store, *(const struct tumble_bytes *)ctx, err);
+    struct cache_write *write = ctx;
+    struct tumble_bytes old;
+    bool found;
+    TW_TRY(tw_store_get(store, write->key, &found, &old, err));
+    uint64_t bytes = found ? write->key.length + old.length : 0;
+    write->bytes =
+        write->carried->cache_bytes - (bytes < write->carried->cache_bytes ? bytes : write->carried->cache_bytes);
+    return found ? tw_store_delete(store, write->key, err) : TUMBLE_OK;
 }
 
 static void cache_remove(struct tw_carried *carried, int64_t start_ms, const struct tw_spill_object *object) {
@@ -161,13 +168,12 @@ static void cache_remove(struct tw_carried *carried, int64_t start_ms, const str
     if (!carried->cache) {
         return;
     }
-    struct tumble_bytes view = cache_key(start_ms, object->digest, key);
-    if (tw_store_write(carried->cache, delete_key, &view, NULL) != TUMBLE_OK) {
+    struct cache_write write = {.carried = carried, .key = cache_key(start_ms, object->digest, key)};
+    if (tw_store_write(carried->cache, delete_key, &write, NULL) == TUMBLE_OK) {
+        carried->cache_bytes = write.bytes;
+    } else {
         give_up(carried);
-        return;
     }
-    uint64_t bytes = object->bytes + CACHE_KEY_BYTES;
-    carried->cache_bytes -= bytes < carried->cache_bytes ? bytes : carried->cache_bytes;
 }
 
 /* ---- objects ---- */

@@ -8,7 +8,13 @@
  * They have a canonical order (rule R13): the digest and number of rows are counted first, then they are written again,
  * a batch at a time, to every output from where its mark says it was. */
 
-enum { ROWS_AT_ONCE = 256, FIRST_DELAY_MS = 50, LONGEST_DELAY_MS = 5000, ATTEMPTS_WITHOUT_END = 8 };
+enum {
+    ROWS_AT_ONCE = 256,
+    FIRST_DELAY_MS = 50,
+    LONGEST_DELAY_MS = 5000,
+    LONGEST_ASKED_MS = 3600000,
+    ATTEMPTS_WITHOUT_END = 8
+};
 
 struct emission {
     struct tw_carried *carried;
@@ -23,6 +29,7 @@ struct emission {
     size_t ends[ROWS_AT_ONCE];
     struct tumble_bytes *values; /* ROWS_AT_ONCE × columns; NULL: no output wants them */
     uint64_t done[TW_LIMIT_OUTPUTS];
+    uint64_t marked[TW_LIMIT_OUTPUTS]; /* as far as a retry need not go again */
     struct tumble_error *err;
 };
 
@@ -39,6 +46,13 @@ enum tumble_code tw_carried_attach_again(struct tw_carried *carried, struct tumb
 void tw_carried_close_outputs(struct tumble_engine *engine) {
     for (size_t i = 0; i < engine->output_count; i++) {
         tw_output_rewind(&engine->outputs[i]);
+    }
+}
+
+void tw_carried_drop_rejected(struct tumble_engine *engine) {
+    for (size_t i = 0; i < engine->output_count; i++) {
+        tw_buf_clear(&engine->outputs[i].rejected);
+        engine->outputs[i].rejected_count = 0;
     }
 }
 
@@ -62,6 +76,7 @@ static bool wait(struct tw_carried *carried, uint32_t attempt, int64_t asked_ms)
     /* full jitter; what decides it is no secret and need not be random, only spread */
     uint64_t spread = tw_hash_seeded(&attempt, sizeof attempt, tw_hash_process_seed() ^ carried->invocations);
     delay = (int64_t)(spread % ((uint64_t)delay + 1));
+    asked_ms = asked_ms < LONGEST_ASKED_MS ? asked_ms : LONGEST_ASKED_MS;
     delay = delay > asked_ms ? delay : asked_ms;
     if (!host->sleep_ms || (!host->remaining_ms && attempt >= ATTEMPTS_WITHOUT_END) ||
         tw_carried_remaining(carried) - delay < TW_DEADLINE_MARGIN_MS) {
@@ -77,11 +92,12 @@ static enum tumble_code give_up(struct tw_output *output, enum tumble_code code)
     return code;
 }
 
-/* Offers rows [from, count) to an output until each is settled. */
+/* Offers rows [0, count) to an output until each is settled; *taken of them were. After trouble the output is closed,
+ * unless all it did was to ask for patience: then what it took can still be made safe. */
 static enum tumble_code offer(struct tw_carried *carried, struct tumble_engine *engine, struct tw_output *output,
                               const struct tumble_row *rows, struct tumble_delivery *outcomes, size_t count,
-                              struct tumble_error *err) {
-    size_t from = 0;
+                              size_t *taken, struct tumble_error *err) {
+    size_t from = *taken = 0;
     for (uint32_t attempt = 0; from < count;) {
         bool mends;
         tw_output_expect_outcomes(outcomes, count - from);
@@ -106,11 +122,11 @@ static enum tumble_code offer(struct tw_carried *carried, struct tumble_engine *
         if (code != TUMBLE_OK) {
             return give_up(output, code);
         }
-        from += settled;
+        *taken = from += settled;
         attempt = settled ? 0 : attempt + 1;
         if (from < count && !wait(carried, attempt, outcomes[settled].retry_after_ms)) {
-            return give_up(output, tw_fail(err, TUMBLE_EOUTPUT, "output %.120s asks to try again later: %.160s",
-                                           output->name, outcomes[settled].reason));
+            return tw_fail(err, TUMBLE_EOUTPUT, "output %.120s asks to try again later: %.160s", output->name,
+                           outcomes[settled].reason);
         }
     }
     return TUMBLE_OK;
@@ -122,6 +138,56 @@ static enum tumble_code flush(struct tumble_engine *engine, struct tw_output *ou
     tw_output_expect_answer(err);
     enum tumble_code code = tw_output_answer(output, "flush", output->api->flush(output->self, 1, err), &mends, err);
     return code == TUMBLE_OK ? TUMBLE_OK : give_up(output, code);
+}
+
+/* ---- failures ---- */
+
+static enum tumble_code offer_documents(struct tw_carried *carried, struct tumble_engine *engine,
+                                        struct tw_output *output, struct tw_buf *documents, struct tumble_error *err) {
+    enum { DOCUMENTS_AT_ONCE = 64 };
+    struct tw_cursor in = tw_cursor_of(tw_buf_view(documents));
+    struct tumble_row rows[DOCUMENTS_AT_ONCE];
+    struct tumble_delivery outcomes[DOCUMENTS_AT_ONCE];
+    while (tw_cursor_left(&in)) {
+        size_t count = 0;
+        for (; count < DOCUMENTS_AT_ONCE && tw_cursor_left(&in); count++) {
+            uint64_t length;
+            struct tumble_row *row = &rows[count];
+            memset(row, 0, sizeof *row);
+            if (!tw_take_varint(&in, &length) || !tw_take_bytes(&in, (size_t)length, &row->json)) {
+                return tw_fail(err, TUMBLE_EINTERNAL, "the list of failures is damaged in memory");
+            }
+            tw_hash128(row->json.data, row->json.length, row->key);
+        }
+        size_t taken;
+        enum tumble_code code = offer(carried, engine, output, rows, outcomes, count, &taken, err);
+        if (code != TUMBLE_OK) {
+            return give_up(output, code);
+        }
+    }
+    TW_TRY(flush(engine, output, err));
+    tw_buf_clear(documents);
+    return TUMBLE_OK;
+}
+
+static struct tw_output *failures_of(struct tumble_engine *engine) {
+    for (size_t i = 0; i < engine->output_count; i++) {
+        if (engine->outputs[i].kind == TUMBLE_ROW_FAILURE) {
+            return &engine->outputs[i];
+        }
+    }
+    return NULL;
+}
+
+/* Rows that an output rejected. */
+static enum tumble_code emit_rejected(struct tw_carried *carried, struct tumble_engine *engine,
+                                      struct tw_output *output, struct tumble_error *err) {
+    struct tw_output *failures = failures_of(engine);
+    if (failures && output->rejected.length) {
+        TW_TRY(offer_documents(carried, engine, failures, &output->rejected, err));
+    }
+    output->rejected_count = 0;
+    return TUMBLE_OK;
 }
 
 /* ---- rows ---- */
@@ -186,19 +252,30 @@ static bool takes_parts(const struct tw_output *output) {
     return takes_rows(output) && !(output->api->flags & TUMBLE_OUTPUT_WHOLE_FRAGMENTS);
 }
 
-/* There is no time for all of them: what was taken is made safe and marked, and a retry goes on from there. */
-static enum tumble_code put_off(struct emission *at) {
+/* What an output took of a final that fails is made safe and marked: flushed, and what it rejected handed over. */
+static bool mark(struct emission *at, size_t i) {
+    struct tumble_engine *engine = at->engine->engine;
+    struct tw_output *output = &engine->outputs[i];
+    struct tumble_error ignored; /* why the final fails is known already */
+    bool has_place = at->carried->options.spill || at->carried->cache;
+    return has_place && output->is_open && takes_parts(output) && at->done[i] > at->marked[i] &&
+           flush(engine, output, &ignored) == TUMBLE_OK &&
+           emit_rejected(at->carried, engine, output, &ignored) == TUMBLE_OK &&
+           tw_mark_put(at->carried, engine, at->shard, at->window->start_ms, output->name, at->fragment.digest,
+                       at->done[i], &ignored) == TUMBLE_OK;
+}
+
+/* A final that fails: a retry goes on from the marks. An output that has none begins with nothing half taken. */
+static void keep_progress(struct emission *at) {
     struct tumble_engine *engine = at->engine->engine;
     for (size_t i = 0; i < engine->output_count; i++) {
-        struct tw_output *output = &engine->outputs[i];
-        if (takes_parts(output) && at->done[i]) {
-            TW_TRY(flush(engine, output, at->err));
-            TW_TRY(tw_mark_put(at->carried, engine, at->shard, at->window->start_ms, output->name, at->fragment.digest,
-                               at->done[i], at->err));
-        } else if (takes_rows(output)) {
-            tw_output_rewind(output);
+        if (takes_rows(&engine->outputs[i]) && !mark(at, i)) {
+            tw_output_rewind(&engine->outputs[i]);
         }
     }
+}
+
+static enum tumble_code put_off(struct emission *at) {
     at->carried->out->error_type = "Tumble.DeadlineExceeded";
     return tw_fail(at->err, TUMBLE_EOUTPUT,
                    "the deadline came before all %llu rows of the window were delivered: the retry goes on from there",
@@ -213,6 +290,10 @@ static enum tumble_code deliver(struct emission *at) {
         if (takes_parts(output)) {
             TW_TRY(tw_mark_get(at->carried, engine, at->shard, at->window->start_ms, output->name, at->fragment.digest,
                                &at->done[i], at->err));
+            if (at->done[i] > count) { /* no mark of this final */
+                at->done[i] = 0;
+            }
+            at->marked[i] = at->done[i];
         }
         if (takes_rows(output) && at->done[i] < first) {
             first = at->done[i];
@@ -229,9 +310,11 @@ static enum tumble_code deliver(struct emission *at) {
             if (!takes_rows(output) || at->done[i] >= row + batch) {
                 continue;
             }
-            size_t skip = at->done[i] > row ? (size_t)(at->done[i] - row) : 0;
-            TW_TRY(offer(at->carried, engine, output, at->rows + skip, at->outcomes, batch - skip, at->err));
-            at->done[i] = row + batch;
+            size_t skip = at->done[i] > row ? (size_t)(at->done[i] - row) : 0, taken;
+            enum tumble_code code =
+                offer(at->carried, engine, output, at->rows + skip, at->outcomes, batch - skip, &taken, at->err);
+            at->done[i] = row + skip + taken;
+            TW_TRY(code);
         }
     }
     for (size_t i = 0; i < engine->output_count; i++) {
@@ -269,7 +352,12 @@ enum tumble_code tw_carried_emit(struct tw_carried *carried, struct tw_carried_e
         code = at->values ? TUMBLE_OK : tw_no_memory(err);
     }
     code = code == TUMBLE_OK ? count_rows(at) : code;
-    code = code == TUMBLE_OK ? deliver(at) : code;
+    if (code == TUMBLE_OK) {
+        code = deliver(at);
+        if (code != TUMBLE_OK) {
+            keep_progress(at);
+        }
+    }
     memcpy(digest, at->fragment.digest, TW_STATE_DIGEST_BYTES);
     tw_row_writer_clean_up(&at->writer);
     tw_buf_clean_up(&at->text);
@@ -278,50 +366,15 @@ enum tumble_code tw_carried_emit(struct tw_carried *carried, struct tw_carried_e
     return code;
 }
 
-/* ---- failures ---- */
-
-static enum tumble_code offer_documents(struct tw_carried *carried, struct tumble_engine *engine,
-                                        struct tw_output *output, struct tw_buf *documents, struct tumble_error *err) {
-    enum { DOCUMENTS_AT_ONCE = 64 };
-    struct tw_cursor in = tw_cursor_of(tw_buf_view(documents));
-    struct tumble_row rows[DOCUMENTS_AT_ONCE];
-    struct tumble_delivery outcomes[DOCUMENTS_AT_ONCE];
-    while (tw_cursor_left(&in)) {
-        size_t count = 0;
-        for (; count < DOCUMENTS_AT_ONCE && tw_cursor_left(&in); count++) {
-            uint64_t length;
-            struct tumble_row *row = &rows[count];
-            memset(row, 0, sizeof *row);
-            if (!tw_take_varint(&in, &length) || !tw_take_bytes(&in, (size_t)length, &row->json)) {
-                return tw_fail(err, TUMBLE_EINTERNAL, "the list of failures is damaged in memory");
-            }
-            tw_hash128(row->json.data, row->json.length, row->key);
-        }
-        TW_TRY(offer(carried, engine, output, rows, outcomes, count, err));
-    }
-    TW_TRY(flush(engine, output, err));
-    tw_buf_clear(documents);
-    return TUMBLE_OK;
-}
-
 enum tumble_code tw_carried_emit_failures(struct tw_carried *carried, struct tw_carried_engine *engine,
                                           struct tumble_shard *shard, struct tumble_error *err) {
     struct tumble_engine *of = engine->engine;
-    struct tw_output *failures = NULL;
-    for (size_t i = 0; i < of->output_count; i++) {
-        if (of->outputs[i].kind == TUMBLE_ROW_FAILURE) {
-            failures = &of->outputs[i];
-        }
-    }
+    struct tw_output *failures = failures_of(of);
     if (failures && shard->failures.length) {
         TW_TRY(offer_documents(carried, of, failures, &shard->failures, err));
     }
     for (size_t i = 0; i < of->output_count; i++) {
-        struct tw_output *output = &of->outputs[i];
-        if (failures && output->rejected.length) {
-            TW_TRY(offer_documents(carried, of, failures, &output->rejected, err));
-        }
-        output->rejected_count = 0;
+        TW_TRY(emit_rejected(carried, of, &of->outputs[i], err));
     }
     return TUMBLE_OK;
 }

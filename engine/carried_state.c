@@ -18,6 +18,15 @@ void tw_carried_state_clear(struct tw_carried *carried, struct tw_carried_state 
     memset(state, 0, sizeof *state);
 }
 
+bool tw_state_names(const struct tw_carried_state *state, const struct tw_spill_object *object) {
+    for (size_t i = 0; i < state->object_count; i++) {
+        if (memcmp(state->objects[i].digest, object->digest, sizeof object->digest) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* ---- reading the object ---- */
 
 static enum tumble_code foreign(struct tumble_error *err, const char *what) {
@@ -227,6 +236,7 @@ static enum tumble_code read_payload(struct tw_carried *carried, struct tw_carri
     for (size_t i = 0; i < held->state.object_count; i++) {
         most += held->state.objects[i].bytes < TW_STATE_BYTES_MAX ? held->state.objects[i].bytes : 0;
     }
+    most = most < TW_EXPECTED_GROUPS_MAX ? most : TW_EXPECTED_GROUPS_MAX;
     enum tumble_code code =
         tw_group_table_expect(&window->groups, window->group_count < most ? window->group_count : most);
     if (code != TUMBLE_OK) {
@@ -328,7 +338,6 @@ static enum tumble_code build(struct save *save, bool inline_groups) {
 
 /* Groups in engine->order, as objects appended to next. */
 static enum tumble_code spill_groups(struct save *save, size_t count, bool snapshot) {
-    enum { GROUPS_AT_ONCE = 64 };
     struct tw_carried *carried = save->carried;
     struct tumble_engine *engine = save->engine->engine;
     for (size_t written = 0; written < count;) {
@@ -336,12 +345,16 @@ static enum tumble_code spill_groups(struct save *save, size_t count, bool snaps
         tw_buf_clear(&carried->object);
         TW_TRY(text_of(save->err, tw_frame_begin(&carried->object, TW_FRAME_SPILL, engine->spec->digest, &mark)));
         while (written < count && carried->object.length < TW_SPILL_OBJECT_BYTES) {
-            size_t n = count - written < GROUPS_AT_ONCE ? count - written : GROUPS_AT_ONCE;
             TW_TRY(text_of(save->err,
-                           tw_window_encode_groups(save->window, engine->order + written, n, &carried->object)));
-            written += n;
+                           tw_window_encode_groups(save->window, engine->order + written, 1, &carried->object)));
+            written++;
         }
         TW_TRY(text_of(save->err, tw_frame_seal(&carried->object, mark)));
+        if (carried->object.length > TW_STATE_BYTES_MAX) { /* it could not be read again */
+            carried->out->error_type = "Tumble.StateTooLarge";
+            return tw_fail(save->err, TUMBLE_ELIMIT, "one group of the window has grown over %u bytes",
+                           TW_STATE_BYTES_MAX);
+        }
         tw_buf_clear(&carried->packed);
         TW_TRY(text_of(save->err, tw_zstd_pack(carried->zstd, tw_buf_view(&carried->object), &carried->packed)));
         struct tw_carried_state *next = &save->next;
@@ -382,9 +395,18 @@ static enum tumble_code spill_snapshot(struct save *save) {
     TW_TRY(tw_engine_order(engine, save->window->groups.count, save->err));
     tw_group_order(&save->window->groups, engine->order);
     TW_TRY(spill_groups(save, save->window->groups.count, true));
-    /* what the state before named may go once this one has come back (rule R4) */
-    return copy_objects(save, save->held->state.objects, save->held->state.object_count, &save->next.garbage,
-                        &save->next.garbage_count);
+    /* What the state before named may go once this one has come back (rule R4), unless it is named again: an object
+     * whose groups were not touched is the same in both. */
+    TW_TRY(copy_objects(save, save->held->state.objects, save->held->state.object_count, &save->next.garbage,
+                        &save->next.garbage_count));
+    size_t kept = 0;
+    for (size_t i = 0; i < save->next.garbage_count; i++) {
+        if (!tw_state_names(&save->next, &save->next.garbage[i])) {
+            save->next.garbage[kept++] = save->next.garbage[i];
+        }
+    }
+    save->next.garbage_count = kept;
+    return TUMBLE_OK;
 }
 
 static enum tumble_code spill_delta(struct save *save) {
@@ -420,7 +442,8 @@ static enum tumble_code write_state(struct save *save, struct tw_buf *out, bool 
     if (save->held->state.object_count == 0) {
         TW_TRY(text_of(save->err, build(save, true)));
         /* What is this large before packing is not worth trying: zstd at its quickest does not make one of sixteen. */
-        bool hopeless = carried->raw.length / 16 > (carried->options.spill ? limit : TW_PACKED_BYTES_MAX);
+        bool hopeless = carried->raw.length / 16 > (carried->options.spill ? limit : TW_PACKED_BYTES_MAX) ||
+                        carried->raw.length > TW_STATE_BYTES_MAX;
         if (!hopeless) {
             TW_TRY(text_of(save->err, put_state(carried, engine, save->window, save->next.digest, out)));
         }

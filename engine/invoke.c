@@ -29,6 +29,9 @@ static enum tumble_code set_up(struct tumble_engine *engine, const struct tumble
     if (!carried->options.inline_state_limit) {
         carried->options.inline_state_limit = TUMBLE_INLINE_STATE_LIMIT;
     }
+    if (carried->options.inline_state_limit > TW_PACKED_BYTES_MAX) { /* no answer may outgrow Lambda's limit */
+        carried->options.inline_state_limit = TW_PACKED_BYTES_MAX;
+    }
     tw_window_event_init(&carried->event, carried->alloc);
     struct tw_buf *buffers[] = {&carried->payloads, &carried->raw,  &carried->packed,
                                 &carried->object,   &carried->text, &carried->response};
@@ -74,16 +77,10 @@ enum tumble_code tumble_engine_open_carried(const struct tumble_engine_options *
     return code;
 }
 
-static void forget_finished(struct tw_carried *carried, struct tw_carried_shard *held) {
-    tw_free(&carried->alloc, held->finished);
-    held->finished = NULL;
-    held->finished_bytes = 0;
-}
-
 static void end_engine(struct tw_carried *carried, struct tw_carried_engine *engine) {
     for (size_t i = 0; i < engine->shard_count; i++) {
         tw_carried_state_clear(carried, &engine->shards[i].state);
-        forget_finished(carried, &engine->shards[i]);
+        tw_carried_forget_finished(carried, &engine->shards[i]);
     }
     tw_free(&carried->alloc, engine->shards);
     if (engine->spec) {
@@ -119,6 +116,14 @@ void tw_carried_destroy(struct tw_carried *carried) {
 
 /* ---- the engine of a spec ---- */
 
+static void close_other_outputs(struct tw_carried *carried, const struct tw_carried_engine *keep) {
+    for (size_t i = 0; i < carried->engine_count; i++) {
+        if (&carried->engines[i] != keep) {
+            tw_carried_close_outputs(carried->engines[i].engine);
+        }
+    }
+}
+
 /* The spec an open window began under is no longer the function's: its text travels with the state. */
 static enum tumble_code engine_of_text(struct tw_carried *carried, const struct tw_state_envelope *envelope,
                                        struct tw_carried_engine **out, struct tumble_error *err) {
@@ -145,11 +150,13 @@ static enum tumble_code engine_of_text(struct tw_carried *carried, const struct 
     struct tumble_engine_options options = {.spec = made.spec,
                                             .source = {carried->owner->source, carried->owner->source_length},
                                             .window_seconds = 1,
+                                            .memory_limit_bytes = carried->owner->memory_limit,
                                             .alloc = carried->alloc};
     code = tumble_engine_open(&options, &made.engine, err);
     if (code == TUMBLE_OK && made.engine->spec->digest != envelope->spec_digest) {
         code = tw_fail(err, TUMBLE_ECORRUPT, "the event's state is damaged: its spec does not fit the spec's digest");
     }
+    close_other_outputs(carried, NULL); /* some can be open once only */
     for (size_t i = 0; i < carried->owner->output_count && code == TUMBLE_OK; i++) {
         code = tw_carried_attach_again(carried, made.engine, i, err);
     }
@@ -213,48 +220,6 @@ static enum tumble_code set_source(struct tumble_engine *engine, struct tumble_b
 }
 
 /* ---- the window of a shard ---- */
-
-void tw_carried_forget(struct tw_carried *carried, struct tw_carried_shard *held, struct tumble_shard *shard) {
-    for (size_t i = 0; i < shard->window_count; i++) {
-        tw_window_clean_up(shard->windows[i]);
-        tw_free(&shard->engine->alloc, shard->windows[i]);
-    }
-    shard->window_count = 0;
-    tw_buf_clear(&shard->failures);
-    held->valid = false;
-    tw_carried_state_clear(carried, &held->state);
-}
-
-static enum tumble_code hold_shard(struct tw_carried *carried, struct tw_carried_engine *engine, struct tumble_bytes id,
-                                   struct tumble_shard **shard, struct tw_carried_shard **held,
-                                   struct tumble_error *err) {
-    TW_TRY(tumble_engine_shard(engine->engine, id, shard, err));
-    size_t needed = engine->engine->shard_count;
-    if (engine->shard_count < needed) {
-        struct tw_carried_shard *shards =
-            tw_resize(&carried->alloc, engine->shards, engine->shard_count * sizeof *shards, needed * sizeof *shards);
-        if (!shards) {
-            return tw_no_memory(err);
-        }
-        memset(shards + engine->shard_count, 0, (needed - engine->shard_count) * sizeof *shards);
-        engine->shards = shards;
-        engine->shard_count = needed;
-    }
-    *held = &engine->shards[(*shard)->index];
-    return TUMBLE_OK;
-}
-
-/* Windows of other shards leave memory once they take more than the limit: their events bring them back. */
-static void make_room(struct tw_carried *carried, struct tw_carried_engine *engine, const struct tumble_shard *keep) {
-    size_t limit = engine->engine->memory_limit ? engine->engine->memory_limit : (size_t)256 << 20;
-    struct tumble_counters now;
-    tumble_engine_counters(engine->engine, &now);
-    for (size_t i = 0; i < engine->shard_count && now.memory_bytes > limit; i++) {
-        if (engine->engine->shards[i] != keep) {
-            tw_carried_forget(carried, &engine->shards[i], engine->engine->shards[i]);
-        }
-    }
-}
 
 /* What one invocation works on. */
 struct invocation {
@@ -412,6 +377,16 @@ static enum tumble_code text_of(struct tumble_error *err, enum tumble_code code)
     return code == TUMBLE_OK ? TUMBLE_OK : tw_fail(err, code, "%s", tumble_code_text(code));
 }
 
+/* What the last answer reported and this event ends before is still expected. */
+static bool still_expects(const struct invocation *at) {
+    const struct tw_carried_state *state = &at->held->state;
+    struct tumble_bytes expected = {state->expect, state->expect_length}, last;
+    size_t count = at->event->record_count;
+    return expected.length &&
+           (count == 0 || (tw_sequence_check(tw_carried_sequence(at->carried, count - 1), &last, NULL) == TUMBLE_OK &&
+                           tw_sequence_compare(last, expected) < 0));
+}
+
 /* The state into the response. One too large to be carried is met by answering for fewer records: over 1 MB Lambda ends
  * the window early and begins it anew, so what is left finds room (rule R17). */
 static enum tumble_code save(struct invocation *at, struct tumble_bytes *expect) {
@@ -433,6 +408,9 @@ static enum tumble_code save(struct invocation *at, struct tumble_bytes *expect)
         size_t mark = carried->response.length;
         if (expect->length && tw_sequence_check(*expect, &digits, NULL) != TUMBLE_OK) {
             digits.length = 0; /* it is the bad record's, so it may be no number */
+        } else if (!expect->length && still_expects(at)) {
+            digits.data = at->held->state.expect;
+            digits.length = at->held->state.expect_length;
         }
         if (!tw_shard_find_window(at->shard, at->event->start_ms)) {
             TW_TRY(text_of(at->err, tw_buf_append_text(&carried->response, "{}"))); /* an event without records */
@@ -476,14 +454,17 @@ static void sweep(struct invocation *at, const struct tw_carried_state *came_bac
     if (!carried->options.spill) {
         return;
     }
-    tw_objects_remove(carried, at->engine->engine, at->shard, held->start_ms, came_back->garbage,
-                      came_back->garbage_count);
+    for (size_t i = 0; i < came_back->garbage_count; i++) { /* the same bytes may have been written again */
+        if (!tw_state_names(&held->state, &came_back->garbage[i])) {
+            tw_objects_remove(carried, at->engine->engine, at->shard, held->start_ms, &came_back->garbage[i], 1);
+        }
+    }
     if (held->finished && at->event->start_ms > held->finished_start_ms) {
         const struct tumble_spill_store *store = carried->options.spill;
         for (size_t from = 0; from < held->finished_bytes; from += strlen(held->finished + from) + 1) {
             store->remove(store->ctx, held->finished + from, NULL);
         }
-        forget_finished(carried, held);
+        tw_carried_forget_finished(carried, held);
     }
 }
 
@@ -573,15 +554,16 @@ static enum tumble_code run(struct invocation *at) {
     TW_TRY(tw_state_envelope_read(carried, &event->state, &at->envelope, at->err));
     TW_TRY(choose_engine(carried, &at->envelope, &at->engine, at->err));
     at->engine->used_at = ++carried->invocations;
+    close_other_outputs(carried, at->engine);
     at->engine->engine->window_ms = event->end_ms - event->start_ms;
     TW_TRY(set_source(at->engine->engine, event->event_source_arn, at->err));
-    TW_TRY(hold_shard(carried, at->engine, event->shard_id, &at->shard, &at->held, at->err));
+    TW_TRY(tw_carried_hold(carried, at->engine, event->shard_id, &at->shard, &at->held, at->err));
     TW_TRY(resume(at));
     note_skipped(at);
     TW_TRY(apply(at, &expect));
     TW_TRY(event->is_final ? finish(at) : carry_on(at, &expect));
     TW_TRY(text_of(at->err, put_failures(carried, expect)));
-    make_room(carried, at->engine, at->shard);
+    tw_carried_make_room(carried, at->shard);
     return TUMBLE_OK;
 }
 
@@ -619,6 +601,7 @@ enum tumble_code tumble_engine_invoke(struct tumble_engine *engine, struct tumbl
     if (code != TUMBLE_OK) {
         if (at.held) {
             tw_carried_forget(carried, at.held, at.shard);
+            tw_carried_drop_rejected(at.engine->engine);
         }
         if (!out->error_type) {
             out->error_type = type_of(code);

@@ -109,10 +109,538 @@ static void a_bad_record_without_a_number_is_never_acknowledged(void **unused) {
     }
 }
 
+/* ---- partial answers ---- */
+
+static const char bad_v[] = "{\"k\":\"a\",\"v\":[]}";
+
+static void events(struct function *function, const uint64_t *numbers, size_t count, uint64_t bad) {
+    struct event_parts parts = parts_of(function);
+    begin_event(&function->event, &parts);
+    for (size_t i = 0; i < count; i++) {
+        add_record(&function->event, shard0, numbers[i], START, numbers[i] == bad ? bad_v : "{\"k\":\"a\",\"v\":1}");
+    }
+    end_event(&function->event, &parts);
+}
+
+static void what_was_reported_is_expected_until_an_event_reaches_it(void **unused) {
+    (void)unused;
+    struct function function = {.carried.report_batch_item_failures = 1};
+    begin(&function, SPEC);
+    static const uint64_t first[] = {1, 2, 3, 4, 5}, again[] = {1, 2}, rest[] = {3, 4, 5}, beyond[] = {6, 7};
+    events(&function, first, 5, 3);
+    send_ok(&function);
+    assert_int_equal(function.out.reported, 1);
+    assert_int_equal(function.out.fates[TUMBLE_FATE_APPLIED], 2);
+    events(&function, again, 2, 0); /* duplicates, all in front of it */
+    send_ok(&function);
+    assert_int_equal(function.out.fates[TUMBLE_FATE_DUPLICATE], 2);
+    assert_int_equal(function.out.skipped, 0);
+    events(&function, rest, 3, 5); /* 3 is well this time, 5 is not */
+    send_ok(&function);
+    assert_int_equal(function.out.skipped, 0);
+    assert_int_equal(function.out.reported, 1);
+    assert_int_equal(function.out.fates[TUMBLE_FATE_APPLIED], 2);
+    begin_event(&function.event, &(struct event_parts){.shard = shard0});
+    struct event_parts parts = parts_of(&function);
+    begin_event(&function.event, &parts);
+    end_event(&function.event, &parts); /* no records at all */
+    send_ok(&function);
+    events(&function, beyond, 2, 0);
+    send_ok(&function);
+    assert_int_equal(function.out.skipped, 1);
+    events(&function, beyond, 2, 0);
+    send_ok(&function);
+    assert_int_equal(function.out.skipped, 0);
+    end(&function);
+}
+
+static void a_window_of_filtered_records_ends_without_rows(void **unused) {
+    (void)unused;
+    struct function function = {0};
+    begin(&function, "{\"where\":{\"k\":[\"b\"]},\"group_by\":[\"k\"],\"aggregates\":[{\"name\":\"n\",\"function\":"
+                     "\"count\"}]}");
+    static const uint64_t numbers[] = {1, 2, 3};
+    events(&function, numbers, 3, 0);
+    send_ok(&function);
+    assert_int_equal(function.out.fates[TUMBLE_FATE_FILTERED], 3);
+    events(&function, numbers, 3, 0);
+    send_ok(&function);
+    assert_int_equal(function.out.fates[TUMBLE_FATE_DUPLICATE], 3);
+    struct event_parts parts = parts_of(&function);
+    parts.final = 1;
+    begin_event(&function.event, &parts);
+    end_event(&function.event, &parts);
+    send_ok(&function);
+    assert_int_equal(function.out.rows, 0);
+    assert_int_equal(kept[0].count, 0);
+    end(&function);
+}
+
+static void records_of_a_consumer_are_told_apart_whoever_names_it(void **unused) {
+    (void)unused;
+    struct function function = {0};
+    begin(&function, SPEC);
+    struct event_parts parts = parts_of(&function);
+    begin_event(&function.event, &parts);
+    for (int i = 0; i < 3; i++) { /* the event's own ARN is the stream's */
+        add(&function.event,
+            "%s{\"kinesis\":{\"partitionKey\":\"p\",\"sequenceNumber\":\"%s\",\"data\":\"eyJrIjoiYSIsInYiOjF9\","
+            "\"approximateArrivalTimestamp\":%d},\"eventSourceARN\":\"" ARN "/consumer/c:1700000000\"}",
+            i ? "," : "", digits(7), START);
+    }
+    end_event(&function.event, &parts);
+    send_ok(&function);
+    assert_int_equal(function.out.fates[TUMBLE_FATE_APPLIED], 3);
+    end(&function);
+}
+
+/* ---- many shards and streams ---- */
+
+static void one_process_serves_any_number_of_shards(void **unused) {
+    (void)unused;
+    struct function function = {0};
+    begin(&function, SPEC);
+    struct text first = {0};
+    for (int i = 0; i < 2500; i++) {
+        char shard[32];
+        snprintf(shard, sizeof shard, "shardId-%012d", i);
+        struct event_parts parts = {.shard = shard, .start = START};
+        begin_event(&function.event, &parts);
+        add_record(&function.event, shard, (uint64_t)i + 1, START, "{\"k\":\"a\",\"v\":1}");
+        end_event(&function.event, &parts);
+        send_ok(&function);
+        if (i == 0) {
+            add_bytes(&first, function.state.data, function.state.length);
+        }
+    }
+    struct event_parts parts = {.shard = "shardId-000000000000", .start = START, .final = 1, .state = view(&first)};
+    begin_event(&function.event, &parts); /* forgotten since, and brought back by its event */
+    end_event(&function.event, &parts);
+    send_ok(&function);
+    assert_int_equal(function.out.rows, 1);
+    assert_non_null(strstr(kept[0].text, "\"shard_id\":\"shardId-000000000000\",\"fragment\":"));
+    struct tumble_counters counters;
+    tumble_engine_counters(function.engine, &counters);
+    assert_true(counters.groups_open < 2000);
+    free(first.data);
+    end(&function);
+}
+
+static void streams_that_number_their_shards_alike_do_not_meet(void **unused) {
+    (void)unused;
+    struct function function = {.carried.inline_state_limit = 1};
+    struct tumble_spill_store spill;
+    struct memory_store *store = new_store(&spill);
+    function.carried.spill = &spill;
+    begin(&function, SPEC);
+    static const char *const arns[2] = {ARN, ARN "-other"};
+    struct text state[2] = {{0}};
+    for (uint64_t round = 0; round < 3; round++) {
+        for (size_t stream = 0; stream < 2; stream++) {
+            struct event_parts parts = {.shard = shard0, .arn = arns[stream], .start = START};
+            parts.state = round ? view(&state[stream]) : parts.state;
+            begin_event(&function.event, &parts);
+            add_record(&function.event, shard0, round + 1, START, "{\"k\":\"a\",\"v\":1}");
+            end_event(&function.event, &parts);
+            send_ok(&function);
+            assert_int_equal(function.out.cache_hit, round > 0);
+            keep_state(&state[stream], function.out.response);
+        }
+    }
+    struct event_parts parts = {.shard = shard0, .arn = arns[0], .start = START, .final = 1, .state = view(&state[0])};
+    struct text final = {0};
+    begin_event(&final, &parts);
+    end_event(&final, &parts);
+    assert_int_equal(tumble_engine_invoke(function.engine, view(&final), &function.out, NULL), TUMBLE_OK);
+    struct event_parts later = {.shard = shard0, .arn = arns[1], .start = START + 60};
+    begin_event(&function.event, &later); /* a later window, but of the other stream */
+    add_record(&function.event, shard0, 9, START + 60, "{\"k\":\"a\",\"v\":1}");
+    end_event(&function.event, &later);
+    send_ok(&function);
+    tumble_engine_destroy(function.engine);
+    function.engine = sandbox(function.spec, &function.carried);
+    assert_int_equal(tumble_engine_invoke(function.engine, view(&final), &function.out, NULL), TUMBLE_OK);
+    free(final.data);
+    free(state[0].data);
+    free(state[1].data);
+    end(&function);
+    free_store(store);
+}
+
+/* ---- the spill store ---- */
+
+/* 300 groups with keys of 15,000 bytes that nothing packs. */
+static void wide_groups(struct function *function, char letter, uint64_t first, unsigned seed) {
+    struct event_parts parts = parts_of(function);
+    char *json = malloc(1 << 15);
+    begin_event(&function->event, &parts);
+    for (uint64_t i = 0; i < 290; i++) {
+        uint64_t random = i * 7919 + seed;
+        int length = sprintf(json, "{\"v\":1,\"k\":\"%c", letter);
+        while (length < 15000) {
+            random = random * UINT64_C(6364136223846793005) + 1442695040888963407u;
+            json[length++] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-"[random >> 58];
+        }
+        strcpy(json + length, "\"}");
+        add_record(&function->event, shard0, first + i, START, json);
+    }
+    end_event(&function->event, &parts);
+    free(json);
+}
+
+static void an_object_that_a_new_snapshot_shares_with_the_old_one_stays(void **unused) {
+    (void)unused;
+    struct function function = {.carried.inline_state_limit = 100000};
+    struct tumble_spill_store spill;
+    struct memory_store *store = new_store(&spill);
+    function.carried.spill = &spill;
+    begin(&function, "{\"group_by\":[\"k\"],\"aggregates\":[{\"name\":\"n\",\"function\":\"count\"}]}");
+    uint64_t next = 1;
+    for (unsigned i = 0; i < 8; i++, next += 290) { /* groups "a" fill the first objects and are never touched again */
+        wide_groups(&function, i < 2 ? 'a' : 'z', next, i % 3);
+        send_ok(&function);
+        for (int sandboxes = 0; sandboxes < 2; sandboxes++) {
+            tumble_engine_destroy(function.engine);
+            function.engine = sandbox(function.spec, &function.carried);
+            struct event_parts parts = parts_of(&function);
+            begin_event(&function.event, &parts);
+            add_record(&function.event, shard0, ++next + 290, START, "{\"k\":\"zz\",\"v\":1}");
+            end_event(&function.event, &parts);
+            send_ok(&function);
+        }
+    }
+    assert_true(live_objects(store) < 40);
+    end(&function);
+    free_store(store);
+}
+
+/* ---- outputs ---- */
+
+/* Rows count once they are flushed; what was not is lost by closing, as with a file's buffer. */
+struct sink {
+    struct text pending, taken;
+    size_t pending_rows, rows, opened, offered;
+    size_t retry_from, fail_from, reject_row; /* of the rows offered since reset; SIZE_MAX: none */
+    int exclusive, is_open;
+};
+static struct sink sinks[3];
+
+static enum tumble_code sink_open(const struct tumble_output_open *how, void **self, struct tumble_error *err) {
+    struct sink *sink = &sinks[how->target[0] - '0'];
+    if (sink->exclusive && sink->is_open) {
+        snprintf(err->text, sizeof err->text, "somebody else has it");
+        return err->code = TUMBLE_EOUTPUT;
+    }
+    sink->is_open = 1;
+    sink->opened++;
+    *self = sink;
+    return TUMBLE_OK;
+}
+
+static enum tumble_code sink_write(void *self, const struct tumble_row *rows, size_t count, struct tumble_delivery *out,
+                                   struct tumble_error *err) {
+    struct sink *sink = self;
+    for (size_t i = 0; i < count; i++) {
+        size_t number = sink->offered++;
+        if (number >= sink->fail_from) {
+            snprintf(err->text, sizeof err->text, "the disk is full");
+            return err->code = TUMBLE_EOUTPUT;
+        }
+        out[i].reason = "no";
+        out[i].outcome = number >= sink->retry_from   ? TUMBLE_RETRY
+                         : number == sink->reject_row ? TUMBLE_REJECTED
+                                                      : TUMBLE_DELIVERED;
+        if (out[i].outcome == TUMBLE_DELIVERED) {
+            add_bytes(&sink->pending, rows[i].json.data, rows[i].json.length);
+            add_bytes(&sink->pending, "\n", 1);
+            sink->pending_rows++;
+        }
+    }
+    return TUMBLE_OK;
+}
+
+static enum tumble_code sink_flush(void *self, int pending_done, struct tumble_error *err) {
+    struct sink *sink = self;
+    (void)pending_done;
+    (void)err;
+    if (sink->pending.length) {
+        add_bytes(&sink->taken, sink->pending.data, sink->pending.length);
+    }
+    sink->rows += sink->pending_rows;
+    sink->pending.length = sink->pending_rows = 0;
+    return TUMBLE_OK;
+}
+
+static void sink_close(void *self) {
+    struct sink *sink = self;
+    sink->pending.length = sink->pending_rows = 0;
+    sink->is_open = 0;
+}
+
+static const struct tumble_output_api sink_api = {
+    .struct_size = sizeof(struct tumble_output_api),
+    .abi_version = TUMBLE_OUTPUT_ABI,
+    .name = "sink",
+    .open = sink_open,
+    .write = sink_write,
+    .flush = sink_flush,
+    .close = sink_close,
+};
+
+static void reset_sinks(void) {
+    for (int i = 0; i < 3; i++) {
+        free(sinks[i].pending.data);
+        free(sinks[i].taken.data);
+        memset(&sinks[i], 0, sizeof sinks[i]);
+        sinks[i].retry_from = sinks[i].fail_from = sinks[i].reject_row = SIZE_MAX;
+    }
+}
+
+static struct tumble_engine *with_sinks(const struct tumble_spec *spec, const struct tumble_carried_options *carried) {
+    struct tumble_error error;
+    struct tumble_engine *engine;
+    struct tumble_engine_options options = {.spec = spec};
+    ok(tumble_engine_open_carried(&options, carried, &engine, &error));
+    static const char *const names[] = {"sink:0", "sink:1", "sink:2"}, *const targets[] = {"0", "1", "2"};
+    for (int i = 0; i < 3; i++) {
+        struct tumble_output_open how = {.kind = i == 2 ? TUMBLE_ROW_FAILURE : TUMBLE_ROW_WINDOW, .target = targets[i]};
+        ok(tumble_engine_attach(engine, names[i], &sink_api, &how, &error));
+    }
+    return engine;
+}
+
+static void begin_with_sinks(struct function *function, const char *spec) {
+    reset_sinks();
+    function->spec = spec_of(spec);
+    function->engine = with_sinks(function->spec, &function->carried);
+}
+
+static void end_with_sinks(struct function *function) {
+    end(function);
+    reset_sinks();
+}
+
+static void groups_and_final(struct function *function, unsigned groups, int64_t start) {
+    struct event_parts parts = {.shard = shard0, .start = start, .final = 1};
+    begin_event(&function->event, &parts);
+    for (uint64_t i = 0; i < groups; i++) {
+        char json[64];
+        snprintf(json, sizeof json, "{\"k\":\"group %06llu\",\"v\":1}", (unsigned long long)i);
+        add_record(&function->event, shard0, i + 1, start, json);
+    }
+    end_event(&function->event, &parts);
+}
+
+static void outputs_that_disagree_have_every_row_once_after_the_retry(void **unused) {
+    (void)unused;
+    struct tumble_spill_store spill;
+    struct memory_store *store = new_store(&spill);
+    for (int with_marks = 0; with_marks < 2; with_marks++) {
+        for (int same_process = 0; same_process < 2; same_process++) {
+            struct function function = {.carried.spill = with_marks ? &spill : NULL};
+            begin_with_sinks(&function, SPEC);
+            groups_and_final(&function, 900, START + 60 * (2 * with_marks + same_process));
+            sinks[1].fail_from = 300;
+            assert_int_equal(send(&function), TUMBLE_EOUTPUT);
+            assert_string_equal(function.out.error_type, "Tumble.OutputFailed");
+            sinks[1].fail_from = SIZE_MAX;
+            if (!same_process) {
+                tumble_engine_destroy(function.engine);
+                function.engine = with_sinks(function.spec, &function.carried);
+            }
+            send_ok(&function);
+            assert_int_equal(sinks[0].rows, 900);
+            assert_int_equal(sinks[1].rows, 900);
+            assert_string_equal(sinks[0].taken.data, sinks[1].taken.data);
+            send_ok(&function); /* the answer was lost: rows may come twice, but are the same ones */
+            end_with_sinks(&function);
+        }
+    }
+    free_store(store);
+}
+
+struct clock {
+    int64_t left;
+};
+static int64_t remaining(void *ctx) { return ((struct clock *)ctx)->left; }
+static void sleep_ms(void *ctx, int64_t how_long) { ((struct clock *)ctx)->left -= how_long; }
+
+static void an_output_that_asks_for_patience_gets_on_with_every_retry(void **unused) {
+    (void)unused;
+    struct clock clock;
+    struct tumble_spill_store spill;
+    struct memory_store *store = new_store(&spill);
+    struct function function = {.carried = {.spill = &spill, .host = {&clock, remaining, sleep_ms}}};
+    begin_with_sinks(&function, SPEC);
+    groups_and_final(&function, 900, START);
+    unsigned tries = 0;
+    for (enum tumble_code code = TUMBLE_EOUTPUT; code != TUMBLE_OK; tries++) {
+        assert_true(tries < 20);
+        tumble_engine_destroy(function.engine);
+        function.engine = with_sinks(function.spec, &function.carried);
+        clock.left = 3000;
+        sinks[1].offered = 0;
+        sinks[1].retry_from = 150; /* no more than that at a time */
+        code = send(&function);
+    }
+    assert_true(tries >= 6);
+    assert_int_equal(sinks[0].rows, 900);
+    assert_int_equal(sinks[1].rows, 900);
+    assert_string_equal(sinks[0].taken.data, sinks[1].taken.data);
+    end_with_sinks(&function);
+    free_store(store);
+}
+
+static size_t lines_with(const struct text *text, const char *what) {
+    size_t count = 0;
+    for (const char *at = text->data; at && (at = strstr(at, what)); at++) {
+        count++;
+    }
+    return count;
+}
+
+static void a_rejected_row_is_handed_over_though_the_final_takes_several_attempts(void **unused) {
+    (void)unused;
+    struct clock clock;
+    struct tumble_spill_store spill;
+    struct memory_store *store = new_store(&spill);
+    struct function function = {.carried = {.spill = &spill, .host = {&clock, remaining, sleep_ms}}};
+    begin_with_sinks(&function, SPEC);
+    groups_and_final(&function, 600, START);
+    sinks[0].reject_row = 7;
+    sinks[0].retry_from = 100;
+    clock.left = 3000;
+    assert_int_equal(send(&function), TUMBLE_EOUTPUT);
+    tumble_engine_destroy(function.engine); /* and another sandbox has the retry */
+    function.engine = with_sinks(function.spec, &function.carried);
+    sinks[0].reject_row = sinks[0].retry_from = SIZE_MAX;
+    clock.left = 3000;
+    send_ok(&function);
+    assert_int_equal(sinks[0].rows, 599);
+    assert_int_equal(lines_with(&sinks[2].taken, "\"fate\":\"rejected\""), 1);
+    end_with_sinks(&function);
+    /* without marks the retry meets it again, and then it is told once all the same */
+    struct function plain = {.carried.host = {&clock, remaining, sleep_ms}};
+    begin_with_sinks(&plain, SPEC);
+    groups_and_final(&plain, 600, START);
+    sinks[0].reject_row = 7;
+    sinks[1].fail_from = 0;
+    for (int i = 0; i < 5; i++) {
+        sinks[0].offered = 0;
+        assert_int_equal(send(&plain), TUMBLE_EOUTPUT);
+    }
+    sinks[0].offered = 0;
+    sinks[1].fail_from = SIZE_MAX;
+    send_ok(&plain);
+    assert_int_equal(lines_with(&sinks[2].taken, "\"fate\":\"rejected\""), 1);
+    assert_int_equal(sinks[0].rows, 599);
+    end_with_sinks(&plain);
+    free_store(store);
+}
+
+/* A file is locked by who writes to it. */
+static void windows_of_two_specs_share_outputs_that_are_opened_once(void **unused) {
+    (void)unused;
+    struct function function = {0};
+    begin_with_sinks(&function, SPEC);
+    struct event_parts parts = parts_of(&function);
+    static const uint64_t numbers[] = {1, 2, 3};
+    events(&function, numbers, 3, 0);
+    send_ok(&function);
+    struct tumble_spec *old = function.spec;
+    tumble_engine_destroy(function.engine);
+    reset_sinks();
+    sinks[0].exclusive = sinks[1].exclusive = sinks[2].exclusive = 1;
+    function.spec =
+        spec_of("{\"group_by\":[\"v\"],\"aggregates\":[{\"name\":\"all\",\"function\":\"distinct\",\"field\":"
+                "\"k\"}]}");
+    function.engine = with_sinks(function.spec, &function.carried);
+    for (int64_t window = 0; window < 3; window++) { /* new, old, new */
+        if (window == 1) {
+            parts = parts_of(&function);
+            parts.final = 1;
+            begin_event(&function.event, &parts);
+            end_event(&function.event, &parts);
+        } else {
+            groups_and_final(&function, 3, START + 60 + 60 * window);
+        }
+        enum tumble_code code = send(&function);
+        if (code != TUMBLE_OK) {
+            fail_msg("%s", function.error.text);
+        }
+    }
+    assert_int_equal(lines_with(&sinks[0].taken, "\"all\":3"), 2);
+    assert_int_equal(lines_with(&sinks[0].taken, "\"lo\":1,"), 1);
+    tumble_spec_destroy(old);
+    end_with_sinks(&function);
+}
+
+/* ---- the law of canonical bytes ---- */
+
+static void states_after_the_same_records_are_the_same_whatever_the_cuts(void **unused) {
+    (void)unused;
+    static const char spec[] =
+        "{\"group_by\":[\"k\"],\"aggregates\":[{\"name\":\"n\",\"function\":\"count\"},"
+        "{\"name\":\"s\",\"function\":\"sum\",\"field\":\"v\"},{\"name\":\"m\",\"function\":\"mean\",\"field\":\"v\"},"
+        "{\"name\":\"sd\",\"function\":\"stddev\",\"field\":\"v\"},{\"name\":\"lo\",\"function\":\"min\",\"field\":"
+        "\"v\"},"
+        "{\"name\":\"f\",\"function\":\"first\",\"field\":\"u\"},{\"name\":\"l\",\"function\":\"last\",\"field\":\"u\"}"
+        ","
+        "{\"name\":\"d\",\"function\":\"distinct\",\"field\":\"u\"},"
+        "{\"name\":\"p\",\"function\":\"quantile\",\"field\":\"v\",\"q\":[0.5,0.9]},"
+        "{\"name\":\"t\",\"function\":\"top\",\"field\":\"u\",\"k\":5},"
+        "{\"name\":\"h\",\"function\":\"histogram\",\"field\":\"v\",\"bounds\":[0,10,100]},"
+        "{\"name\":\"c\",\"function\":\"collect\",\"field\":\"u\",\"cap\":7}]}";
+    struct text wanted = {0};
+    for (unsigned cut = 0; cut < 6; cut++) {
+        static const uint64_t steps[] = {3000, 1, 7, 100, 256, 1000};
+        struct function function = {0};
+        begin(&function, spec);
+        for (uint64_t i = 1; i <= 3000;) {
+            uint64_t until = i + steps[cut] < 3001 ? i + steps[cut] : 3001;
+            if (cut == 1 && i == 40) {
+                until = 3001; /* one by one takes long */
+            }
+            struct event_parts parts = parts_of(&function);
+            begin_event(&function.event, &parts);
+            for (; i < until; i++) {
+                char json[96];
+                snprintf(json, sizeof json, "{\"k\":\"g%llu\",\"v\":%llu.%llu,\"u\":\"user %llu\"}",
+                         (unsigned long long)(i * i % 7), (unsigned long long)(i * 37 % 1000),
+                         (unsigned long long)(i % 10), (unsigned long long)(i * 7919 % 1999));
+                add_record(&function.event, shard0, i, START + (int64_t)(i % 60), json);
+            }
+            end_event(&function.event, &parts);
+            send_ok(&function);
+            if (cut % 2) { /* from the event's bytes, or from memory */
+                tumble_engine_destroy(function.engine);
+                function.engine = sandbox(function.spec, &function.carried);
+            }
+        }
+        if (cut == 0) {
+            add_bytes(&wanted, function.state.data, function.state.length);
+        }
+        assert_string_equal(function.state.data, wanted.data);
+        end(&function);
+    }
+    free(wanted.data);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(escaped_data_takes_no_more_room_than_there_is),
         cmocka_unit_test(a_bad_record_without_a_number_is_never_acknowledged),
+        cmocka_unit_test(what_was_reported_is_expected_until_an_event_reaches_it),
+        cmocka_unit_test(a_window_of_filtered_records_ends_without_rows),
+        cmocka_unit_test(records_of_a_consumer_are_told_apart_whoever_names_it),
+        cmocka_unit_test(one_process_serves_any_number_of_shards),
+        cmocka_unit_test(streams_that_number_their_shards_alike_do_not_meet),
+        cmocka_unit_test(an_object_that_a_new_snapshot_shares_with_the_old_one_stays),
+        cmocka_unit_test(outputs_that_disagree_have_every_row_once_after_the_retry),
+        cmocka_unit_test(an_output_that_asks_for_patience_gets_on_with_every_retry),
+        cmocka_unit_test(a_rejected_row_is_handed_over_though_the_final_takes_several_attempts),
+        cmocka_unit_test(windows_of_two_specs_share_outputs_that_are_opened_once),
+        cmocka_unit_test(states_after_the_same_records_are_the_same_whatever_the_cuts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,99 @@
+#include "engine/base/fail.h"
+#include "engine/carried.h"
+#include "engine/codec/hash.h"
+
+/* Shards that an engine remembers, each with the one window of it that is in memory. What is forgotten comes back with
+ * the shard's next event. */
+
+void tw_carried_forget_finished(struct tw_carried *carried, struct tw_carried_shard *held) {
+    tw_free(&carried->alloc, held->finished);
+    held->finished = NULL;
+    held->finished_bytes = 0;
+}
+
+void tw_carried_forget(struct tw_carried *carried, struct tw_carried_shard *held, struct tumble_shard *shard) {
+    for (size_t i = 0; i < shard->window_count; i++) {
+        tw_window_clean_up(shard->windows[i]);
+        tw_free(&shard->engine->alloc, shard->windows[i]);
+    }
+    shard->window_count = 0;
+    tw_buf_clear(&shard->failures);
+    held->valid = false;
+    tw_carried_state_clear(carried, &held->state);
+}
+
+static enum tumble_code add_shard(struct tw_carried *carried, struct tw_carried_engine *engine, struct tumble_bytes id,
+                                  struct tumble_error *err) {
+    struct tumble_shard *shard;
+    size_t count = engine->shard_count;
+    if (count == engine->engine->shard_count) { /* else it was made before, and memory for the rest was missing */
+        TW_TRY(tw_shard_add(engine->engine, id, &shard, err));
+    }
+    struct tw_carried_shard *shards =
+        tw_resize(&carried->alloc, engine->shards, count * sizeof *shards, (count + 1) * sizeof *shards);
+    if (!shards) {
+        return tw_no_memory(err);
+    }
+    memset(shards + count, 0, sizeof *shards);
+    engine->shards = shards;
+    engine->shard_count++;
+    return TUMBLE_OK;
+}
+
+enum tumble_code tw_carried_hold(struct tw_carried *carried, struct tw_carried_engine *engine, struct tumble_bytes id,
+                                 struct tumble_shard **shard, struct tw_carried_shard **held,
+                                 struct tumble_error *err) {
+    uint64_t source = tw_hash64(engine->engine->source, engine->engine->source_length);
+    size_t at = 0, oldest = 0;
+    if (id.length == 0 || id.length > TW_LIMIT_SHARD_ID_BYTES) {
+        return tw_fail(err, TUMBLE_EEVENT, "shardId has %zu bytes: expected 1 to %d", id.length,
+                       TW_LIMIT_SHARD_ID_BYTES);
+    }
+    while (at < engine->shard_count && (engine->shards[at].source != source ||
+                                        !tumble_bytes_equal(tumble_shard_id(engine->engine->shards[at]), id))) {
+        oldest = engine->shards[at].used_at < engine->shards[oldest].used_at ? at : oldest;
+        at++;
+    }
+    if (at == TW_STATE_SHARDS) {
+        at = oldest;
+        tw_carried_forget(carried, &engine->shards[at], engine->engine->shards[at]);
+        tw_carried_forget_finished(carried, &engine->shards[at]);
+    } else if (at == engine->shard_count) {
+        TW_TRY(add_shard(carried, engine, id, err));
+    }
+    *shard = engine->engine->shards[at];
+    *held = &engine->shards[at];
+    memcpy((*shard)->id, id.data, id.length);
+    (*shard)->id[id.length] = '\0';
+    (*shard)->id_length = (uint32_t)id.length;
+    (*held)->source = source;
+    (*held)->used_at = carried->invocations;
+    return TUMBLE_OK;
+}
+
+static size_t shard_memory(const struct tumble_shard *shard) {
+    size_t bytes = 0;
+    for (size_t i = 0; i < shard->window_count; i++) {
+        bytes += tw_window_memory(shard->windows[i]);
+    }
+    return bytes;
+}
+
+/* Windows of other shards leave memory once all take more than the limit: their events bring them back. */
+void tw_carried_make_room(struct tw_carried *carried, const struct tumble_shard *keep) {
+    size_t limit = carried->owner->memory_limit ? carried->owner->memory_limit : (size_t)256 << 20, held = 0;
+    for (size_t e = 0; e < carried->engine_count; e++) {
+        for (size_t i = 0; i < carried->engines[e].shard_count; i++) {
+            held += shard_memory(carried->engines[e].engine->shards[i]);
+        }
+    }
+    for (size_t e = 0; e < carried->engine_count; e++) {
+        const struct tw_carried_engine *engine = &carried->engines[e];
+        for (size_t i = 0; i < engine->shard_count && held > limit; i++) {
+            if (engine->engine->shards[i] != keep) {
+                held -= shard_memory(engine->engine->shards[i]);
+                tw_carried_forget(carried, &engine->shards[i], engine->engine->shards[i]);
+            }
+        }
+    }
+}
