@@ -6,9 +6,8 @@
 static enum tumble_answer_kind count_records(struct world *world, const struct tumble_function_request *request,
                                              struct log *answer) {
     (void)world;
-    int n = 0;
+    int n = count_in(request->state);
     assert_true(request->state.length >= 2 && request->state.data[0] == '{');
-    sscanf(request->state.data, "{\"n\":%d", &n);
     log_add(answer, "{\"state\":{\"n\":%d},\"batchItemFailures\":[]}", n + (int)request->record_count);
     return TUMBLE_ANSWER_RESPONSE;
 }
@@ -371,8 +370,7 @@ static enum tumble_answer_kind count_until_poison(struct world *world, const str
     if (!contains(request, world->poison)) {
         return count_records(world, request, answer);
     }
-    int n = 0;
-    sscanf(request->state.data, "{\"n\":%d", &n);
+    int n = count_in(request->state);
     for (size_t i = 0; i < request->record_count && number_of(&request->records[i]) != world->poison; i++) {
         n++;
     }

@@ -74,7 +74,14 @@ struct world {
     struct tumble_error error;
 };
 
-static inline int number_of(const struct tumble_stream_record *record) { return atoi(record->data.data); }
+static inline int number_of(const struct tumble_stream_record *record) {
+    return (int)strtol(record->data.data, NULL, 10);
+}
+
+/* N of the state {"n":N}; 0: it has none. */
+static inline int count_in(struct tumble_bytes state) {
+    return state.length > 5 && memcmp(state.data, "{\"n\":", 5) == 0 ? (int)strtol(state.data + 5, NULL, 10) : 0;
+}
 
 static inline const char *sequence_of(int number) {
     static char text[4][64];
