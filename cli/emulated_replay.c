@@ -86,8 +86,8 @@ static enum tumble_code refuse(struct tumble_error *err, const char *format, con
 static enum tumble_code read_mapping_file(struct run *run, const char *path, struct tumble_error *err) {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
-        char text[320];
-        snprintf(text, sizeof text, "%.200s: %s", path, strerror(errno));
+        char text[256];
+        snprintf(text, sizeof text, "%.150s: %.100s", path, strerror(errno));
         return refuse(err, "mapping %s", text);
     }
     static char text[MAPPING_BYTES];
@@ -213,8 +213,8 @@ static int interrupted(void *ctx) {
 static enum tumble_code open_log(struct run *run, const char *path, struct tumble_error *err) {
     run->log_fd = path ? open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666) : -1;
     if (path && run->log_fd < 0) {
-        char text[320];
-        snprintf(text, sizeof text, "%.200s: %s", path, strerror(errno));
+        char text[256];
+        snprintf(text, sizeof text, "%.150s: %.100s", path, strerror(errno));
         refuse(err, "function log %s", text);
         return err->code = TUMBLE_EOUTPUT;
     }
