@@ -505,17 +505,20 @@ static void note_finished(struct invocation *at, const uint8_t rows[TW_STATE_DIG
 
 /* ---- the invocation ---- */
 
+enum { FINAL_ANSWER_BYTES = 64 };
+
 static enum tumble_code finish(struct invocation *at) {
     struct tw_carried *carried = at->carried;
     struct tw_window *window = tw_shard_find_window(at->shard, at->event->start_ms);
     uint8_t rows[TW_STATE_DIGEST_BYTES] = {0};
+    tw_buf_clear(&carried->response); /* room for the answer first: once rows are out, nothing may fail any more */
+    TW_TRY(text_of(at->err, tw_buf_reserve(&carried->response, FINAL_ANSWER_BYTES)));
     if (window && window->records) {
         TW_TRY(tw_carried_emit(carried, at->engine, at->shard, window, rows, at->err));
     }
     TW_TRY(tw_carried_emit_failures(carried, at->engine, at->shard, at->err));
     note_finished(at, rows);
     tw_carried_forget(carried, at->held, at->shard);
-    tw_buf_clear(&carried->response);
     return text_of(at->err, tw_buf_append_text(&carried->response, "{\"state\":{}"));
 }
 

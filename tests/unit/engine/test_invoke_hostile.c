@@ -626,6 +626,79 @@ static void states_after_the_same_records_are_the_same_whatever_the_cuts(void **
     free(wanted.data);
 }
 
+/* ---- memory ---- */
+
+/* A final from a spilled state, in a process that knows nothing of the window, every allocation failing once. */
+static void a_final_that_runs_out_of_memory_anywhere_is_whole_the_second_time(void **unused) {
+    (void)unused;
+    static const char wide[] = "{\"group_by\":[\"k\"],\"aggregates\":[{\"name\":\"n\",\"function\":\"count\"},"
+                               "{\"name\":\"d\",\"function\":\"distinct\",\"field\":\"u\"},{\"name\":\"p\","
+                               "\"function\":\"quantile\",\"field\":"
+                               "\"v\",\"q\":[0.5]},{\"name\":\"l\",\"function\":\"last\",\"field\":\"u\"}]}";
+    static const char other[] = "{\"group_by\":[\"u\"],\"aggregates\":[{\"name\":\"n\",\"function\":\"count\"}]}";
+    struct tumble_spill_store spill;
+    struct memory_store *store = new_store(&spill);
+    for (int older_spec = 0; older_spec < 2; older_spec++) {
+        struct function function = {.carried = {.spill = &spill, .inline_state_limit = 500}};
+        begin_with_sinks(&function, wide);
+        for (uint64_t first = 1; first < 80; first += 40) {
+            struct event_parts parts = parts_of(&function);
+            begin_event(&function.event, &parts);
+            for (uint64_t i = first; i < first + 40; i++) {
+                char json[96];
+                snprintf(json, sizeof json, "{\"k\":\"g%llu\",\"v\":%llu,\"u\":\"user %llu\"}",
+                         (unsigned long long)i % 20, (unsigned long long)i, (unsigned long long)i % 9);
+                add_record(&function.event, shard0, i, START, json);
+            }
+            end_event(&function.event, &parts);
+            send_ok(&function);
+        }
+        assert_true(store->puts >= 2);
+        struct event_parts parts = parts_of(&function);
+        parts.final = 1;
+        begin_event(&function.event, &parts);
+        add_record(&function.event, shard0, 90, START, "{\"k\":\"g1\",\"v\":1,\"u\":\"user 1\"}");
+        end_event(&function.event, &parts);
+        send_ok(&function);
+        struct text wanted = {0};
+        add_bytes(&wanted, sinks[0].taken.data, sinks[0].taken.length);
+        struct tumble_spec *spec = spec_of(older_spec ? other : wide);
+        unsigned failures = 0;
+        for (size_t at = 1;; at++) {
+            struct counting_alloc count = {0};
+            struct tumble_engine_options options = {.spec = spec, .alloc = counting_alloc_of(&count)};
+            struct tumble_engine *engine;
+            struct tumble_output_open how = {.kind = TUMBLE_ROW_WINDOW, .target = "0"};
+            reset_sinks();
+            assert_int_equal(tumble_engine_open_carried(&options, &function.carried, &engine, NULL), TUMBLE_OK);
+            assert_int_equal(tumble_engine_attach(engine, "sink:0", &sink_api, &how, NULL), TUMBLE_OK);
+            count.calls = 0;
+            count.fail_at = at;
+            enum tumble_code code = tumble_engine_invoke(engine, view(&function.event), &function.out, NULL);
+            size_t failed = count.failed;
+            count.fail_at = 0;
+            if (code != TUMBLE_OK) {
+                assert_int_equal(code, TUMBLE_ENOMEM);
+                assert_int_equal(sinks[0].rows, 0);
+                failures++;
+                code = tumble_engine_invoke(engine, view(&function.event), &function.out, NULL);
+            }
+            assert_int_equal(code, TUMBLE_OK);
+            assert_string_equal(sinks[0].taken.data, wanted.data);
+            tumble_engine_destroy(engine);
+            assert_int_equal(count.live, 0);
+            if (!failed) {
+                break;
+            }
+        }
+        assert_true(failures > 30);
+        tumble_spec_destroy(spec);
+        free(wanted.data);
+        end_with_sinks(&function);
+    }
+    free_store(store);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(escaped_data_takes_no_more_room_than_there_is),
@@ -641,6 +714,7 @@ int main(void) {
         cmocka_unit_test(a_rejected_row_is_handed_over_though_the_final_takes_several_attempts),
         cmocka_unit_test(windows_of_two_specs_share_outputs_that_are_opened_once),
         cmocka_unit_test(states_after_the_same_records_are_the_same_whatever_the_cuts),
+        cmocka_unit_test(a_final_that_runs_out_of_memory_anywhere_is_whole_the_second_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
