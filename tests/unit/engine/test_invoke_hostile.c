@@ -1,3 +1,4 @@
+#include "engine/codec/json_scan.h"
 #include "invoke_fixture.h"
 
 /* What nobody sends on a good day: escapes where none are needed, identifiers that are none, more shards than there
@@ -626,6 +627,220 @@ static void states_after_the_same_records_are_the_same_whatever_the_cuts(void **
     free(wanted.data);
 }
 
+/* ---- names, numbers and windows ---- */
+
+static void check_json_lines(const char *text, size_t rows) {
+    size_t lines = 0;
+    for (const char *end; *text; text = end + 1, lines++) {
+        struct tumble_value value;
+        struct tumble_error error;
+        end = strchr(text, '\n');
+        struct tumble_bytes line = {text, (size_t)(end - text)};
+        ok(tw_json_value(line, 1, &value, NULL, &error));
+        assert_int_equal(value.type, TUMBLE_TYPE_OBJECT);
+    }
+    assert_int_equal(lines, rows);
+}
+
+static void rows_are_json_whatever_a_shard_is_called(void **unused) {
+    (void)unused;
+    static const char *const names[] = {
+        "a\\\"b",           "\\\\",          "\\u0000", "\\n\\t\\u001f", "\xc3\xa4\\u00e4", "\\ud83d\\ude00", "%s%n\\/",
+        "\\u2028</script>", "{\\\"a\\\":1}", " ",       "../../../x",    "\\u007f"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        struct tumble_spill_store spill;
+        struct memory_store *store = new_store(&spill);
+        struct function function = {.carried = {.spill = &spill, .inline_state_limit = 1}};
+        begin(&function, "{\"group_by\":[\"k\",\"$shardId\",\"$partitionKey\"],\"aggregates\":[{\"name\":\"n\","
+                         "\"function\":\"count\"}]}");
+        for (int final = 0; final < 2; final++) {
+            struct event_parts parts = parts_of(&function);
+            parts.shard = parts.arn = names[i];
+            parts.final = final;
+            begin_event(&function.event, &parts);
+            add_record(&function.event, "s", (uint64_t) final + 1, START, "{\"k\":\"a\\u0000\\\"\"}");
+            end_event(&function.event, &parts);
+            send_ok(&function);
+        }
+        check_json_lines(kept[0].text, 1);
+        end(&function);
+        free_store(store);
+    }
+    /* and what is no text is refused */
+    static const char *const wrong[] = {"\xff", "\\ud800", "\xc0\x80", ""};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        struct function function = {0};
+        begin(&function, SPEC);
+        struct event_parts parts = parts_of(&function);
+        parts.shard = wrong[i];
+        begin_event(&function.event, &parts);
+        end_event(&function.event, &parts);
+        assert_int_not_equal(send(&function), TUMBLE_OK);
+        assert_string_equal(function.out.error_type, "Tumble.InvalidEvent");
+        end(&function);
+    }
+}
+
+static void a_sequence_number_has_at_most_128_digits(void **unused) {
+    (void)unused;
+    for (size_t digits_of = 127; digits_of <= 129; digits_of++) {
+        struct function function = {.carried.report_batch_item_failures = 1};
+        begin(&function, SPEC);
+        char number[130];
+        memset(number, '9', digits_of);
+        number[digits_of] = '\0';
+        struct event_parts parts = parts_of(&function);
+        begin_event(&function.event, &parts);
+        add_record(&function.event, shard0, 1, START, "{\"k\":\"a\",\"v\":1}");
+        add_raw_record(&function.event, shard0, number, "1607497440", tumble_bytes_of("{\"k\":\"a\",\"v\":1}"));
+        add_raw_record(&function.event, shard0, number, "1607497440", tumble_bytes_of("{\"k\":\"a\",\"v\":1}"));
+        end_event(&function.event, &parts);
+        send_ok(&function);
+        assert_int_equal(function.out.reported, digits_of > 128);
+        assert_int_equal(function.out.fates[TUMBLE_FATE_APPLIED], digits_of > 128 ? 1 : 2);
+        parts = parts_of(&function); /* reported as failed, with the largest number that can be carried */
+        begin_event(&function.event, &parts);
+        add_raw_record(&function.event, shard0, number, "1607497440", tumble_bytes_of("{\"k\":\"a\"}"));
+        end_event(&function.event, &parts);
+        assert_int_equal(send(&function), digits_of > 128 ? TUMBLE_ERECORD : TUMBLE_OK);
+        end(&function);
+    }
+}
+
+static void windows_of_any_place_and_length_give_rows_or_an_error(void **unused) {
+    (void)unused;
+    static const struct {
+        const char *start, *end;
+        int good;
+    } windows[] = {
+        {"2020-12-09T07:04:01Z", "2020-12-09T07:04:02Z", 1},      {"1970-01-01T00:00:00Z", "9999-12-31T23:59:59Z", 1},
+        {"2020-12-09T07:04:00Z", "2020-12-09T07:04:00Z", 0},      {"2020-12-09T07:05:00Z", "2020-12-09T07:04:00Z", 0},
+        {"1969-12-31T23:59:00Z", "1970-01-01T00:00:00Z", 0},      {"2020-12-09T07:04:00.5Z", "2020-12-09T07:05:00Z", 0},
+        {"0001-01-01T00:00:00Z", "2020-12-09T07:04:00Z", 0},      {"2020-12-09T07:04:00Z", "99999-01-01T00:00:00Z", 0},
+        {"2020-12-09T09:04:00+02:00", "2020-12-09T07:05:00Z", 1}, {"", "", 0},
+    };
+    for (size_t i = 0; i < sizeof windows / sizeof *windows; i++) {
+        struct function function = {0};
+        begin(&function, SPEC);
+        function.event.length = 0;
+        add(&function.event, "%s", "{\"Records\":[");
+        add_record(&function.event, shard0, 1, START, "{\"k\":\"a\",\"v\":1}");
+        add(&function.event,
+            "],\"shardId\":\"s\",\"eventSourceARN\":\"a\",\"window\":{\"start\":\"%s\",\"end\":\"%s\"},\"state\":{},"
+            "\"isFinalInvokeForWindow\":true}",
+            windows[i].start, windows[i].end);
+        enum tumble_code code = send(&function);
+        if ((code == TUMBLE_OK) != windows[i].good) {
+            fail_msg("%s to %s: %s", windows[i].start, windows[i].end, function.error.text);
+        }
+        if (code == TUMBLE_OK) {
+            check_json_lines(kept[0].text, 1);
+        } else {
+            assert_string_equal(function.out.error_type, "Tumble.InvalidEvent");
+        }
+        end(&function);
+    }
+}
+
+/* ---- hostile sizes ---- */
+
+static void events_that_are_only_large_cost_little(void **unused) {
+    (void)unused;
+    struct function function = {.carried.report_batch_item_failures = 1};
+    begin(&function, SPEC);
+    static const char *const fills[] = {"{},", "[],", "\"Records\":[],", "\"a\":{},", "{\"dynamodb\":{}},", "["};
+    for (size_t i = 0; i < sizeof fills / sizeof *fills; i++) {
+        size_t length = strlen(fills[i]);
+        int members = fills[i][0] == '"';
+        function.event.length = 0;
+        add(&function.event, "%s", members ? "{" : "{\"Records\":[");
+        while (function.event.length + length + 200 < TUMBLE_EVENT_LIMIT) {
+            add_bytes(&function.event, fills[i], length);
+        }
+        add(&function.event, "%s", members ? "\"shardId\":\"s\"}" : "{}]}");
+        assert_int_not_equal(send(&function), TUMBLE_OK);
+    }
+    struct event_parts parts = parts_of(&function); /* and the next one works */
+    static const uint64_t numbers[] = {1, 2, 3};
+    events(&function, numbers, 3, 0);
+    send_ok(&function);
+    (void)parts;
+    end(&function);
+}
+
+static void an_inline_limit_beyond_what_lambda_takes_is_none(void **unused) {
+    (void)unused;
+    struct tumble_spill_store spill;
+    struct memory_store *store = new_store(&spill);
+    struct function function = {.carried = {.spill = &spill, .inline_state_limit = SIZE_MAX}};
+    begin(&function, "{\"group_by\":[\"k\"],\"aggregates\":[{\"name\":\"n\",\"function\":\"count\"}]}");
+    uint64_t next = 1;
+    for (unsigned i = 0; i < 4; i++, next += 290) {
+        wide_groups(&function, (char)('a' + i), next, i);
+        send_ok(&function);
+        assert_true(function.out.response.length < TUMBLE_EVENT_LIMIT);
+    }
+    assert_true(store->puts > 0);
+    assert_int_equal(function.out.groups, 4 * 290);
+    end(&function);
+    free_store(store);
+}
+
+/* ---- a spill store that fails ---- */
+
+struct failing_store {
+    struct tumble_spill_store inner;
+    size_t puts_left;
+};
+
+static enum tumble_code failing_put(void *ctx, const char *name, struct tumble_bytes bytes, struct tumble_error *err) {
+    struct failing_store *store = ctx;
+    return store->puts_left-- ? store->inner.put(store->inner.ctx, name, bytes, err) : store_down(err);
+}
+static enum tumble_code failing_get(void *ctx, const char *name, size_t max_bytes, struct tumble_bytes *out,
+                                    struct tumble_error *err) {
+    struct failing_store *store = ctx;
+    return store->inner.get(store->inner.ctx, name, max_bytes, out, err);
+}
+static enum tumble_code failing_remove(void *ctx, const char *name, struct tumble_error *err) {
+    struct failing_store *store = ctx;
+    return store->inner.remove(store->inner.ctx, name, err);
+}
+
+static void a_spill_that_fails_between_two_objects_alters_nothing(void **unused) {
+    (void)unused;
+    struct failing_store failing;
+    struct memory_store *store = new_store(&failing.inner);
+    struct tumble_spill_store spill = {&failing, failing_put, failing_get, failing_remove};
+    struct function function = {.carried = {.spill = &spill, .inline_state_limit = 100000}};
+    begin(&function, "{\"group_by\":[\"k\"],\"aggregates\":[{\"name\":\"n\",\"function\":\"count\"}]}");
+    uint64_t next = 1;
+    for (unsigned i = 0; i < 5; i++, next += 290) {
+        wide_groups(&function, i < 2 ? 'a' : 'z', next, i);
+        failing.puts_left = SIZE_MAX;
+        send_ok(&function);
+        struct text before = {0}, wanted = {0};
+        add_bytes(&before, function.state.data, function.state.length);
+        wide_groups(&function, 'm', next += 290, i);
+        unsigned failures = 0;
+        for (failing.puts_left = 0; send(&function) != TUMBLE_OK; failing.puts_left = ++failures) {
+            assert_string_equal(function.out.error_type, "Tumble.SpillFailed");
+            assert_true(failures < 20);
+        }
+        assert_true(failures > 0);
+        keep_state(&wanted, function.out.response);
+        tumble_engine_destroy(function.engine); /* the retry of the same event, elsewhere */
+        function.engine = sandbox(function.spec, &function.carried);
+        failing.puts_left = SIZE_MAX;
+        send_ok(&function);
+        assert_string_equal(function.state.data, wanted.data);
+        free(before.data);
+        free(wanted.data);
+    }
+    end(&function);
+    free_store(store);
+}
+
 /* ---- memory ---- */
 
 /* A final from a spilled state, in a process that knows nothing of the window, every allocation failing once. */
@@ -714,6 +929,12 @@ int main(void) {
         cmocka_unit_test(a_rejected_row_is_handed_over_though_the_final_takes_several_attempts),
         cmocka_unit_test(windows_of_two_specs_share_outputs_that_are_opened_once),
         cmocka_unit_test(states_after_the_same_records_are_the_same_whatever_the_cuts),
+        cmocka_unit_test(rows_are_json_whatever_a_shard_is_called),
+        cmocka_unit_test(a_sequence_number_has_at_most_128_digits),
+        cmocka_unit_test(windows_of_any_place_and_length_give_rows_or_an_error),
+        cmocka_unit_test(events_that_are_only_large_cost_little),
+        cmocka_unit_test(an_inline_limit_beyond_what_lambda_takes_is_none),
+        cmocka_unit_test(a_spill_that_fails_between_two_objects_alters_nothing),
         cmocka_unit_test(a_final_that_runs_out_of_memory_anywhere_is_whole_the_second_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
