@@ -256,6 +256,10 @@ static void a_filter_on_anything_but_data_is_refused(void **state) {
         tumble_mapping_new(&world->parameters, &world->options, &world->stream, &function, &mapping, &world->error),
         TUMBLE_EPATTERN);
     assert_non_null(strstr(world->error.text, "not '/partitionKey'"));
+    add_filter(world, "{\"dataset\":[\"a\"]}");
+    assert_int_equal(
+        tumble_mapping_new(&world->parameters, &world->options, &world->stream, &function, &mapping, &world->error),
+        TUMBLE_EPATTERN);
     world_free(world);
 }
 
@@ -302,7 +306,7 @@ static void lanes_of_a_shard_read_only_so_far_ahead(void **state) {
     world->parameters.batch_size = 2;
     world->options.read_ahead_records = 4;
     for (int i = 1; i <= 50; i++) { /* one key for long: the other lane has nothing to do */
-        put_key(world, 0, i, 1000000, i <= 40 ? "a" : "bcdefghi" + i % 8);
+        put_key(world, 0, i, 1000000, i <= 40 ? "a" : &"bcdefghi"[i % 8]);
     }
     run(world);
     assert_int_equal(world->metrics.succeeded_records, 50);
@@ -315,6 +319,28 @@ static enum tumble_answer_kind fail_all(struct world *world, const struct tumble
     (void)request;
     (void)answer;
     return TUMBLE_ANSWER_ERROR;
+}
+
+static enum tumble_answer_kind talk(struct world *world, const struct tumble_function_request *request,
+                                    struct log *answer) {
+    (void)request;
+    log_add(answer, "{\"filler\":\"%0*d\"}", world->poison - (int)sizeof "{\"filler\":\"\"}" + 1, 0);
+    return TUMBLE_ANSWER_RESPONSE;
+}
+
+static void a_response_over_the_limit_is_an_error_of_the_function(void **state) {
+    (void)state;
+    for (int over = 0; over < 2; over++) {
+        struct world *world = world_new(talk);
+        world->parameters.maximum_retry_attempts = 0;
+        world->options.event_limit_bytes = 2000;
+        world->poison = 2000 + over;
+        put(world, 1, 1000000);
+        run(world);
+        assert_int_equal(world->metrics.discarded_records, over);
+        assert_int_equal(strstr(world->documents.text, "\"functionError\":\"Unhandled\"") != NULL, over);
+        world_free(world);
+    }
 }
 
 static void point_53_dropped_events_are_those_no_destination_took(void **state) {
@@ -393,6 +419,7 @@ int main(void) {
         cmocka_unit_test(a_disabled_mapping_delivers_nothing),
         cmocka_unit_test(point_37_a_record_too_large_for_an_event_never_reaches_the_function),
         cmocka_unit_test(point_38_the_limit_is_on_the_event_base64_included),
+        cmocka_unit_test(a_response_over_the_limit_is_an_error_of_the_function),
         cmocka_unit_test(point_53_dropped_events_are_those_no_destination_took),
         cmocka_unit_test(filters_look_at_decoded_data_and_move_the_position_on),
         cmocka_unit_test(a_filter_on_anything_but_data_is_refused),

@@ -457,6 +457,51 @@ static void point_19_without_a_limit_a_failing_final_blocks_the_shard(void **sta
     world_free(world);
 }
 
+static void a_final_grows_too_old_from_when_it_was_due(void **state) {
+    (void)state;
+    struct world *world = live_windows_of(10, fail_finals);
+    world->parameters.maximum_retry_attempts = -1;
+    world->parameters.maximum_record_age_in_seconds = 60;
+    world->poison = 99;
+    put(world, 1, 1000);
+    put(world, 2, 500000); /* by then its window has long been quiet */
+    run(world);
+    /* at 130, 131, 133, 137, 145 and 161 s: the one at 193 s is too late */
+    assert_string_equal(world->times.text, "1000 130000 131000 133000 137000 145000 161000 500000 630000 ");
+    assert_non_null(strstr(world->documents.text, "\"condition\":\"RecordAgeExceeded\",\"approximateInvokeCount\":6}"));
+    assert_null(strstr(world->documents.text, "responseContext"));
+    assert_int_equal(world->metrics.discarded_finals, 1);
+    world_free(world);
+}
+
+static void a_final_that_the_stream_outlives_is_in_no_destination(void **state) {
+    (void)state;
+    struct world *world = live_windows_of(10, fail_finals);
+    world->parameters.maximum_retry_attempts = -1;
+    world->options.retention_ms = 3600000;
+    world->poison = 9999;
+    put(world, 1, 1000);
+    put(world, 2, 11000); /* the shard was blocked: it is gone as well */
+    put(world, 3, 5000000);
+    run(world);
+    assert_int_equal(world->metrics.discarded_finals, 1);
+    assert_int_equal(world->metrics.lost_to_retention, 1);
+    assert_int_equal(world->metrics.windows, 1);
+    assert_string_equal(world->documents.text, "");
+    world_free(world);
+}
+
+static void without_an_idle_time_the_end_of_the_input_closes_a_window(void **state) {
+    (void)state;
+    struct world *world = live_windows_of(10, count_records);
+    world->options.idle_ms = -1;
+    put(world, 1, 1000);
+    put(world, 2, 3000000);
+    run(world);
+    assert_string_equal(world->times.text, "1000 3000000 3000000 3000000 ");
+    world_free(world);
+}
+
 static enum tumble_answer_kind fail_batches(struct world *world, const struct tumble_function_request *request,
                                             struct log *answer) {
     return request->record_count && contains(request, world->poison) ? TUMBLE_ANSWER_ERROR
@@ -548,6 +593,9 @@ int main(void) {
         cmocka_unit_test(an_early_end_between_the_halves_of_a_batch_leaves_the_rest_an_empty_state),
         cmocka_unit_test(an_early_final_that_is_given_up_takes_its_state_along),
         cmocka_unit_test(bisect_threads_the_state_from_left_to_right),
+        cmocka_unit_test(a_final_grows_too_old_from_when_it_was_due),
+        cmocka_unit_test(a_final_that_the_stream_outlives_is_in_no_destination),
+        cmocka_unit_test(without_an_idle_time_the_end_of_the_input_closes_a_window),
         cmocka_unit_test(a_batch_given_up_leaves_the_window_and_its_state_as_they_were),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
