@@ -4,6 +4,7 @@
 
 #include "engine/base/fail.h"
 #include "engine/base/sequence.h"
+#include "engine/base/utf8.h"
 #include "engine/carried.h"
 
 /* One event, from its bytes to its response. What is in memory afterwards is either exactly what the response says, or
@@ -295,8 +296,13 @@ static const char *type_of(enum tumble_code code) {
     }
 }
 
-static enum tumble_code failed(struct tw_carried *carried, const char *type, const char *message) {
+static enum tumble_code failed(struct tw_carried *carried, const char *type, char *message) {
     struct tw_buf *out = &carried->response;
+    if (!tw_utf8_valid(tumble_bytes_of(message))) { /* a plug-in's */
+        for (char *at = message; *at; at++) {
+            *at = (unsigned char)*at < 0x80 ? *at : '?';
+        }
+    }
     tw_buf_clear(out);
     TW_TRY(tw_buf_append_text(out, "{\"errorMessage\":"));
     TW_TRY(tw_buf_append_json_string(out, tumble_bytes_of(message)));

@@ -344,7 +344,7 @@ static enum tumble_code sink_write(void *self, const struct tumble_row *rows, si
     for (size_t i = 0; i < count; i++) {
         size_t number = sink->offered++;
         if (number >= sink->fail_from) {
-            snprintf(err->text, sizeof err->text, "the disk is full");
+            snprintf(err->text, sizeof err->text, "the disk is \xff\xed\xa0\x80 full");
             return err->code = TUMBLE_EOUTPUT;
         }
         out[i].reason = "no";
@@ -444,6 +444,8 @@ static void outputs_that_disagree_have_every_row_once_after_the_retry(void **unu
             sinks[1].fail_from = 300;
             assert_int_equal(send(&function), TUMBLE_EOUTPUT);
             assert_string_equal(function.out.error_type, "Tumble.OutputFailed");
+            struct tumble_value document; /* JSON, whatever a plug-in writes */
+            assert_int_equal(tw_json_value(function.out.response, 1, &document, NULL, NULL), TUMBLE_OK);
             sinks[1].fail_from = SIZE_MAX;
             if (!same_process) {
                 tumble_engine_destroy(function.engine);
