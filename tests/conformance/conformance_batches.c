@@ -95,10 +95,16 @@ static void starting_positions_choose_where_reading_begins(void **state) {
     assert_deliveries(world, "[4,5,6]\n");
     assert_int_equal(world->metrics.skipped_by_starting_position, 3);
     assert_int_equal(world->metrics.polled_event_count, 3);
-    /* point 46: of what lies in the stream when the mapping begins, LATEST sees nothing */
+    world_free(world);
+}
+
+static void point_46_latest_sees_nothing_of_what_lies_in_the_stream_already(void **state) {
+    (void)state;
+    struct world *world = world_new(succeed);
+    for (int i = 1; i <= 6; i++) {
+        put(world, i, 1000000 - 3000 + 1000 * i);
+    }
     world->parameters.starting_position = TUMBLE_LATEST;
-    world->parameters.starting_position_timestamp_ms = -1;
-    rewind_world(world);
     run(world);
     assert_deliveries(world, "");
     world->options.arrival = TUMBLE_ARRIVAL_LIVE;
@@ -415,6 +421,7 @@ int main(void) {
         cmocka_unit_test(records_wait_while_the_function_runs),
         cmocka_unit_test(a_closed_shard_waits_for_nothing),
         cmocka_unit_test(starting_positions_choose_where_reading_begins),
+        cmocka_unit_test(point_46_latest_sees_nothing_of_what_lies_in_the_stream_already),
         cmocka_unit_test(a_record_older_than_its_predecessor_is_not_skipped_once_reading_has_begun),
         cmocka_unit_test(a_disabled_mapping_delivers_nothing),
         cmocka_unit_test(point_37_a_record_too_large_for_an_event_never_reaches_the_function),

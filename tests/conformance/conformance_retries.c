@@ -176,6 +176,36 @@ static void point_35_records_too_old_are_given_up_before_they_are_delivered(void
     world_free(world);
 }
 
+static enum tumble_answer_kind answer_nonsense(struct world *world, const struct tumble_function_request *request,
+                                               struct log *answer) {
+    (void)world;
+    (void)request;
+    log_add(answer, "%s", "{\"batchItemFailures\":[{\"itemIdentifier\":\"\"}]}");
+    return TUMBLE_ANSWER_RESPONSE;
+}
+
+/* captured: retries 2, three invocations, count 3 */
+static void point_34_only_what_the_function_raised_is_unhandled(void **state) {
+    (void)state;
+    static const struct {
+        world_handler handler;
+        const char *error;
+    } cases[] = {{answer_nonsense, "\"functionError\":null}"},
+                 {report_poison, "\"functionError\":null}"},
+                 {raise_poison, "\"functionError\":\"Unhandled\"}"}};
+    for (size_t i = 0; i < 3; i++) {
+        struct world *world = four_records(cases[i].handler, 2);
+        world->parameters.report_batch_item_failures = 1;
+        world->poison = 1;
+        run(world);
+        assert_int_equal(world->invocations, 3);
+        assert_int_equal(document_invoke_count(world), 3);
+        assert_non_null(strstr(world->documents.text, cases[i].error));
+        assert_int_equal(world->metrics.errors, cases[i].handler == raise_poison ? 3 : 0);
+        world_free(world);
+    }
+}
+
 /* captured: a batch that grew too old while it was retried had been invoked eight times */
 static void age_ends_retries_without_limit_and_counts_the_attempts(void **state) {
     (void)state;
@@ -246,6 +276,7 @@ int main(void) {
         cmocka_unit_test(point_31_the_left_part_of_an_odd_batch_is_the_smaller),
         cmocka_unit_test(point_32_bisect_with_reports_cuts_at_the_reported_record),
         cmocka_unit_test(point_33_reporting_the_first_record_acknowledges_nothing_and_ends),
+        cmocka_unit_test(point_34_only_what_the_function_raised_is_unhandled),
         cmocka_unit_test(point_35_records_too_old_are_given_up_before_they_are_delivered),
         cmocka_unit_test(point_36_throttles_take_no_retries),
         cmocka_unit_test(point_36_throttles_go_on_until_the_records_are_too_old),

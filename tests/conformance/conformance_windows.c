@@ -457,6 +457,24 @@ static void point_19_without_a_limit_a_failing_final_blocks_the_shard(void **sta
     world_free(world);
 }
 
+static enum tumble_answer_kind lose_a_final(struct world *world, const struct tumble_function_request *request,
+                                            struct log *answer) {
+    count_records(world, request, answer);
+    return request->is_final && world->poison-- > 0 ? TUMBLE_ANSWER_LOST : TUMBLE_ANSWER_RESPONSE;
+}
+
+static void point_47_a_final_whose_answer_was_lost_comes_again_unchanged(void **state) {
+    (void)state;
+    struct world *world = windows_of(10, lose_a_final);
+    world->poison = 2;
+    put_range(world, 1, 2, 1000);
+    run(world);
+    assert_deliveries(world, "0 {} [1,2]\n0 {\"n\":2} [] final\n0 {\"n\":2} [] final\n0 {\"n\":2} [] final\n");
+    assert_string_equal(world->request_ids.text, "abbb");
+    assert_int_equal(world->metrics.windows, 1);
+    world_free(world);
+}
+
 static void a_final_grows_too_old_from_when_it_was_due(void **state) {
     (void)state;
     struct world *world = live_windows_of(10, fail_finals);
@@ -588,6 +606,7 @@ int main(void) {
         cmocka_unit_test(point_19_without_a_limit_a_failing_final_blocks_the_shard),
         cmocka_unit_test(point_23_shards_have_states_of_their_own),
         cmocka_unit_test(point_45_a_merged_shard_waits_for_both_parents),
+        cmocka_unit_test(point_47_a_final_whose_answer_was_lost_comes_again_unchanged),
         cmocka_unit_test(point_48_a_late_record_gets_a_window_of_its_own),
         cmocka_unit_test(point_52_a_final_has_no_iterator_age),
         cmocka_unit_test(an_early_end_between_the_halves_of_a_batch_leaves_the_rest_an_empty_state),

@@ -67,7 +67,7 @@ static void an_event_is_what_aws_documents_key_for_key(void **state) {
     tumble_event_writer_destroy(writer);
 }
 
-static void a_window_stands_behind_the_records_in_the_order_seen_on_aws(void **state) {
+static void point_3_a_window_stands_behind_the_records_its_bounds_without_a_fraction(void **state) {
     (void)state;
     struct tumble_event_form form = {TUMBLE_ARRIVAL_JAVA, "arn:aws:iam::123456789012:role/lambda-role"};
     struct tumble_event_writer *writer = writer_of(&form);
@@ -80,7 +80,6 @@ static void a_window_stands_behind_the_records_in_the_order_seen_on_aws(void **s
                                               .window_start_ms = INT64_C(1789654270000),
                                               .window_end_ms = INT64_C(1789654280000),
                                               .state = tumble_bytes_of("{\"count\": 2}")};
-    /* point 3: bounds without a fraction */
     assert_event(
         write_event(writer, &request),
         "{\"Records\":[" RECORD("1.545084650987E9") "],\"shardId\":\"shardId-000000000006\","
@@ -98,8 +97,8 @@ static void a_window_stands_behind_the_records_in_the_order_seen_on_aws(void **s
     tumble_event_writer_destroy(writer);
 }
 
-/* point 24: the numbers recorded on AWS */
-static void arrivals_are_written_as_java_writes_doubles(void **state) {
+/* the numbers recorded on AWS */
+static void point_24_arrivals_are_written_as_java_writes_doubles(void **state) {
     (void)state;
     static const struct {
         int64_t ms;
@@ -233,8 +232,8 @@ static void running_out_of_memory_is_an_error(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_event_is_what_aws_documents_key_for_key),
-        cmocka_unit_test(a_window_stands_behind_the_records_in_the_order_seen_on_aws),
-        cmocka_unit_test(arrivals_are_written_as_java_writes_doubles),
+        cmocka_unit_test(point_3_a_window_stands_behind_the_records_its_bounds_without_a_fraction),
+        cmocka_unit_test(point_24_arrivals_are_written_as_java_writes_doubles),
         cmocka_unit_test(arrivals_read_back_as_the_same_millisecond),
         cmocka_unit_test(partition_keys_are_escaped),
         cmocka_unit_test(sizes_are_those_of_what_is_written),

@@ -208,7 +208,7 @@ static void wrong_json_is_refused_by_name_and_place(void **state) {
     }
 }
 
-static void zero_and_one_second_windows_are_admitted(void **state) {
+static void point_22_windows_of_zero_and_one_second_are_admitted_901_is_not(void **state) {
     (void)state;
     struct tumble_mapping_parameters parameters = fresh();
     static const char *const values[] = {"0", "1", "900"};
@@ -216,6 +216,12 @@ static void zero_and_one_second_windows_are_admitted(void **state) {
         assert_int_equal(tumble_mapping_parameters_set(&parameters, "tumbling-window-in-seconds", values[i], &error),
                          TUMBLE_OK);
     }
+    assert_int_equal(tumble_mapping_parameters_set(&parameters, "tumbling-window-in-seconds", "901", &error),
+                     TUMBLE_EUSAGE);
+    assert_string_equal(error.text,
+                        "--tumbling-window-in-seconds: 1 validation error detected: Value '901' at "
+                        "'tumblingWindowInSeconds' failed to satisfy constraint: Member must have value less than or "
+                        "equal to 900");
 }
 
 static void wrong_flags_are_refused(void **state) {
@@ -247,7 +253,7 @@ static void wrong_flags_are_refused(void **state) {
     assert_false(tumble_mapping_parameters_is_boolean("nothing"));
 }
 
-static void what_aws_refuses_together_is_refused(void **state) {
+static void point_21_what_aws_refuses_together_is_refused(void **state) {
     (void)state;
     struct tumble_mapping_parameters parameters = fresh();
     assert_int_equal(tumble_mapping_parameters_check(&parameters, INT64_MAX, &error), TUMBLE_EUSAGE);
@@ -263,7 +269,6 @@ static void what_aws_refuses_together_is_refused(void **state) {
     assert_int_equal(tumble_mapping_parameters_check(&parameters, 4999, &error), TUMBLE_EUSAGE);
     parameters.starting_position_timestamp_ms = -1;
     assert_int_equal(tumble_mapping_parameters_check(&parameters, 5000, &error), TUMBLE_EUSAGE);
-    /* point 21 */
     parameters.starting_position = TUMBLE_LATEST;
     parameters.parallelization_factor = 2;
     assert_int_equal(tumble_mapping_parameters_check(&parameters, 5000, &error), TUMBLE_OK);
@@ -325,9 +330,9 @@ int main(void) {
         cmocka_unit_test(everything_can_be_read_from_json),
         cmocka_unit_test(every_parameter_has_a_flag),
         cmocka_unit_test(wrong_json_is_refused_by_name_and_place),
-        cmocka_unit_test(zero_and_one_second_windows_are_admitted),
+        cmocka_unit_test(point_22_windows_of_zero_and_one_second_are_admitted_901_is_not),
         cmocka_unit_test(wrong_flags_are_refused),
-        cmocka_unit_test(what_aws_refuses_together_is_refused),
+        cmocka_unit_test(point_21_what_aws_refuses_together_is_refused),
         cmocka_unit_test(there_are_at_most_ten_filters),
         cmocka_unit_test(running_out_of_memory_is_an_error),
     };
