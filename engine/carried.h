@@ -21,7 +21,9 @@ enum {
     TW_SPILL_OBJECTS_MAX = 512, /* of one state: snapshot and deltas together */
     TW_SPILL_OBJECT_BYTES = 4 << 20, /* raw bytes of groups in one object, at least one group */
     TW_OBJECT_NAME_BYTES = 112,
-    TW_DEADLINE_MARGIN_MS = 250 /* left for the response when the records of an event cannot all be applied in time */
+    TW_FAILURES_BYTES = 8 << 20, /* of records diverted in one event; more are delivered before the rest is applied */
+    TW_DEADLINE_MARGIN_MS = 250, /* left for the response when the records of an event cannot all be applied in time */
+    TW_SWEEP_MARGIN_MS = 500     /* left when objects that are over are removed */
 };
 #define TW_STATE_BYTES_MAX     (64u << 20) /* unpacked state or object: what hostile bytes may make us take */
 #define TW_PACKED_BYTES_MAX    (4u << 20)  /* of `state` as JSON without a spill store (rule R17) */
@@ -135,9 +137,11 @@ enum tumble_code tw_object_put(struct tw_carried *carried, const struct tumble_e
 enum tumble_code tw_object_get(struct tw_carried *carried, const struct tumble_engine *engine,
                                const struct tumble_shard *shard, int64_t start_ms, const struct tw_spill_object *object,
                                struct tumble_bytes *bytes, struct tumble_error *err);
-/* Removes objects that nothing refers to any more; trouble is left to the bucket's lifecycle rule. */
-void tw_objects_remove(struct tw_carried *carried, const struct tumble_engine *engine, const struct tumble_shard *shard,
-                       int64_t start_ms, const struct tw_spill_object *objects, size_t count);
+/* Removes an object that nothing refers to any more. False: there is trouble, or no time for more of them, and what is
+ * over is left to the bucket's lifecycle rule. */
+bool tw_object_remove(struct tw_carried *carried, const struct tumble_engine *engine, const struct tumble_shard *shard,
+                      int64_t start_ms, const struct tw_spill_object *object);
+bool tw_name_remove(struct tw_carried *carried, const char *name);
 void tw_mark_name(const struct tumble_engine *engine, const struct tumble_shard *shard, int64_t start_ms,
                   const char *output, const uint8_t digest[TW_STATE_DIGEST_BYTES], char out[TW_OBJECT_NAME_BYTES]);
 /* How far a final came with an output: written beside the spill and into the cache. */

@@ -79,6 +79,9 @@ static enum tumble_code apply_slice(struct slice *slice, bool *stop) {
         carried->out->records += result.fates[fate];
     }
     slice->count = 0;
+    if (code == TUMBLE_OK && slice->shard->failures.length > TW_FAILURES_BYTES) {
+        code = tw_carried_emit_failures(carried, slice->engine, slice->shard, slice->err);
+    }
     if (code != TUMBLE_ERECORD) {
         return code;
     }

@@ -245,17 +245,17 @@ enum tumble_code tw_object_get(struct tw_carried *carried, const struct tumble_e
     return TUMBLE_OK;
 }
 
-void tw_objects_remove(struct tw_carried *carried, const struct tumble_engine *engine, const struct tumble_shard *shard,
-                       int64_t start_ms, const struct tw_spill_object *objects, size_t count) {
+bool tw_name_remove(struct tw_carried *carried, const char *name) {
     const struct tumble_spill_store *store = carried->options.spill;
-    for (size_t i = 0; i < count; i++) {
-        char name[TW_OBJECT_NAME_BYTES];
-        tw_object_name(engine, shard, start_ms, "", objects[i].digest, name);
-        if (store) {
-            store->remove(store->ctx, name, NULL);
-        }
-        cache_remove(carried, start_ms, &objects[i]);
-    }
+    return tw_carried_remaining(carried) >= TW_SWEEP_MARGIN_MS && store->remove(store->ctx, name, NULL) == TUMBLE_OK;
+}
+
+bool tw_object_remove(struct tw_carried *carried, const struct tumble_engine *engine, const struct tumble_shard *shard,
+                      int64_t start_ms, const struct tw_spill_object *object) {
+    char name[TW_OBJECT_NAME_BYTES];
+    tw_object_name(engine, shard, start_ms, "", object->digest, name);
+    cache_remove(carried, start_ms, object);
+    return tw_name_remove(carried, name);
 }
 
 /* ---- marks ---- */

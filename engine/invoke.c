@@ -460,15 +460,15 @@ static void sweep(struct invocation *at, const struct tw_carried_state *came_bac
     if (!carried->options.spill) {
         return;
     }
-    for (size_t i = 0; i < came_back->garbage_count; i++) { /* the same bytes may have been written again */
-        if (!tw_state_names(&held->state, &came_back->garbage[i])) {
-            tw_objects_remove(carried, at->engine->engine, at->shard, held->start_ms, &came_back->garbage[i], 1);
-        }
+    bool goes_on = true;
+    for (size_t i = 0; i < came_back->garbage_count && goes_on; i++) {
+        const struct tw_spill_object *object = &came_back->garbage[i];
+        goes_on = tw_state_names(&held->state, object) || /* the same bytes may have been written again */
+                  tw_object_remove(carried, at->engine->engine, at->shard, held->start_ms, object);
     }
     if (held->finished && at->event->start_ms > held->finished_start_ms) {
-        const struct tumble_spill_store *store = carried->options.spill;
-        for (size_t from = 0; from < held->finished_bytes; from += strlen(held->finished + from) + 1) {
-            store->remove(store->ctx, held->finished + from, NULL);
+        for (size_t from = 0; from < held->finished_bytes && goes_on; from += strlen(held->finished + from) + 1) {
+            goes_on = tw_name_remove(carried, held->finished + from);
         }
         tw_carried_forget_finished(carried, held);
     }

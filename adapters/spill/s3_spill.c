@@ -6,7 +6,7 @@
 #include "adapters/spill/spill_name.h"
 #include "engine/base/fail.h"
 
-enum { BUCKET_BYTES = 256, PREFIX_BYTES = 512, WARM_MS = 3000 };
+enum { BUCKET_BYTES = 256, PREFIX_BYTES = 512, WARM_MS = 3000, REMOVE_MS = 2000 };
 
 struct tw_s3_spill {
     struct tumble_alloc alloc;
@@ -20,8 +20,9 @@ struct tw_s3_spill {
 };
 
 /* When a call has to be over, on the client's steady clock. */
-static int64_t deadline_of(const struct tw_s3_spill *spill) {
+static int64_t deadline_of(const struct tw_s3_spill *spill, int64_t most) {
     int64_t left = spill->host.remaining_ms ? spill->host.remaining_ms(spill->host.ctx) : INT64_MAX;
+    left = left < most ? left : most;
     const struct tw_aws_host *host = tw_aws_client_host(spill->client);
     int64_t now = host->steady_ms(host->ctx);
     left = left < 1 ? 1 : left; /* 0 would mean none */
@@ -51,7 +52,7 @@ static enum tumble_code put(void *ctx, const char *name, struct tumble_bytes byt
     struct tw_s3_spill *spill = ctx;
     struct tw_s3_put what = {.bucket = spill->bucket, .body = bytes};
     TW_TRY(key_of(spill, name, &what.key, err));
-    return named(tw_s3_put(spill->client, &what, deadline_of(spill), NULL, &spill->answer, err), err);
+    return named(tw_s3_put(spill->client, &what, deadline_of(spill, INT64_MAX), NULL, &spill->answer, err), err);
 }
 
 static enum tumble_code get(void *ctx, const char *name, size_t max_bytes, struct tumble_bytes *out,
@@ -61,9 +62,9 @@ static enum tumble_code get(void *ctx, const char *name, size_t max_bytes, struc
     struct tw_s3_object object = {0};
     *out = (struct tumble_bytes){NULL, 0};
     TW_TRY(key_of(spill, name, &key, err));
-    TW_TRY(
-        named(tw_s3_get(spill->client, spill->bucket, key, max_bytes, deadline_of(spill), &object, &spill->answer, err),
-              err));
+    TW_TRY(named(tw_s3_get(spill->client, spill->bucket, key, max_bytes, deadline_of(spill, INT64_MAX), &object,
+                           &spill->answer, err),
+                 err));
     if (object.found) {
         *out = object.body.data ? object.body : tumble_bytes_of("");
     }
@@ -74,7 +75,9 @@ static enum tumble_code remove_object(void *ctx, const char *name, struct tumble
     struct tw_s3_spill *spill = ctx;
     struct tumble_bytes key;
     TW_TRY(key_of(spill, name, &key, err));
-    return named(tw_s3_delete(spill->client, spill->bucket, key, deadline_of(spill), &spill->answer, err), err);
+    /* Not worth the time that the answer needs: what is left, a lifecycle rule takes. */
+    int64_t end = deadline_of(spill, REMOVE_MS);
+    return named(tw_s3_delete(spill->client, spill->bucket, key, end, &spill->answer, err), err);
 }
 
 static enum tumble_code read_target(struct tw_s3_spill *spill, const char *target, struct tumble_error *err) {

@@ -1,4 +1,5 @@
 #include "engine/codec/json_scan.h"
+#include "engine/codec/md5.h"
 #include "invoke_fixture.h"
 
 /* What nobody sends on a good day: escapes where none are needed, identifiers that are none, more shards than there
@@ -320,7 +321,7 @@ static void an_object_that_a_new_snapshot_shares_with_the_old_one_stays(void **u
 /* Rows count once they are flushed; what was not is lost by closing, as with a file's buffer. */
 struct sink {
     struct text pending, taken;
-    size_t pending_rows, rows, opened, offered;
+    size_t pending_rows, rows, opened, offered, flushed;
     size_t retry_from, fail_from, reject_row; /* of the rows offered since reset; SIZE_MAX: none */
     int exclusive, is_open;
 };
@@ -368,6 +369,7 @@ static enum tumble_code sink_flush(void *self, int pending_done, struct tumble_e
         add_bytes(&sink->taken, sink->pending.data, sink->pending.length);
     }
     sink->rows += sink->pending_rows;
+    sink->flushed++;
     sink->pending.length = sink->pending_rows = 0;
     return TUMBLE_OK;
 }
@@ -843,6 +845,89 @@ static void a_spill_that_fails_between_two_objects_alters_nothing(void **unused)
     free_store(store);
 }
 
+/* Removing takes its time, and fails the one time or the other; what is left is the lifecycle rule's. */
+struct slow_store {
+    struct failing_store failing;
+    struct clock clock;
+    int refuses;
+    size_t removed;
+};
+
+static enum tumble_code slow_put(void *ctx, const char *name, struct tumble_bytes bytes, struct tumble_error *err) {
+    struct slow_store *store = ctx;
+    return failing_put(&store->failing, name, bytes, err);
+}
+static enum tumble_code slow_get(void *ctx, const char *name, size_t max_bytes, struct tumble_bytes *out,
+                                 struct tumble_error *err) {
+    struct slow_store *store = ctx;
+    return failing_get(&store->failing, name, max_bytes, out, err);
+}
+static enum tumble_code slow_remove(void *ctx, const char *name, struct tumble_error *err) {
+    struct slow_store *store = ctx;
+    store->clock.left -= 100;
+    store->removed++;
+    return store->refuses ? TUMBLE_EOUTPUT : failing_remove(&store->failing, name, err);
+}
+
+static void removing_what_is_over_never_costs_the_answer(void **unused) {
+    (void)unused;
+    for (int refuses = 0; refuses < 2; refuses++) {
+        struct slow_store slow = {.failing.puts_left = SIZE_MAX, .refuses = refuses};
+        struct memory_store *store = new_store(&slow.failing.inner);
+        struct tumble_spill_store spill = {&slow, slow_put, slow_get, slow_remove};
+        struct function function = {
+            .carried = {.spill = &spill, .inline_state_limit = 1, .host = {&slow.clock, remaining, sleep_ms}}};
+        begin(&function, SPEC);
+        size_t most = 0;
+        for (uint64_t i = 1; i <= 120; i++) { /* a wide snapshot, and narrow deltas that outweigh it at last */
+            struct event_parts parts = parts_of(&function);
+            begin_event(&function.event, &parts);
+            for (uint64_t g = 0; g < (i == 1 ? 300 : 1); g++) {
+                char json[64];
+                snprintf(json, sizeof json, "{\"k\":\"%llu\",\"v\":1}", (unsigned long long)((i + g) * 7919 % 1000));
+                add_record(&function.event, shard0, i * 1000 + g, START, json);
+            }
+            end_event(&function.event, &parts);
+            slow.clock.left = 1500;
+            slow.removed = 0;
+            send_ok(&function);
+            most = most > slow.removed ? most : slow.removed;
+            assert_true(slow.clock.left >= 400);
+        }
+        assert_true(refuses ? most == 1 : most > 5);
+        end(&function);
+        free_store(store);
+    }
+}
+
+/* An aggregate can hold far more records than an event has bytes for what is told of each. */
+static void a_flood_of_bad_records_is_delivered_in_parts(void **unused) {
+    (void)unused;
+    struct function function = {0};
+    begin_with_sinks(&function, "{\"group_by\":[\"k\"],\"bad_records\":\"divert\",\"aggregates\":[{\"name\":\"n\","
+                                "\"function\":\"count\"}]}");
+    enum { PARTS = 60000 };
+    static const char part[] = "\x1a\x04\x08\x00\x1a\x00";
+    size_t length = 4 + 3 + PARTS * (sizeof part - 1);
+    char *bytes = malloc(length + 16);
+    memcpy(bytes, "\xf3\x89\x9a\xc2\x0a\x01p", 7);
+    for (size_t i = 0; i < PARTS; i++) {
+        memcpy(bytes + 7 + i * (sizeof part - 1), part, sizeof part - 1);
+    }
+    tw_md5(bytes + 4, length - 4, (uint8_t *)bytes + length);
+    struct tumble_bytes data = {bytes, length + 16};
+    struct event_parts parts = parts_of(&function);
+    begin_event(&function.event, &parts);
+    add_raw_record(&function.event, shard0, digits(1), "1607497475", data);
+    end_event(&function.event, &parts);
+    send_ok(&function);
+    assert_int_equal(function.out.fates[TUMBLE_FATE_BAD], PARTS);
+    assert_int_equal(sinks[2].rows, PARTS);
+    assert_true(sinks[2].flushed > 1);
+    free(bytes);
+    end_with_sinks(&function);
+}
+
 /* ---- memory ---- */
 
 /* A final from a spilled state, in a process that knows nothing of the window, every allocation failing once. */
@@ -937,6 +1022,8 @@ int main(void) {
         cmocka_unit_test(events_that_are_only_large_cost_little),
         cmocka_unit_test(an_inline_limit_beyond_what_lambda_takes_is_none),
         cmocka_unit_test(a_spill_that_fails_between_two_objects_alters_nothing),
+        cmocka_unit_test(removing_what_is_over_never_costs_the_answer),
+        cmocka_unit_test(a_flood_of_bad_records_is_delivered_in_parts),
         cmocka_unit_test(a_final_that_runs_out_of_memory_anywhere_is_whole_the_second_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
