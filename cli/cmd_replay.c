@@ -620,7 +620,7 @@ int tw_cmd_replay(int argc, char **argv) {
     const char *misplaced = emulated ? misplaced_option(&settings, settings.aggregates.count > 0) : NULL;
     if (misplaced) {
         char text[160];
-        snprintf(text, sizeof text, "%s does not go together with a mapping's options or --function", misplaced);
+        snprintf(text, sizeof text, "no room for %s beside a mapping's options or --function", misplaced);
         return usage_error(text);
     }
     if (settings.emulation.function && !settings.spec) { /* a spec of nothing: where timestamps and windows are */

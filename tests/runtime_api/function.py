@@ -4,6 +4,7 @@
 Ordinary modes answer each event; the others do what a function should not. What a mode sees of the Runtime API's answers it tells
 in its response, so that a test can look at it."""
 
+import base64
 import http.client
 import json
 import os
@@ -305,8 +306,67 @@ def extension(api):
         api.respond({"registered": registered, "count": count})
 
 
+def payloads(event):
+    return [json.loads(base64.b64decode(record["kinesis"]["data"])) for record in event["Records"]]
+
+
+def note(api):
+    """Writes each event and its request's ids into the argument's file."""
+    for _ in every(api):
+        with open(sys.argv[2], "ab") as file:
+            file.write(api.id.encode() + b" " + api.invocation_id.encode() + b" " + api.event + b"\n")
+        api.respond({"state": json.loads(api.event).get("state", {})})
+
+
+def emit(path, event, totals):
+    with open(path, "a", encoding="utf-8") as file:
+        for kind, total in sorted(totals.items()):
+            file.write(json.dumps([event["window"]["start"], event["shardId"], kind, total]) + "\n")
+
+
+def careful(api):
+    """Sums `amount` by `kind`, in the event's state and nowhere else; at a window's end into the argument's file."""
+    for _ in every(api):
+        event = json.loads(api.event)
+        totals = dict(event["state"])
+        for payload in payloads(event):
+            totals[payload["kind"]] = totals.get(payload["kind"], 0) + payload["amount"]
+        if event["isFinalInvokeForWindow"]:
+            emit(sys.argv[2], event, totals)
+        api.respond({"state": totals})
+
+
+def naive(api):
+    """The same, in the memory of the process, as one does who knows neither retries nor sandboxes."""
+    memory = {}
+    for _ in every(api):
+        event = json.loads(api.event)
+        totals = memory.setdefault((event["shardId"], event["window"]["start"]), {})
+        for payload in payloads(event):
+            totals[payload["kind"]] = totals.get(payload["kind"], 0) + payload["amount"]
+        if event["isFinalInvokeForWindow"]:
+            emit(sys.argv[2], event, totals)
+        api.respond({"state": {}})
+
+
+def poison(api):
+    """Fails whatever holds a record whose `amount` is the argument."""
+    for _ in every(api):
+        if any(payload["amount"] == int(sys.argv[2]) for payload in payloads(json.loads(api.event))):
+            api.post("error", {"errorMessage": "poison", "errorType": "Poison"})
+        else:
+            api.respond({"state": {}})
+
+
+def chatty(api):
+    for _ in every(api):
+        print("to standard output", flush=True)
+        print("to standard error", file=sys.stderr, flush=True)
+        api.respond({})
+
+
 def main():
-    modes = {name: value for name, value in globals().items() if callable(value) and name not in ("Api", "every", "main")}
+    modes = {name: value for name, value in globals().items() if callable(value) and name not in ("Api", "every", "payloads", "emit", "main")}
     modes[sys.argv[1]](Api())
 
 
