@@ -99,7 +99,7 @@ static const char *init_error_type(enum tumble_code code) {
     case TUMBLE_EPATTERN:
     case TUMBLE_EPATH: return "Tumble.InvalidSpec";
     case TUMBLE_EOUTPUT:
-    case TUMBLE_EREJECTED: return "Tumble.OutputFailed";
+    case TUMBLE_EREFUSED: return "Tumble.OutputFailed";
     default: return "Tumble.InitFailed";
     }
 }

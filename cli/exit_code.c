@@ -19,7 +19,8 @@ enum tw_exit tw_exit_of(enum tumble_code code) {
     case TUMBLE_EDEPTH:
     case TUMBLE_EEVENT:
     case TUMBLE_ESEQUENCE: return TW_EXIT_INPUT;
-    case TUMBLE_EOUTPUT: return TW_EXIT_OUTPUT;
+    case TUMBLE_EOUTPUT:
+    case TUMBLE_EREFUSED: return TW_EXIT_OUTPUT;
     case TUMBLE_ESTORE:
     case TUMBLE_EBUSY:
     case TUMBLE_EFULL:

@@ -227,6 +227,7 @@ static enum tumble_code offer(struct tumble_engine *engine, struct tw_output *ou
         }
         output->at_chunk = delivery->places[i].chunk;
         output->at_row = delivery->places[i].row;
+        output->at_end_of_fragment = ends_fragment(&delivery->rows[i]);
         output->unflushed++;
     }
     return TUMBLE_OK;
@@ -278,10 +279,10 @@ static enum tumble_code deliver_rows(struct tumble_engine *engine, struct tw_out
         if (delivery->count == 0) {
             break;
         }
-        bool fragment_done = whole_fragments(output) && ends_fragment(&delivery->rows[delivery->count - 1]);
         TW_TRY(offer(engine, output, trouble, err));
         uint64_t flush_rows = output->is_careful ? 1 : FLUSH_ROWS;
-        if (!trouble->happened && (fragment_done || (!whole_fragments(output) && output->unflushed >= flush_rows))) {
+        bool may_flush = !whole_fragments(output) || output->at_end_of_fragment;
+        if (!trouble->happened && may_flush && output->unflushed >= flush_rows) {
             TW_TRY(flush(engine, output, false, trouble, err));
         }
         if (trouble->happened) {
@@ -289,8 +290,10 @@ static enum tumble_code deliver_rows(struct tumble_engine *engine, struct tw_out
         }
     }
     bool done = !trouble->happened;
-    bool inside = whole_fragments(output) && output->unflushed > 0; /* asked to retry within a fragment */
-    if (output->is_open && !inside && (output->unflushed > 0 || (done && !output->drained_once))) {
+    /* What was asked to come again goes on from there. Its whole fragments are flushed with those behind them: to flush
+     * them now would have the output wait for what it asked time for. */
+    bool goes_on = whole_fragments(output) && output->unflushed > 0 && (!done || !output->at_end_of_fragment);
+    if (output->is_open && !goes_on && (output->unflushed > 0 || (done && !output->drained_once))) {
         struct trouble other = {0};
         TW_TRY(flush(engine, output, done && !output->drained_once, &other, err));
         if (other.happened) {

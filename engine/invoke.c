@@ -287,6 +287,7 @@ static const char *type_of(enum tumble_code code) {
     case TUMBLE_EVERSION: return "Tumble.StateVersion";
     case TUMBLE_ERECORD: return "Tumble.BadRecord";
     case TUMBLE_EOUTPUT:
+    case TUMBLE_EREFUSED:
     case TUMBLE_EUSAGE: return "Tumble.OutputFailed";
     case TUMBLE_EREJECTED: return "Tumble.RowRejected";
     case TUMBLE_EINTERRUPTED: return "Tumble.DeadlineExceeded";

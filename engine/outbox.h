@@ -25,6 +25,7 @@ struct tw_output {
     uint64_t at_chunk; /* offered before here */
     uint64_t at_row;
     uint64_t unflushed;                              /* rows between the two that were offered */
+    bool at_end_of_fragment;                         /* the last of them was its fragment's last */
     char checkpoint[TUMBLE_OUTPUT_CHECKPOINT_BYTES]; /* of the last good flush */
     size_t checkpoint_length;
     bool changed; /* what stands in the store is older */

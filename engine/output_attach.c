@@ -14,12 +14,25 @@ void tw_output_expect_answer(struct tumble_error *err) {
     }
 }
 
+/* What these mean elsewhere (a row, the state) they do not mean of a whole call: a table that is not there, a right
+ * that is wanting, an answer that makes no sense. */
+static enum tumble_code as_refusal(enum tumble_code code, struct tumble_error *err) {
+    if (code != TUMBLE_EREJECTED && code != TUMBLE_ELIMIT && code != TUMBLE_ECORRUPT) {
+        return code;
+    }
+    if (err && err->code == code) {
+        err->code = TUMBLE_EREFUSED;
+    }
+    return TUMBLE_EREFUSED;
+}
+
 enum tumble_code tw_output_answer(const struct tw_output *output, const char *call, enum tumble_code code, bool *mends,
                                   struct tumble_error *err) {
     *mends = false;
     if (code == TUMBLE_OK) {
         return TUMBLE_OK;
     }
+    code = as_refusal(code, err);
     if (strcmp(tumble_code_name(code), "UNKNOWN") == 0) {
         return tw_fail(err, TUMBLE_EOUTPUT, "output %s answered %d to %s, which is no code of tumble", output->name,
                        (int)code, call);
@@ -278,7 +291,7 @@ static uint64_t next_random(uint64_t *state) { /* splitmix64 */
 }
 
 void tw_output_defer(struct tumble_engine *engine, struct tw_output *output,
-                    const struct tumble_delivery_options *options, int64_t retry_after_ms, const char *why) {
+                     const struct tumble_delivery_options *options, int64_t retry_after_ms, const char *why) {
     enum { FIRST_DELAY_MS = 100, LONGEST_DELAY_MS = 20000, RETRY_AFTER_MAX_MS = 3600000 };
     int64_t now = options && options->now_ms ? options->now_ms(options->ctx) : 0;
     int64_t delay = options && options->first_delay_ms > 0 ? options->first_delay_ms : FIRST_DELAY_MS;

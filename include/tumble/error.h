@@ -40,6 +40,7 @@ extern "C" {
     XX(ECONSERVATION, 602, 0, "the counts of records do not add up: please report it")                                 \
     XX(EOUTPUT, 701, 1, "an output failed")                                                                            \
     XX(EREJECTED, 702, 0, "an output rejected a row")                                                                  \
+    XX(EREFUSED, 703, 0, "an output refused what was asked of it")                                                     \
     XX(EINPUT, 801, 0, "an input cannot be read")                                                                      \
     XX(ECAPTURE, 802, 0, "the input is not a capture of a known format")                                               \
     XX(EORDER, 803, 0, "records of a shard do not ascend by sequence number")                                          \

@@ -136,9 +136,10 @@ struct tumble_output_open {
 
 enum {
     TUMBLE_OUTPUT_WANTS_VALUES = 1u,    /* fill row.values */
-    TUMBLE_OUTPUT_WHOLE_FRAGMENTS = 2u, /* acknowledge fragments whole: flush is called behind a fragment's last row,
-                                           never inside one, and a fragment whose flush was not reached
-                                           comes again from its first row (save after RETRY, where it goes on) */
+    TUMBLE_OUTPUT_WHOLE_FRAGMENTS = 2u, /* acknowledge fragments whole: flush is called behind a fragment's last row
+                                           (of one or many), never inside one, and fragments whose flush was not
+                                           reached come again from their first row (save after RETRY, where they
+                                           go on) */
     TUMBLE_OUTPUT_NO_ROWS = 4u,         /* for --failures only */
     TUMBLE_OUTPUT_NO_FAILURES = 8u,     /* for --output only */
     TUMBLE_OUTPUT_OTHER_OPTIONS = 16u,  /* names beside the table's are the output's to check */
@@ -157,7 +158,8 @@ struct tumble_output_api { /* static const in the output */
     size_t option_count;
     enum tumble_code (*open)(const struct tumble_output_open *how, void **self, struct tumble_error *err);
     /* Fills out[i] for every row i. A non-OK result means that no row of the call was taken. EOUTPUT is tried again
-     * (and EBUSY, EFULL, ENOMEM: what tumble_code_retryable says); any other code ends the run. */
+     * (and EBUSY, EFULL, ENOMEM: what tumble_code_retryable says); any other code ends the run. EREFUSED is for what
+     * the other side refuses altogether; EREJECTED, ELIMIT and ECORRUPT, said of a whole call, are taken for it. */
     enum tumble_code (*write)(void *self, const struct tumble_row *rows, size_t count, struct tumble_delivery *out,
                               struct tumble_error *err);
     /* Everything written and delivered so far is safe (durable, if opened so) when this returns OK. pending_done is 1

@@ -89,7 +89,7 @@ def a_fifo_queue_takes_a_row_once(self):
 
 def what_sqs_refuses_ends_the_run_with_its_words(self):
     done = run([self.tumble, *self.command, "--output", "sqs:no-such-queue"], env=self.env)
-    check(done.code in (1, 4) and b"NonExistentQueue" in done.err or b"QueueDoesNotExist" in done.err, f"exit {done.code}: {done.text()}")
+    check(done.code == 4 and (b"NonExistentQueue" in done.err or b"QueueDoesNotExist" in done.err), f"exit {done.code}: {done.text()}")
     done = run([self.tumble, *self.command, "--output", "sqs:q?max_bytes=2MiB"], env=self.env)
     check(done.code == 2 and b"max_bytes" in done.err, f"exit {done.code}: {done.text()}")
 

@@ -355,7 +355,7 @@ static void a_fragment_of_many_chunks_knows_its_rows(void **state) {
     tumble_engine_destroy(engine);
 }
 
-static void whole_fragments_are_flushed_at_their_end_and_come_again_from_their_first_row(void **state) {
+static void whole_fragments_are_never_flushed_inside_and_come_again_from_their_first_row(void **state) {
     (void)state;
     struct tumble_error error;
     int64_t next;
@@ -380,6 +380,39 @@ static void whole_fragments_are_flushed_at_their_end_and_come_again_from_their_f
     assert_int_equal(script.flush_rows[1] - before, 1003);
     assert_int_equal(script.flush_rows[2] - before, 1703);
     assert_false(status_of(engine, 0).is_waiting);
+    tumble_engine_destroy(engine);
+}
+
+static void whole_fragments_are_flushed_together_while_nothing_is_wrong(void **state) {
+    (void)state;
+    struct tumble_error error;
+    int64_t next;
+    struct tumble_engine *engine = engine_with(TUMBLE_OUTPUT_WHOLE_FRAGMENTS);
+    fill(engine, "a", 0, 1000, 1);
+    fill(engine, "b", 0, 3, 1);
+    fill(engine, "a", 60000, 700, 2000);
+    ok(tumble_engine_commit(engine, &error));
+    ok(tumble_engine_deliver(engine, NULL, &next, &error));
+    assert_int_equal(script.row_count, 1703);
+    assert_int_equal(script.flushes, 1);
+    assert_int_equal(script.flush_rows[0], 1703);
+    assert_false(status_of(engine, 0).is_waiting);
+    ok(tumble_engine_commit(engine, &error));
+    fill(engine, "a", 120000, 10, 3000);
+    fill(engine, "b", 120000, 300, 3000);
+    ok(tumble_engine_commit(engine, &error));
+    script.retry_from = 10; /* within the second: the first is not waited for */
+    ok(tumble_engine_deliver(engine, NULL, &next, &error));
+    assert_int_equal(script.row_count, 1723);
+    assert_int_equal(script.flushes, 1);
+    script.retry_from = 0; /* nothing is taken at all */
+    ok(tumble_engine_deliver(engine, NULL, &next, &error));
+    assert_int_equal(script.flushes, 1);
+    script.retry_from = -1;
+    ok(tumble_engine_deliver(engine, NULL, &next, &error));
+    assert_int_equal(script.row_count, 2013);
+    assert_int_equal(script.flush_rows[script.flushes - 1], 2013);
+    assert_int_equal(script.opens, 1);
     tumble_engine_destroy(engine);
 }
 
@@ -409,14 +442,24 @@ static void an_output_that_cannot_be_opened_is_held_from_the_start(void **state)
     static const struct {
         enum tumble_code code;
         uint32_t flags;
-    } cases[] = {{TUMBLE_EUSAGE, 0}, {TUMBLE_EOUTPUT, TUMBLE_OUTPUT_NO_RETRY}, {(enum tumble_code)777, 0}};
-    for (size_t i = 0; i < 3; i++) {
+        enum tumble_code told;
+    } cases[] = {{TUMBLE_EUSAGE, 0, TUMBLE_EUSAGE},
+                 {TUMBLE_EOUTPUT, TUMBLE_OUTPUT_NO_RETRY, TUMBLE_EOUTPUT},
+                 {(enum tumble_code)777, 0, TUMBLE_EOUTPUT},
+                 {TUMBLE_EREJECTED, 0, TUMBLE_EREFUSED}, /* a whole call, not a row */
+                 {TUMBLE_ELIMIT, 0, TUMBLE_EREFUSED},
+                 {TUMBLE_ECORRUPT, 0, TUMBLE_EREFUSED},
+                 {TUMBLE_EREFUSED, 0, TUMBLE_EREFUSED}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct tumble_option_value option = {.name = "level", .value = "7"};
         struct tumble_output_open how = {.target = "here", .options = &option, .option_count = 1};
         engine = engine_of(spec, NULL, 0);
         reset(cases[i].flags);
         script.open_code = cases[i].code;
-        assert_int_not_equal(tumble_engine_attach(engine, "script:here", &script_api, &how, &error), TUMBLE_OK);
+        assert_int_equal(tumble_engine_attach(engine, "script:here", &script_api, &how, &error), cases[i].told);
+        assert_int_equal(error.code, cases[i].told);
+        assert_string_equal(error.text + (cases[i].code == 777 ? strlen(error.text) : 0),
+                            cases[i].code == 777 ? "" : "no way in");
         tumble_engine_destroy(engine);
     }
 }
@@ -531,7 +574,8 @@ int main(void) {
         cmocka_unit_test(what_a_failed_flush_left_comes_again_after_a_new_open),
         cmocka_unit_test(rejected_rows_become_failures_only_when_they_are_acknowledged),
         cmocka_unit_test(a_fragment_of_many_chunks_knows_its_rows),
-        cmocka_unit_test(whole_fragments_are_flushed_at_their_end_and_come_again_from_their_first_row),
+        cmocka_unit_test(whole_fragments_are_never_flushed_inside_and_come_again_from_their_first_row),
+        cmocka_unit_test(whole_fragments_are_flushed_together_while_nothing_is_wrong),
         cmocka_unit_test(an_output_that_cannot_be_opened_is_held_from_the_start),
         cmocka_unit_test(tables_that_cannot_be_used_are_refused),
         cmocka_unit_test(the_state_tells_what_waits_and_an_absent_output_keeps_its_rows),
