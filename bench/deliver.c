@@ -23,7 +23,6 @@
 #include "engine/base/buf.h"
 #include "engine/codec/base64.h"
 #include "engine/codec/hash.h"
-#include "engine/codec/md5.h"
 
 enum { ROUNDS_MAX = 101, BATCH = 25, ROWS_A_CALL = 500, COLUMNS = 11, OBJECT_BYTES = 1000000, TEXT = 48 };
 
@@ -327,33 +326,29 @@ struct prepared {
 struct hashes {
     char sha256_hex[TW_SHA256_HEX];
     char sha256[48];
-    char md5[32];
 };
 
 static struct hashes hashes_of(struct tumble_bytes body) {
-    struct hashes hashes = {.md5 = ""};
-    uint8_t sha256[TW_SHA256_BYTES], md5[16];
+    struct hashes hashes = {.sha256 = ""};
+    uint8_t sha256[TW_SHA256_BYTES];
     if (tw_sha256(body, sha256) != TUMBLE_OK) {
         stop_with("out of memory");
     }
-    tw_md5(body.data ? body.data : "", body.length, md5);
     tw_hex(sha256, sizeof sha256, hashes.sha256_hex);
     tw_base64_encode((struct tumble_bytes){(const char *)sha256, sizeof sha256}, hashes.sha256);
-    tw_base64_encode((struct tumble_bytes){(const char *)md5, sizeof md5}, hashes.md5);
     return hashes;
 }
 
 static void prepare_request(struct prepared *out, const char *method, const char *url, const char *path,
                             struct tumble_bytes body, const struct hashes *hashes) {
     struct tw_http_header headers[] = {{"host", url + strlen("http://")},
-                                       {"content-md5", hashes->md5},
                                        {"x-amz-checksum-sha256", hashes->sha256},
                                        {"content-type", "application/x-ndjson"}};
     const struct tw_sigv4_request request = {
         .method = method,
         .path = tumble_bytes_of(path),
         .headers = headers,
-        .header_count = body.length ? 4 : 1,
+        .header_count = body.length ? 3 : 1,
         .payload_sha256 = hashes->sha256_hex,
         .s3 = true,
         .region = getenv("AWS_REGION"),

@@ -8,7 +8,7 @@
 #include "engine/codec/base64.h"
 #include "engine/codec/md5.h"
 
-enum { HEADERS = 5, SHA256_BASE64 = 45, ERROR_BYTES = 64 * 1024 /* room for the words of a refusal */ };
+enum { HEADERS = 4, SHA256_BASE64 = 45, ERROR_BYTES = 64 * 1024 /* room for the words of a refusal */ };
 
 const char *tw_s3_content_type(const char *content_type) {
     return content_type ? content_type : "application/octet-stream";
@@ -44,11 +44,10 @@ size_t tw_s3_conditions(struct tw_http_header *headers, size_t count, const stru
 
 enum tumble_code tw_s3_put(struct tw_aws_client *client, const struct tw_s3_put *put, int64_t deadline_ms,
                            char etag[TW_S3_ETAG], struct tw_aws_answer *answer, struct tumble_error *err) {
-    char md5[TW_S3_MD5];
     char checksum[SHA256_BASE64];
     uint8_t digest[TW_SHA256_BYTES];
-    struct tw_http_header headers[HEADERS] = {{"content-md5", md5}, {"x-amz-checksum-sha256", checksum}};
-    size_t count = 2;
+    struct tw_http_header headers[HEADERS] = {{"x-amz-checksum-sha256", checksum}};
+    size_t count = 1;
     if (etag) {
         etag[0] = '\0';
     }
@@ -56,7 +55,6 @@ enum tumble_code tw_s3_put(struct tw_aws_client *client, const struct tw_s3_put 
         memset(answer, 0, sizeof *answer);
         return tw_no_memory(err);
     }
-    tw_s3_md5(put->body, md5);
     tw_base64_encode((struct tumble_bytes){(const char *)digest, sizeof digest}, checksum);
     checksum[SHA256_BASE64 - 1] = '\0';
     if (put->content_encoding) {

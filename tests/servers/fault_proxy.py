@@ -374,7 +374,11 @@ class Connection:
         if (request.header("expect") or "").lower() == "100-continue":
             self.sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
         if not request.chunked:
-            return self.reader.read(int(request.length * share))
+            wanted = int(request.length * share)
+            body = self.reader.read(wanted)
+            if len(body) < wanted:  # the client is gone: killed, perhaps
+                raise Hangup
+            return body
         parts = []
         while True:
             size = int(self.reader.readline().split(b";")[0], 16)

@@ -7,8 +7,8 @@
 #include "engine/base/fail.h"
 #include "engine/base/utf8.h"
 
-/* One lane sends while another is filled. */
-enum { LANES = 2 };
+/* All lanes but one send while it is filled. A lane holds a part of an object (s3_upload.h), so they are few. */
+enum { LANES = 4 };
 
 struct s3_output {
     struct tumble_alloc alloc;
