@@ -290,20 +290,21 @@ enum tumble_code tw_carried_apply(struct tw_carried *carried, struct tw_carried_
     struct slice slice = {
         .carried = carried, .engine = engine, .shard = shard, .start_ms = start_ms, .out = out, .err = err};
     bool is_split = is_fanned_out(&carried->event);
-    bool stop = false;
+    bool stop = false, late = false;
     memset(out, 0, sizeof *out);
     memset(carried->out->fates, 0, sizeof carried->out->fates);
     carried->out->records = 0;
     tw_buf_clear(&carried->payloads);
     note_last_arrival(&slice);
     for (size_t i = 0; i < limit && !stop; i++) {
-        if (i % TW_SLICE_RECORDS == 0 && is_late(&slice)) {
+        late = late || (i % TW_SLICE_RECORDS == 0 && is_late(&slice));
+        /* Not within a sequence number: to take its records back would take as long as they did. */
+        if (late &&
+            (i == 0 || !tumble_bytes_equal(tw_carried_sequence(carried, i - 1), tw_carried_sequence(carried, i)))) {
             TW_TRY(apply_slice(&slice, &stop));
             if (!stop) {
                 out->is_late = true;
-                out->stopped = i;
-                out->records = first_of_number(carried, i);
-                out->is_partial = out->records < i;
+                out->records = out->stopped = i;
             }
             return TUMBLE_OK;
         }

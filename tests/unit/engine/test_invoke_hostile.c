@@ -928,6 +928,27 @@ static void a_flood_of_bad_records_is_delivered_in_parts(void **unused) {
     end_with_sinks(&function);
 }
 
+static int64_t runs_out(void *ctx) { return ((struct clock *)ctx)->left -= 1000; }
+
+static void the_deadline_never_cuts_a_sequence_number(void **unused) {
+    (void)unused;
+    struct clock clock = {0};
+    struct function function = {.carried = {.report_batch_item_failures = 1, .host = {&clock, runs_out, NULL}}};
+    begin(&function, SPEC);
+    struct event_parts parts = parts_of(&function);
+    parts.arn = ARN "/consumer/c:1700000000";
+    begin_event(&function.event, &parts);
+    for (uint64_t i = 0; i < 800; i++) { /* 250 to a number: every moment at which time is asked for is within one */
+        add_record(&function.event, shard0, 1 + i / 250, START, "{\"k\":\"a\",\"v\":1}");
+    }
+    end_event(&function.event, &parts);
+    clock.left = 1500; /* for the first of the slices only, and nothing is applied twice */
+    send_ok(&function);
+    assert_int_equal(function.out.reported, 1);
+    assert_int_equal(function.out.fates[TUMBLE_FATE_APPLIED], 500);
+    end(&function);
+}
+
 /* ---- memory ---- */
 
 /* A final from a spilled state, in a process that knows nothing of the window, every allocation failing once. */
@@ -1024,6 +1045,7 @@ int main(void) {
         cmocka_unit_test(a_spill_that_fails_between_two_objects_alters_nothing),
         cmocka_unit_test(removing_what_is_over_never_costs_the_answer),
         cmocka_unit_test(a_flood_of_bad_records_is_delivered_in_parts),
+        cmocka_unit_test(the_deadline_never_cuts_a_sequence_number),
         cmocka_unit_test(a_final_that_runs_out_of_memory_anywhere_is_whole_the_second_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
