@@ -65,8 +65,8 @@ static void text_parameters(const struct tw_emulation_settings *s, struct text_p
 
 bool tw_emulation_is_asked_for(const struct tw_emulation_settings *s) {
     struct text_parameter texts[TEXT_PARAMETERS];
-    bool asked = s->function || s->mapping || s->fault || s->speed || s->bisect || s->enabled || s->arrival ||
-                 s->invoke == INVOKE_EVENT;
+    bool asked =
+        s->function || s->mapping || s->fault || s->speed || s->bisect || s->enabled || s->arrival || s->invoke != 0;
     text_parameters(s, texts);
     for (size_t i = 0; i < TEXT_PARAMETERS; i++) {
         asked = asked || texts[i].value;
@@ -272,6 +272,7 @@ static enum tumble_code open_engine(struct run *run, int64_t duration_us, struct
                                                      .failures = emulation->failures,
                                                      .report_batch_item_failures =
                                                          run->parameters.report_batch_item_failures,
+                                                     .by_struct = emulation->settings->invoke != INVOKE_EVENT,
                                                      .memory_limit_bytes = emulation->memory_limit_bytes,
                                                      .duration_us = duration_us > 0 ? duration_us : ENGINE_DURATION_US,
                                                      .interrupted = interrupted,
@@ -293,7 +294,7 @@ static enum tumble_code open_engine(struct run *run, int64_t duration_us, struct
 
 static enum tumble_code open_function(struct run *run, struct tumble_error *err) {
     const struct tw_emulation_settings *s = run->emulation->settings;
-    int64_t duration_us;
+    int64_t duration_us = 0;
     enum tumble_code code = read_duration(s->function_duration, &duration_us, err);
     if (code == TUMBLE_OK) {
         code = s->function ? open_process(run, duration_us, err) : open_engine(run, duration_us, err);
@@ -349,10 +350,8 @@ static enum tumble_code prepare(struct run *run, struct tumble_error *err) {
     options->progress_ctx = emulation->progress_ctx;
     options->interrupted = emulation->interrupted;
     options->interrupted_ctx = emulation->say_ctx;
-    if (s->invoke == INVOKE_DIRECT) {
-        return refuse(err, "%s",
-                      "--invoke direct hands the engine structs, without a mapping in between: leave the "
-                      "mapping's options out, or use --invoke event");
+    if (s->function && s->invoke == INVOKE_DIRECT) {
+        return refuse(err, "%s", "--invoke direct is for the built-in engine: a --function gets real events");
     }
     enum tumble_code code = read_parameters(run, err);
     if (code == TUMBLE_OK) {

@@ -177,7 +177,7 @@ extern const char *const tw_emulation_invokes[];  /* "", direct, event */
          TW_OPTION_CHOICE,                                                                                               \
          at(invoke),                                                                                                     \
          "direct|event",                                                                                                 \
-         "the built-in engine by structs, without a mapping's faults, or by real JSON events",                           \
+         "the built-in engine through the mapping, by structs (direct) or by real JSON events",                          \
          0,                                                                                                              \
          0,                                                                                                              \
          tw_emulation_invokes},                                                                                          \

@@ -44,6 +44,9 @@ struct tumble_bytes tw_carried_sequence(struct tw_carried *carried, size_t recor
     if (record >= event->record_count) {
         return tumble_bytes_of(NULL);
     }
+    if (event->given) {
+        return event->given[record].sequence_number;
+    }
     if (event->is_dynamodb) {
         struct tw_dynamodb_record item;
         if (tw_dynamodb_record_parse(event->elements[record], 1, &item, NULL, NULL) == TUMBLE_OK) {
@@ -200,6 +203,20 @@ static enum tumble_code kinesis(struct slice *slice, size_t origin, bool is_spli
     return push(slice, &record, origin, stop);
 }
 
+/* ---- as structs ---- */
+
+static enum tumble_code given(struct slice *slice, size_t origin, bool is_split, bool *stop) {
+    struct tumble_record record = slice->carried->event.given[origin];
+    record.values = NULL;
+    record.sub_sequence_number = 0;
+    if (is_split) {
+        record.sub_sequence_number = ordinal_of(slice, record.sequence_number);
+    } else if (!record.bad && tumble_kpl_suspect(record.data)) {
+        return push_aggregate(slice, record, origin, stop);
+    }
+    return push(slice, &record, origin, stop);
+}
+
 /* ---- DynamoDB Streams ---- */
 
 static enum tumble_code dynamodb(struct slice *slice, size_t origin, bool *stop) {
@@ -251,6 +268,10 @@ static void note_last_arrival(struct slice *slice) {
     if (count == 0) {
         return;
     }
+    if (carried->event.given) {
+        carried->out->last_arrival_ms = carried->event.given[count - 1].arrival_ms;
+        return;
+    }
     if (!carried->event.is_dynamodb) {
         arrival = carried->event.records[count - 1].arrival;
     } else if (tw_dynamodb_record_parse(carried->event.elements[count - 1], 1, &item, NULL, NULL) == TUMBLE_OK) {
@@ -274,7 +295,7 @@ static bool is_consumer(struct tumble_bytes arn) {
 
 /* Enhanced fan-out. That records name the consumer is known, that the event around them does is not. */
 static bool is_fanned_out(const struct tw_window_event *event) {
-    if (event->is_dynamodb || event->record_count == 0) {
+    if (event->given || event->is_dynamodb || event->record_count == 0) {
         return false;
     }
     const struct tumble_value *arn = &event->records[0].event_source_arn;
@@ -308,7 +329,9 @@ enum tumble_code tw_carried_apply(struct tw_carried *carried, struct tw_carried_
             }
             return TUMBLE_OK;
         }
-        TW_TRY(carried->event.is_dynamodb ? dynamodb(&slice, i, &stop) : kinesis(&slice, i, is_split, &stop));
+        TW_TRY(carried->event.given         ? given(&slice, i, is_split, &stop)
+               : carried->event.is_dynamodb ? dynamodb(&slice, i, &stop)
+                                            : kinesis(&slice, i, is_split, &stop));
     }
     if (!stop) {
         TW_TRY(apply_slice(&slice, &stop));

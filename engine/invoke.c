@@ -577,29 +577,10 @@ static enum tumble_code run(struct invocation *at) {
     return TUMBLE_OK;
 }
 
-enum tumble_code tumble_engine_invoke(struct tumble_engine *engine, struct tumble_bytes event,
-                                      struct tumble_invoked *out, struct tumble_error *err) {
-    struct tumble_error own;
-    memset(out, 0, sizeof *out);
-    out->last_arrival_ms = -1;
-    if (!err) {
-        err = &own;
-    }
-    struct tw_carried *carried = engine->carried;
-    if (!carried) {
-        out->error_type = "Tumble.Internal";
-        return tw_fail(err, TUMBLE_EINVAL, "the engine was not opened with tumble_engine_open_carried");
-    }
-    carried->out = out;
+/* Runs what was read (code: how reading it went), and answers. */
+static enum tumble_code answer(struct tw_carried *carried, enum tumble_code code, struct tumble_invoked *out,
+                               struct tumble_error *err) {
     struct invocation at = {.carried = carried, .event = &carried->event, .out = out, .err = err};
-    enum tumble_code code;
-    if (event.length > TUMBLE_EVENT_LIMIT) {
-        out->error_type = "Tumble.InvalidEvent";
-        code = tw_fail(err, TUMBLE_EEVENT, "the event has %zu bytes: Lambda sends at most %u", event.length,
-                       TUMBLE_EVENT_LIMIT);
-    } else {
-        code = tw_window_event_parse(&carried->event, event, err);
-    }
     if (code == TUMBLE_OK) {
         code = run(&at);
     }
@@ -622,4 +603,50 @@ enum tumble_code tumble_engine_invoke(struct tumble_engine *engine, struct tumbl
     }
     out->response = tw_buf_view(&carried->response);
     return code;
+}
+
+/* NULL: not an engine that is invoked. */
+static struct tw_carried *begin(struct tumble_engine *engine, struct tumble_invoked *out) {
+    memset(out, 0, sizeof *out);
+    out->last_arrival_ms = -1;
+    if (engine->carried) {
+        engine->carried->out = out;
+    } else {
+        out->error_type = "Tumble.Internal";
+    }
+    return engine->carried;
+}
+
+static enum tumble_code not_carried(struct tumble_error *err) {
+    return tw_fail(err, TUMBLE_EINVAL, "the engine was not opened with tumble_engine_open_carried");
+}
+
+enum tumble_code tumble_engine_invoke(struct tumble_engine *engine, struct tumble_bytes event,
+                                      struct tumble_invoked *out, struct tumble_error *err) {
+    struct tumble_error own;
+    struct tw_carried *carried = begin(engine, out);
+    err = err ? err : &own;
+    if (!carried) {
+        return not_carried(err);
+    }
+    enum tumble_code code;
+    if (event.length > TUMBLE_EVENT_LIMIT) {
+        out->error_type = "Tumble.InvalidEvent";
+        code = tw_fail(err, TUMBLE_EEVENT, "the event has %zu bytes: Lambda sends at most %u", event.length,
+                       TUMBLE_EVENT_LIMIT);
+    } else {
+        code = tw_window_event_parse(&carried->event, event, err);
+    }
+    return answer(carried, code, out, err);
+}
+
+enum tumble_code tumble_engine_invoke_batch(struct tumble_engine *engine, const struct tumble_window_batch *batch,
+                                            struct tumble_invoked *out, struct tumble_error *err) {
+    struct tumble_error own;
+    struct tw_carried *carried = begin(engine, out);
+    err = err ? err : &own;
+    if (!carried) {
+        return not_carried(err);
+    }
+    return answer(carried, tw_window_event_give(&carried->event, batch, err), out, err);
 }

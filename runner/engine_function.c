@@ -12,6 +12,8 @@ struct tumble_engine_function {
     struct tumble_event_writer *writer;
     struct tumble_output_host host;
     struct tumble_engine_function_figures figures;
+    struct tumble_record *records; /* of a request, by struct */
+    size_t record_capacity;
     char *response; /* the last one, which outlives its engine */
     size_t response_capacity;
 };
@@ -94,6 +96,7 @@ void tumble_engine_function_close(struct tumble_engine_function *function) {
     if (function) {
         tumble_engine_destroy(function->engine);
         tumble_event_writer_destroy(function->writer);
+        tumble_runner_free(function->records);
         tumble_runner_free(function->response);
         tumble_runner_free(function);
     }
@@ -126,19 +129,69 @@ static void count(struct tumble_engine_function *function, const struct tumble_i
     counters->groups_peak = invoked->groups > counters->groups_peak ? invoked->groups : counters->groups_peak;
 }
 
+static enum tumble_code make_batch(struct tumble_engine_function *function,
+                                   const struct tumble_function_request *request, struct tumble_window_batch *out,
+                                   struct tumble_error *err) {
+    if (request->record_count > function->record_capacity) {
+        tumble_runner_free(function->records);
+        function->record_capacity = 2 * request->record_count;
+        function->records = tumble_runner_alloc(function->record_capacity * sizeof *function->records);
+    }
+    if (request->record_count && !function->records) {
+        function->record_capacity = 0;
+        return no_memory(err);
+    }
+    for (size_t i = 0; i < request->record_count; i++) {
+        const struct tumble_stream_record *from = &request->records[i];
+        function->records[i] = (struct tumble_record){.data = from->data,
+                                                      .partition_key = from->partition_key,
+                                                      .sequence_number = from->sequence,
+                                                      .arrival_ms = from->arrival_ms};
+    }
+    *out = (struct tumble_window_batch){.shard_id = request->shard_id,
+                                        .event_source_arn = request->event_source_arn,
+                                        .window_start_ms = request->window_start_ms,
+                                        .window_end_ms = request->window_end_ms,
+                                        .state = request->state,
+                                        .records = function->records,
+                                        .record_count = request->record_count,
+                                        .is_final = request->is_final,
+                                        .is_terminated_early = request->is_terminated_early};
+    return TUMBLE_OK;
+}
+
+/* *code: what the engine answered; the result: whether it came to be asked. */
+static enum tumble_code ask(struct tumble_engine_function *function, const struct tumble_function_request *request,
+                            struct tumble_invoked *invoked, enum tumble_code *code, struct tumble_error *why,
+                            struct tumble_error *err) {
+    if (function->options.by_struct && request->has_window) {
+        struct tumble_window_batch batch;
+        enum tumble_code made = make_batch(function, request, &batch, err);
+        if (made == TUMBLE_OK) {
+            *code = tumble_engine_invoke_batch(function->engine, &batch, invoked, why);
+        }
+        return made;
+    }
+    struct tumble_bytes event;
+    enum tumble_code written = tumble_event_write(function->writer, request, &event, err);
+    if (written == TUMBLE_OK) {
+        *code = tumble_engine_invoke(function->engine, event, invoked, why);
+    }
+    return written;
+}
+
 static enum tumble_code invoke(void *ctx, const struct tumble_function_request *request,
                                struct tumble_function_answer *answer, struct tumble_error *err) {
     struct tumble_engine_function *function = ctx;
-    struct tumble_bytes event;
     struct tumble_invoked invoked;
     struct tumble_error why = {.text = ""};
+    enum tumble_code code = TUMBLE_OK;
     memset(answer, 0, sizeof *answer);
     answer->duration_us = function->options.duration_us;
-    enum tumble_code code = tumble_event_write(function->writer, request, &event, err);
-    if (code != TUMBLE_OK) {
-        return code;
+    enum tumble_code asked = ask(function, request, &invoked, &code, &why, err);
+    if (asked != TUMBLE_OK) {
+        return asked;
     }
-    code = tumble_engine_invoke(function->engine, event, &invoked, &why);
     if (code == TUMBLE_ENOMEM) {
         return no_memory(err);
     }

@@ -1,8 +1,9 @@
 #ifndef TUMBLE_RUNNER_ENGINE_FUNCTION_H
 #define TUMBLE_RUNNER_ENGINE_FUNCTION_H
 
-/* The built-in engine as the function of an emulated mapping, by real JSON events: what the bootstrap does with them,
- * in this process. All sandboxes share one engine; its end is the end of them all, and no result may depend on it. */
+/* The built-in engine as the function of an emulated mapping, by real JSON events, as the bootstrap gets them, or by
+ * structs, in this process. All sandboxes share one engine; its end is the end of them all, and no result may depend on
+ * it. */
 
 #include <tumble/invoke.h>
 
@@ -17,6 +18,7 @@ struct tumble_engine_function_options {
     size_t output_count;
     const struct tumble_replay_output *failures; /* NULL: none */
     int report_batch_item_failures;
+    int by_struct; /* 1: no event is written or read */
     size_t memory_limit_bytes;
     int64_t duration_us; /* of each invocation, in virtual time */
     struct tumble_event_form form;

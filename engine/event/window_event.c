@@ -1,8 +1,10 @@
 #include "engine/event/window_event.h"
 
+#include <tumble/invoke.h>
 #include <tumble/timestamp.h>
 
 #include "engine/base/fail.h"
+#include "engine/base/utf8.h"
 #include "engine/codec/json.h"
 #include "engine/codec/json_scan.h"
 
@@ -315,6 +317,7 @@ enum tumble_code tw_window_event_parse(struct tw_window_event *event, struct tum
         reader.json.data = reader.at;
     }
     event->record_count = 0;
+    event->given = NULL;
     event->is_dynamodb = false;
     tw_buf_clear(&event->text);
     TW_TRY(object(&reader));
@@ -337,5 +340,33 @@ enum tumble_code tw_window_event_parse(struct tw_window_event *event, struct tum
     }
     event->is_final = found(&reader, IS_FINAL)->type == TUMBLE_TYPE_TRUE;
     event->is_terminated_early = found(&reader, IS_EARLY)->type == TUMBLE_TYPE_TRUE;
+    return TUMBLE_OK;
+}
+
+enum tumble_code tw_window_event_give(struct tw_window_event *event, const struct tumble_window_batch *batch,
+                                      struct tumble_error *err) {
+    static const struct tumble_value missing;
+    if (batch->shard_id.length == 0 || !tw_utf8_valid(batch->shard_id) || !tw_utf8_valid(batch->event_source_arn)) {
+        return tw_fail(err, TUMBLE_EEVENT, "the batch has no shard id, or one or an ARN that is not UTF-8");
+    }
+    if (batch->window_start_ms < 0 || batch->window_end_ms <= batch->window_start_ms ||
+        batch->window_end_ms > TUMBLE_TIMESTAMP_MAX_MS || batch->window_start_ms % 1000 ||
+        batch->window_end_ms % 1000) {
+        return tw_fail(err, TUMBLE_EEVENT, "the batch's window does not last a number of whole seconds");
+    }
+    event->state = missing;
+    if (batch->state.length) {
+        TW_TRY(tw_json_document(batch->state, TUMBLE_TYPE_OBJECT, &event->state, err));
+    }
+    event->given = batch->records;
+    event->record_count = batch->records ? batch->record_count : 0;
+    event->is_dynamodb = false;
+    event->shard_id = batch->shard_id;
+    event->event_source_arn = batch->event_source_arn;
+    event->has_window = true;
+    event->start_ms = batch->window_start_ms;
+    event->end_ms = batch->window_end_ms;
+    event->is_final = batch->is_final != 0;
+    event->is_terminated_early = batch->is_terminated_early != 0;
     return TUMBLE_OK;
 }

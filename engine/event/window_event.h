@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include <tumble/bytes.h>
+#include <tumble/engine.h>
 #include <tumble/error.h>
 #include <tumble/lambda.h>
 #include <tumble/projection.h>
@@ -20,6 +21,7 @@ struct tw_window_event {
     /* What the last parse found; views live as long as the event's bytes and until the next parse. */
     struct tumble_kinesis_record *records; /* a Kinesis event's */
     struct tumble_bytes *elements;         /* the text of each record, of either kind */
+    const struct tumble_record *given;     /* not NULL: the records, and nothing was parsed */
     size_t record_count;
     bool is_dynamodb;
     struct tumble_bytes shard_id;
@@ -44,5 +46,11 @@ void tw_window_event_clean_up(struct tw_window_event *event);
  * is relative to json. */
 enum tumble_code tw_window_event_parse(struct tw_window_event *event, struct tumble_bytes json,
                                        struct tumble_error *err);
+
+/* Takes an event that is structs already; what batch points to stays borrowed. Errors: EEVENT, and for the state's JSON
+ * EJSON, EUTF8, EDEPTH. */
+struct tumble_window_batch;
+enum tumble_code tw_window_event_give(struct tw_window_event *event, const struct tumble_window_batch *batch,
+                                      struct tumble_error *err);
 
 #endif

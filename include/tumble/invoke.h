@@ -84,6 +84,25 @@ struct tumble_invoked {
 TUMBLE_EXPORT enum tumble_code tumble_engine_invoke(struct tumble_engine *engine, struct tumble_bytes event,
                                                     struct tumble_invoked *out, struct tumble_error *err);
 
+/* The same event as structs, for a host that has them already: no base64, no JSON but the state's. Views are borrowed
+ * for the call. */
+struct tumble_window_batch {
+    struct tumble_bytes shard_id;
+    struct tumble_bytes event_source_arn;
+    int64_t window_start_ms;
+    int64_t window_end_ms;
+    struct tumble_bytes state;           /* JSON text, as the last response had it; empty or "{}": none yet */
+    const struct tumble_record *records; /* data is the payload, or an aggregate of the Kinesis Producer Library;
+                                            values are not looked at; sub_sequence_number is 0 */
+    size_t record_count;
+    int is_final;
+    int is_terminated_early;
+};
+/* As tumble_engine_invoke, response and all. */
+TUMBLE_EXPORT enum tumble_code tumble_engine_invoke_batch(struct tumble_engine *engine,
+                                                          const struct tumble_window_batch *batch,
+                                                          struct tumble_invoked *out, struct tumble_error *err);
+
 #ifdef __cplusplus
 }
 #endif

@@ -689,6 +689,51 @@ static void where_bad_records_fail_a_bad_index_takes_the_aggregate_back(void **u
     end(&lambda);
 }
 
+/* ---- as structs ---- */
+
+static void a_batch_of_structs_is_answered_as_the_event_is(void **unused) {
+    (void)unused;
+    struct lambda by_event, by_struct;
+    struct tumble_record records[6];
+    char data[6][64], sequence[6][64];
+    begin(&by_struct, SPEC, 1);
+    begin(&by_event, SPEC, 1);
+    struct event_parts parts = parts_of(&by_event);
+    batch_with_a_bad_one(&by_event, &parts);
+    send_ok(&by_event);
+    for (uint64_t i = 1; i <= 6; i++) {
+        struct tumble_record record = {.arrival_ms = INT64_C(1000) * START + (int64_t)i * 1001,
+                                       .partition_key = {"pk", 2}};
+        snprintf(data[i - 1], sizeof data[0], "{\"k\":\"%s\",\"v\":%llu.5}", i % 2 ? "a" : "b", (unsigned long long)i);
+        snprintf(sequence[i - 1], sizeof sequence[0], "%s", digits(i));
+        record.data = tumble_bytes_of(i == 4 ? bad_v : data[i - 1]);
+        record.sequence_number = tumble_bytes_of(sequence[i - 1]);
+        records[i - 1] = record;
+    }
+    struct tumble_window_batch batch = {.shard_id = tumble_bytes_of(shard0),
+                                        .event_source_arn = tumble_bytes_of(ARN),
+                                        .window_start_ms = START * INT64_C(1000),
+                                        .window_end_ms = INT64_C(1000) * (START + 60),
+                                        .records = records,
+                                        .record_count = 6};
+    struct tumble_error error;
+    ok(tumble_engine_invoke_batch(by_struct.engine, &batch, &by_struct.out, &error));
+    assert_true(tumble_bytes_equal(by_struct.out.response, by_event.out.response));
+    assert_int_equal(by_struct.out.fates[TUMBLE_FATE_APPLIED], 3);
+    assert_int_equal(by_struct.out.last_arrival_ms, by_event.out.last_arrival_ms);
+    keep_state(&by_struct.state, by_struct.out.response);
+    batch.state = view(&by_struct.state);
+    batch.records = NULL;
+    batch.is_final = 1;
+    kept_reset();
+    ok(tumble_engine_invoke_batch(by_struct.engine, &batch, &by_struct.out, &error));
+    assert_int_equal(kept[0].count, 2);
+    batch.window_end_ms = batch.window_start_ms;
+    assert_int_equal(tumble_engine_invoke_batch(by_struct.engine, &batch, &by_struct.out, &error), TUMBLE_EEVENT);
+    end(&by_struct);
+    end(&by_event);
+}
+
 /* ---- bad events ---- */
 
 static void refuse(struct lambda *lambda, const char *event, const char *type, const char *says) {
@@ -888,6 +933,7 @@ int main(void) {
         cmocka_unit_test(dynamodb_streams_have_windows_too),
         cmocka_unit_test(point_41_what_only_looks_like_an_aggregate_is_a_record),
         cmocka_unit_test(an_aggregate_of_the_producer_library_is_split),
+        cmocka_unit_test(a_batch_of_structs_is_answered_as_the_event_is),
         cmocka_unit_test(bad_events_are_refused_and_the_next_one_works),
         cmocka_unit_test(a_changed_state_is_refused_or_means_the_same),
         cmocka_unit_test(a_state_of_another_shard_or_window_is_refused),
