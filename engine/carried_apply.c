@@ -16,6 +16,7 @@ struct slice {
     struct tumble_shard *shard;
     int64_t start_ms;
     size_t count;
+    uint64_t read;                /* records pushed, those of the slice included */
     uint64_t ordinal;             /* among the records of one sequence number, where Lambda split an aggregate */
     struct tumble_bytes sequence; /* of the last record */
     struct tw_applied *out;
@@ -82,6 +83,15 @@ static enum tumble_code apply_slice(struct slice *slice, bool *stop) {
         carried->out->records += result.fates[fate];
     }
     slice->count = 0;
+    if (code == TUMBLE_OK && slice->read != carried->out->records) {
+        const uint64_t *fates = carried->out->fates;
+        return tw_fail(slice->err, TUMBLE_ECONSERVATION,
+                       "%llu records were read, but %llu applied, %llu late, %llu duplicate, %llu filtered, %llu bad: "
+                       "please report it",
+                       (unsigned long long)slice->read, (unsigned long long)fates[TUMBLE_FATE_APPLIED],
+                       (unsigned long long)fates[TUMBLE_FATE_LATE], (unsigned long long)fates[TUMBLE_FATE_DUPLICATE],
+                       (unsigned long long)fates[TUMBLE_FATE_FILTERED], (unsigned long long)fates[TUMBLE_FATE_BAD]);
+    }
     if (code == TUMBLE_OK && slice->shard->failures.length > TW_FAILURES_BYTES) {
         code = tw_carried_emit_failures(carried, slice->engine, slice->shard, slice->err);
     }
@@ -104,6 +114,7 @@ static enum tumble_code push(struct slice *slice, const struct tumble_record *re
     carried->slice[slice->count] = *record;
     carried->origin[slice->count] = (uint32_t)origin;
     slice->count++;
+    slice->read++;
     return slice->count == TW_SLICE_RECORDS ? apply_slice(slice, stop) : TUMBLE_OK;
 }
 
