@@ -33,6 +33,8 @@ struct tumble_process_function {
     struct slot **slots;
     size_t slot_count;
     bool ever_ready;
+    int failed_beginnings; /* invocations, while none ever was ready */
+    char init_error[200];  /* the last one's document */
     struct tumble_process_figures figures;
     char arn[ARN_BYTES];
 };
@@ -168,6 +170,8 @@ static void note_init_error(const struct attempt *attempt) {
     tw_sandbox_server_outcome(attempt->slot->sandbox.server, &document);
     attempt->function->figures.init_errors++;
     say_document(attempt, "Init error: ", document);
+    snprintf(attempt->function->init_error, sizeof attempt->function->init_error, "%.*s",
+             (int)(document.length < 190 ? document.length : 190), document.data ? document.data : "");
     tw_sandbox_wait_for_end(&attempt->slot->sandbox, tw_monotonic_us() + ERROR_LINGER_MS * 1000);
 }
 
@@ -242,6 +246,11 @@ static enum tumble_code make_ready(struct attempt *attempt, bool *done, struct t
     *done = true;
     if (!function->ever_ready && !tw_sandbox_server_heard(slot->sandbox.server)) {
         return no_function(attempt, event, err);
+    }
+    if (!function->ever_ready && ++function->failed_beginnings >= TUMBLE_PROCESS_BEGINNINGS) {
+        return tw_fail(err, TUMBLE_EUSAGE, "function `%.80s` does not begin, tried %d times: %s",
+                       function->options.command, TUMBLE_PROCESS_BEGINNINGS + 1,
+                       function->init_error[0] ? function->init_error : "it ends, or takes too long");
     }
     if (event == TW_SANDBOX_HAS_ANSWER) {
         reset(attempt);

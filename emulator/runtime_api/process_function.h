@@ -32,6 +32,7 @@
 #define TUMBLE_PROCESS_INIT_TIMEOUT_MS 10000 /* until the first next */
 #define TUMBLE_PROCESS_MEMORY_MB       128
 #define TUMBLE_PROCESS_SLOTS_MAX       10000
+#define TUMBLE_PROCESS_BEGINNINGS      3 /* invocations that may fail because nothing ever began: Lambda goes on */
 
 struct tumble_process_options {
     struct tumble_alloc alloc;
@@ -76,7 +77,8 @@ enum tumble_code tumble_process_open(const struct tumble_process_options *option
 /* Ends all sandboxes, all at a time. NULL allowed. */
 void tumble_process_close(struct tumble_process_function *function);
 /* The callbacks for a mapping. invoke gives: EUSAGE where the command ends, or does nothing, before it said a word to
- * the Runtime API, and no sandbox ever did otherwise: then it is not a function; EINTERRUPTED; ENOMEM; EINTERNAL. */
+ * the Runtime API, and no sandbox ever did otherwise: then it is not a function; and where the first three invocations
+ * met errors of its beginning; EINTERRUPTED; ENOMEM; EINTERNAL. */
 void tumble_process_wrap(struct tumble_process_function *function, struct tumble_function *out);
 const struct tumble_process_figures *tumble_process_figures(const struct tumble_process_function *function);
 

@@ -296,9 +296,9 @@ def a_time_out_and_a_crash_are_retried_in_new_processes():
 def a_spec_that_is_wrong_is_an_init_error():
     with Workspace("function") as work:
         inputs, _ = capture(work, 100)
-        done = replay("--function", BOOTSTRAP, "-w", "60", "--maximum-retry-attempts", "0", inputs,
+        done = replay("--function", BOOTSTRAP, "-w", "60", inputs, code=2,
                       env=environment(TUMBLE_SPEC='{"aggregates":5}', TUMBLE_STATE_DIR=work.file("cache")))
-        check("Init error: {\"errorMessage\":" in done.text(), done.text())
+        check("Init error: {\"errorMessage\":" in done.text() and "does not begin" in done.text(), done.text())
 
 
 def what_is_no_function_ends_the_run():

@@ -282,6 +282,9 @@ static void an_init_error_is_tried_again_once_and_then_fails_the_invocation(void
     assert_answer(&bench, TUMBLE_ANSWER_ERROR, "Init error");
     assert_int_equal(tumble_process_figures(bench.function)->starts, 3);
     assert_int_equal(tumble_process_figures(bench.function)->init_errors, 3);
+    enum tumble_answer_kind kind; /* what never began once will not begin */
+    assert_int_equal(invoke(&bench, &kind), TUMBLE_EUSAGE);
+    assert_has(bench.err.text, "does not begin, tried 4 times: {\"errorMessage\": \"no spec\"");
     tear_down(&bench);
 }
 
