@@ -226,6 +226,41 @@ static void a_rejected_row_is_handed_over_though_the_final_takes_several_attempt
     free_store(store);
 }
 
+static void while_failures_cannot_be_delivered_nothing_is_kept(void **unused) {
+    (void)unused;
+    struct function function = {0};
+    begin_with_sinks(&function, "{\"group_by\":[\"k\"],\"bad_records\":\"divert\",\"aggregates\":[{\"name\":\"s\","
+                                "\"function\":\"sum\",\"field\":\"v\"}]}");
+    static const uint64_t first[] = {1, 2, 3, 4}, second[] = {5, 6};
+    events(&function, first, 4, 0);
+    send_ok(&function);
+    events(&function, second, 2, 5);
+    for (int down = 1; down >= 0; down--) {
+        sinks[2].fail_from = down ? 0 : SIZE_MAX;
+        sinks[2].offered = 0;
+        for (int i = 0; down && i < 3; i++) {
+            assert_int_equal(send(&function), TUMBLE_EOUTPUT);
+            assert_string_equal(function.out.error_type, "Tumble.OutputFailed");
+        }
+    }
+    send_ok(&function);
+    assert_int_equal(function.out.fates[TUMBLE_FATE_BAD], 1);
+    assert_int_equal(function.out.fates[TUMBLE_FATE_APPLIED], 1);
+    assert_int_equal(sinks[2].rows, 1);
+    struct event_parts parts = parts_of(&function);
+    parts.final = 1;
+    begin_event(&function.event, &parts);
+    add_record(&function.event, shard0, 7, START, bad_v);
+    end_event(&function.event, &parts);
+    sinks[2].fail_from = 0; /* rows are out, failures are not: the final comes again */
+    assert_int_equal(send(&function), TUMBLE_EOUTPUT);
+    sinks[2].fail_from = SIZE_MAX;
+    send_ok(&function);
+    assert_int_equal(sinks[2].rows, 2);
+    assert_int_equal(lines_with(&sinks[0].taken, "\"s\":5,"), 2); /* the same row, by its key */
+    end_with_sinks(&function);
+}
+
 /* A file is locked by who writes to it. */
 static void windows_of_two_specs_share_outputs_that_are_opened_once(void **unused) {
     (void)unused;
@@ -415,6 +450,7 @@ int main(void) {
         cmocka_unit_test(outputs_that_disagree_have_every_row_once_after_the_retry),
         cmocka_unit_test(an_output_that_asks_for_patience_gets_on_with_every_retry),
         cmocka_unit_test(a_rejected_row_is_handed_over_though_the_final_takes_several_attempts),
+        cmocka_unit_test(while_failures_cannot_be_delivered_nothing_is_kept),
         cmocka_unit_test(windows_of_two_specs_share_outputs_that_are_opened_once),
         cmocka_unit_test(a_long_life_takes_no_more_memory_than_a_short_one),
         cmocka_unit_test(a_flood_of_bad_records_is_delivered_in_parts),
