@@ -247,8 +247,11 @@ static struct tumble_bytes key_of(const struct tumble_capture_stream *stream, co
         }
     }
     if (key.length == 0) {
-        int length = snprintf(text, 1024, "%llu", (unsigned long long)stream->facts.records + 1);
-        key = (struct tumble_bytes){text, (size_t)length};
+        char *at = text + 24;
+        for (uint64_t number = stream->facts.records + 1; number; number /= 10) {
+            *--at = (char)('0' + number % 10);
+        }
+        key = (struct tumble_bytes){at, (size_t)(text + 24 - at)};
     }
     return key;
 }
