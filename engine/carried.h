@@ -191,6 +191,13 @@ enum tumble_code tw_carried_hold(struct tw_carried *carried, struct tw_carried_e
                                  struct tumble_shard **shard, struct tw_carried_shard **held, struct tumble_error *err);
 void tw_carried_forget(struct tw_carried *carried, struct tw_carried_shard *held, struct tumble_shard *shard);
 void tw_carried_forget_finished(struct tw_carried *carried, struct tw_carried_shard *held);
+/* Removes garbage of the state that came back, and what an earlier window of the shard left. */
+void tw_carried_sweep(struct tw_carried *carried, const struct tumble_engine *engine, const struct tumble_shard *shard,
+                      struct tw_carried_shard *held, const struct tw_carried_state *came_back);
+/* The held window has ended, its rows have this digest: a later one removes what it leaves. */
+void tw_carried_note_finished(struct tw_carried *carried, const struct tumble_engine *engine,
+                              const struct tumble_shard *shard, struct tw_carried_shard *held,
+                              const uint8_t rows[TW_STATE_DIGEST_BYTES]);
 /* Windows of shards other than keep leave memory once all take more than the limit. */
 void tw_carried_make_room(struct tw_carried *carried, const struct tumble_shard *keep);
 

@@ -452,64 +452,6 @@ static enum tumble_code save(struct invocation *at, struct tumble_bytes *expect)
     }
 }
 
-/* ---- removing what is over ---- */
-
-/* Garbage of the state that came back; and what a window that ended left, once a later one has begun (rule R4). */
-static void sweep(struct invocation *at, const struct tw_carried_state *came_back) {
-    struct tw_carried *carried = at->carried;
-    struct tw_carried_shard *held = at->held;
-    if (!carried->options.spill) {
-        return;
-    }
-    bool goes_on = true;
-    for (size_t i = 0; i < came_back->garbage_count && goes_on; i++) {
-        const struct tw_spill_object *object = &came_back->garbage[i];
-        goes_on = tw_state_names(&held->state, object) || /* the same bytes may have been written again */
-                  tw_object_remove(carried, at->engine->engine, at->shard, held->start_ms, object);
-    }
-    if (held->finished && at->event->start_ms > held->finished_start_ms) {
-        for (size_t from = 0; from < held->finished_bytes && goes_on; from += strlen(held->finished + from) + 1) {
-            goes_on = tw_name_remove(carried, held->finished + from);
-        }
-        tw_carried_forget_finished(carried, held);
-    }
-}
-
-/* Names of the objects and marks of the window that ends here, for a later window to remove. */
-static void note_finished(struct invocation *at, const uint8_t rows[TW_STATE_DIGEST_BYTES]) {
-    struct tw_carried *carried = at->carried;
-    struct tw_carried_shard *held = at->held;
-    struct tw_carried_state *state = &held->state;
-    if (!carried->options.spill) {
-        return;
-    }
-    if (held->finished && held->finished_start_ms != held->start_ms) {
-        return; /* what an earlier one left is older than this: it goes first */
-    }
-    struct tw_buf names;
-    char name[TW_OBJECT_NAME_BYTES];
-    tw_buf_init(&names, carried->alloc, SIZE_MAX / 4);
-    enum tumble_code code = tw_buf_append(&names, held->finished ? held->finished : "", held->finished_bytes);
-    for (size_t i = 0; i < state->object_count + state->garbage_count && code == TUMBLE_OK; i++) {
-        const struct tw_spill_object *object =
-            i < state->object_count ? &state->objects[i] : &state->garbage[i - state->object_count];
-        tw_object_name(at->engine->engine, at->shard, held->start_ms, "", object->digest, name);
-        code = tw_buf_append(&names, name, strlen(name) + 1);
-    }
-    for (size_t i = 0; i < at->engine->engine->output_count && code == TUMBLE_OK; i++) {
-        tw_mark_name(at->engine->engine, at->shard, held->start_ms, at->engine->engine->outputs[i].name, rows, name);
-        code = tw_buf_append(&names, name, strlen(name) + 1);
-    }
-    if (code != TUMBLE_OK) { /* the lifecycle rule takes them */
-        tw_buf_clean_up(&names);
-        return;
-    }
-    tw_free(&carried->alloc, held->finished);
-    held->finished = names.data;
-    held->finished_bytes = names.length;
-    held->finished_start_ms = held->start_ms;
-}
-
 /* ---- the invocation ---- */
 
 enum { FINAL_ANSWER_BYTES = 64 };
@@ -524,7 +466,7 @@ static enum tumble_code finish(struct invocation *at) {
         TW_TRY(tw_carried_emit(carried, at->engine, at->shard, window, rows, at->err));
     }
     TW_TRY(tw_carried_emit_failures(carried, at->engine, at->shard, at->err));
-    note_finished(at, rows);
+    tw_carried_note_finished(carried, at->engine->engine, at->shard, at->held, rows);
     tw_carried_forget(carried, at->held, at->shard);
     return text_of(at->err, tw_buf_append_text(&carried->response, "{\"state\":{}"));
 }
@@ -542,7 +484,7 @@ static enum tumble_code carry_on(struct invocation *at, struct tumble_bytes *exp
         const struct tw_window *window = tw_shard_find_window(at->shard, at->event->start_ms);
         at->out->groups = window ? window->groups.count : 0;
         at->held->valid = window != NULL;
-        sweep(at, &came_back);
+        tw_carried_sweep(carried, at->engine->engine, at->shard, at->held, &came_back);
     }
     tw_free(&carried->alloc, came_back.garbage);
     return code;
