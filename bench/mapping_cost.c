@@ -69,11 +69,12 @@ static struct tumble_stream_record *make_records(void) {
     for (unsigned i = 0; i < RING; i++) {
         char *sequence = text + (size_t)i * 256, *key = sequence + 64, *data = key + 32;
         tumble_synthetic_sequence(i + 1, sequence);
-        snprintf(key, 32, "user-%06u", i * 7919 % 10007);
+        unsigned user = i * 7919 % 10007;
+        snprintf(key, 32, "user-%06u", user);
         snprintf(data, 160,
-                 "{\"eventId\":\"6f9619ff-8b86-d011-b42d-%012x\",\"userId\":\"%s\",\"eventType\":\"view\","
+                 "{\"eventId\":\"6f9619ff-8b86-d011-b42d-%012x\",\"userId\":\"user-%06u\",\"eventType\":\"view\","
                  "\"timestamp\":1762732800123,\"amount\":%u.25}",
-                 i, key, i % 1000);
+                 i, user, i % 1000);
         records[i].sequence = tumble_bytes_of(sequence);
         records[i].partition_key = tumble_bytes_of(key);
         records[i].data = tumble_bytes_of(data);
