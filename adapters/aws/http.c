@@ -288,8 +288,10 @@ static CURLcode set_client(struct tw_http_client *client) {
     SET(CURLOPT_SEEKFUNCTION, rewind_body);
     SET(CURLOPT_WRITEFUNCTION, take_body);
     SET(CURLOPT_HEADERFUNCTION, take_head);
-    SET(CURLOPT_BUFFERSIZE, 65536L);
-    SET(CURLOPT_UPLOAD_BUFFERSIZE, 262144L);
+    /* Wishes only: while a buffer is there already (libcurl keeps it after a name that was not found) they are refused.
+     */
+    curl_easy_setopt(client->easy, CURLOPT_BUFFERSIZE, 65536L);
+    curl_easy_setopt(client->easy, CURLOPT_UPLOAD_BUFFERSIZE, 262144L);
     return CURLE_OK;
 }
 

@@ -233,8 +233,10 @@ static void http_names_what_was_never_sent(void **state) {
     assert_null(strstr(trial.err.text, "secret"));
     assert_int_equal(ask(&trial, (struct tw_http_request){.url = "http://user:hunter2@127.0.0.1:1/"}), TUMBLE_EOUTPUT);
     assert_null(strstr(trial.err.text, "hunter2"));
-    assert_int_equal(ask(&trial, (struct tw_http_request){.url = "http://no-such-host.invalid/"}), TUMBLE_EOUTPUT);
-    assert_int_equal(trial.response.failure, TW_HTTP_UNREACHABLE);
+    for (int i = 0; i < 2; i++) { /* and again: libcurl 7.88 then refuses other sizes of its buffers */
+        assert_int_equal(ask(&trial, (struct tw_http_request){.url = "http://no-such-host.invalid/"}), TUMBLE_EOUTPUT);
+        assert_int_equal(trial.response.failure, TW_HTTP_UNREACHABLE);
+    }
     assert_int_equal(ask(&trial, (struct tw_http_request){.url = "file:///etc/passwd"}), TUMBLE_EINVAL);
     assert_int_equal(trial.response.failure, TW_HTTP_BAD_REQUEST);
     static const struct tw_http_header broken[] = {{"x-a", "b\r\nx-injected: 1"}};
