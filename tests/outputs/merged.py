@@ -115,7 +115,7 @@ def fragments_supersede_or_overlap(self):
     path = self.work.write("foreign.json", event("shardId-000000000000", [(100, 1700000041, {"g": "a", "v": 1})]))
     done = run([self.tumble, "replay", "--window", "60", "--group-by", "g", "--aggregate", "s=sum(v)", "--partials", "true", "--output",
                 "dynamodb:r8-table?merge=1", path], env=self.env)
-    check(done.code == 1 and b"merge=1 did not write" in done.err, f"exit {done.code}: {done.text()}")
+    check(done.code == 1 and b"merge=true did not write" in done.err, f"exit {done.code}: {done.text()}")
 
 
 def main():

@@ -52,7 +52,7 @@ enum tumble_code tw_dynamodb_options_check(const struct tumble_output_open *how,
                                            struct tumble_error *err) {
     if (merged && !tumble_spec_has_partials(how->spec)) {
         return tw_fail(err, TUMBLE_EUSAGE,
-                       "%s: merge=1 folds rows by their partial states: add \"partials\": true to the spec (or "
+                       "%s: merge=true folds rows by their partial states: add \"partials\": true to the spec (or "
                        "--partials true)",
                        how->uri ? how->uri : how->target);
     }
@@ -62,7 +62,7 @@ enum tumble_code tw_dynamodb_options_check(const struct tumble_output_open *how,
                      tumble_spec_column(how->spec, column)->kind == TUMBLE_COLUMN_GROUP;
         if (taken) {
             return tw_fail(err, TUMBLE_EUSAGE,
-                           "%s: merge=1 has an attribute %s of its own: rename the column by \"as\"",
+                           "%s: merge=true has an attribute %s of its own: rename the column by \"as\"",
                            how->uri ? how->uri : how->target, merged_names[i]);
         }
     }
@@ -125,6 +125,8 @@ static enum tumble_code read_key(struct tw_dynamodb_form *form, struct tw_dynamo
     } else if (is_column) {
         key->own_column = true;
         TW_TRY(tw_template_column(&key->template, how->spec, column, name, err));
+    } else if (strcmp(key->attribute.name, ROW_KEY) == 0 && key->attribute.type == 'S' && !form->merged) {
+        TW_TRY(tw_template_parse(&key->template, tumble_bytes_of("{key}"), how->spec, name, err));
     } else {
         advise(form, advice);
         return tw_fail(err, TUMBLE_EUSAGE, "%s is no column of the rows: %s", name, advice);

@@ -111,7 +111,7 @@ static enum tumble_code unpack(struct tw_dynamodb_merge *merge, const struct tum
                                const char **conflict, struct tumble_error *err) {
     struct tumble_value value;
     size_t length;
-    *conflict = "the item's _partials are damaged: it was not written by merge=1, or changed since";
+    *conflict = "the item's _partials are damaged: it was not written by merge=true, or changed since";
     if (!attribute_of(attribute, "B", &value) || value.type != TUMBLE_TYPE_STRING) {
         return TUMBLE_OK;
     }
@@ -161,7 +161,7 @@ static enum tumble_code read_item(struct tw_dynamodb_merge *merge, const struct 
         }
     }
     if (item->version < 1 || !has_shares) {
-        item->conflict = "an item that merge=1 did not write stands under this key";
+        item->conflict = "an item that merge=true did not write stands under this key";
     } else if (!same_source) {
         item->conflict = "the item under this key is of another source: put {source} into the key";
     } else if (!same_spec) {

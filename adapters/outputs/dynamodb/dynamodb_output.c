@@ -49,6 +49,10 @@ static enum tumble_code dynamodb_check(const struct tumble_output_open *how, str
     if (how->target[0] == '\0') {
         return tw_fail(err, TUMBLE_EUSAGE, "dynamodb: needs a table behind it, as in dynamodb:orders");
     }
+    if (how->target[0] == '/') {
+        return tw_fail(err, TUMBLE_EUSAGE,
+                       "dynamodb:%.200s: the table stands right behind the colon, as in dynamodb:orders", how->target);
+    }
     if (ttl_of(how)) {
         TW_TRY(tw_dynamodb_ttl_read(ttl_of(how), name, &seconds, err));
     }
@@ -233,7 +237,7 @@ const struct tumble_output_api tumble_dynamodb_output = {
     .name = "dynamodb",
     .flags = TUMBLE_OUTPUT_WANTS_VALUES | TUMBLE_OUTPUT_NO_FAILURES | TUMBLE_OUTPUT_OTHER_OPTIONS,
     .target = "TABLE",
-    .summary = "an item for each row, or with merge=1 for each window and group over all shards; KEY={column} fills "
+    .summary = "an item for each row, or with merge=true for each window and group over all shards; KEY={column} fills "
                "a key attribute",
     .options = options,
     .option_count = OPTION_COUNT,

@@ -119,7 +119,11 @@ enum tumble_code tw_template_parse(struct tw_template *out, struct tumble_bytes 
         text.data += taken;
         text.length -= taken;
     }
-    return columns > 0 ? TUMBLE_OK : tw_fail(err, TUMBLE_EUSAGE, "%s: a template without a column in {}", name);
+    return columns > 0 ? TUMBLE_OK
+                       : tw_fail(err, TUMBLE_EUSAGE,
+                                 "%s: no column in {}, as in {window_start}; or is it a misspelt option? `tumble "
+                                 "outputs` lists them",
+                                 name);
 }
 
 /* ---- filling ---- */
@@ -206,13 +210,14 @@ enum tumble_code tw_template_tells(const struct tw_template *const *templates, s
         return TUMBLE_OK;
     }
     if (merged && holds(templates, count, TW_TEMPLATE_KEY, NULL)) {
-        return tw_fail(err, TUMBLE_EUSAGE, "under merge=1 all shards share an item, so {key} cannot be in its key: %s",
-                       advice);
+        return tw_fail(err, TUMBLE_EUSAGE,
+                       "under merge=true all shards share an item, so {key} cannot be in its key: %s", advice);
     }
     for (size_t i = 0; merged && i < sizeof of_a_shard / sizeof of_a_shard[0]; i++) {
         if (holds(templates, count, TW_TEMPLATE_COLUMN, of_a_shard[i])) {
-            return tw_fail(err, TUMBLE_EUSAGE, "under merge=1 all shards share an item, so %s cannot be in its key: %s",
-                           of_a_shard[i], advice);
+            return tw_fail(err, TUMBLE_EUSAGE,
+                           "under merge=true all shards share an item, so %s cannot be in its key: %s", of_a_shard[i],
+                           advice);
         }
     }
     size_t columns = tumble_spec_column_count(spec);

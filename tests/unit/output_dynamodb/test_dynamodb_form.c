@@ -99,6 +99,17 @@ static void a_key_may_be_a_column_of_its_own_name(void **state) {
     }
 }
 
+static void a_key_called_key_takes_the_rows_key(void **state) {
+    (void)state;
+    struct tumble_bytes values[ROW_VALUES];
+    struct tumble_row row = {.values = values, .value_count = ROW_VALUES};
+    set_values(values, "\"buy\"", "\"de\"", "1");
+    assert_int_equal(init(table_of("_key", 'S', "", 0), NULL, 0, false, NULL), TUMBLE_OK);
+    assert_int_equal(tw_dynamodb_form_key(&form, &row, &out), TUMBLE_OK);
+    expect("\"_key\":{\"S\":\"00000000000000000000000000000000\"}");
+    assert_int_equal(init(table_of("_key", 'N', "", 0), NULL, 0, false, NULL), TUMBLE_EUSAGE);
+}
+
 static void a_number_key_takes_a_number_column(void **state) {
     (void)state;
     const struct tumble_option_value options[] = {
@@ -223,7 +234,7 @@ static void a_merged_items_own_attributes_are_no_columns(void **state) {
     struct tumble_output_open how = {.target = "t", .spec = other};
     assert_int_equal(tw_dynamodb_options_check(&how, 0, false, &err), TUMBLE_OK);
     assert_int_equal(tw_dynamodb_options_check(&how, 0, true, &err), TUMBLE_EUSAGE);
-    assert_non_null(strstr(err.text, "merge=1 has an attribute _source of its own"));
+    assert_non_null(strstr(err.text, "merge=true has an attribute _source of its own"));
     tumble_spec_destroy(other);
 }
 
@@ -231,6 +242,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_row_becomes_an_item_of_the_tables_keys, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_key_may_be_a_column_of_its_own_name, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_key_called_key_takes_the_rows_key, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_number_key_takes_a_number_column, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_does_not_fit_the_table_is_refused_with_advice, set_up, tear_down),
         cmocka_unit_test_setup_teardown(time_to_live_is_an_attribute_and_seconds, set_up, tear_down),

@@ -88,8 +88,8 @@ static void what_is_no_template_is_refused_by_name(void **state) {
     (void)state;
     static const struct {
         const char *text, *says;
-    } cases[] = {{"", "without a column"},
-                 {"plain", "without a column"},
+    } cases[] = {{"", "no column in {}"},
+                 {"plain", "no column in {}"},
                  {"{typ}", "{typ} is no column"},
                  {"{n}", "column n is a result"},
                  {"{records}", "column records is a result"},
