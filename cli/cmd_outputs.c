@@ -78,7 +78,7 @@ static void print_option(const struct tumble_output_option *option) {
     if (option->required) {
         fputs(" (required)", stdout);
     } else if (option->default_value) {
-        printf(" (default %s)", option->default_value);
+        printf(" (default %s)", option->default_value[0] ? option->default_value : "\"\"");
     }
     fputs("\n        ", stdout);
     tw_print_plain(stdout, tumble_bytes_of(option->help));

@@ -211,8 +211,8 @@ static enum tumble_code offer(struct tumble_engine *engine, struct tw_output *ou
         const struct tumble_delivery *outcome = &delivery->outcomes[i];
         code = tw_output_check_outcome(output, outcome, err);
         if (code == TUMBLE_OK && outcome->outcome == TUMBLE_RETRY) {
-            tw_fail(err, TUMBLE_EOUTPUT, "output %.120s asks to try again later: %.160s", output->name,
-                    outcome->reason);
+            tw_fail(err, TUMBLE_EOUTPUT, "%s",
+                    outcome->reason[0] ? outcome->reason : "to be tried again, without a reason");
             trouble->happened = true;
             trouble->retry_after_ms = outcome->retry_after_ms;
             memcpy(trouble->why, err->text, sizeof trouble->why);

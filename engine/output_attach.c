@@ -26,6 +26,14 @@ static enum tumble_code as_refusal(enum tumble_code code, struct tumble_error *e
     return TUMBLE_EREFUSED;
 }
 
+/* Whether a text says by itself which output it is about: it names the URI, or begins with what stands behind the
+ * scheme. */
+static bool is_named(const struct tw_output *output, const char *text) {
+    const char *target = strchr(output->name, ':');
+    size_t length = target ? strcspn(target + 1, "?") : 0;
+    return strstr(text, output->name) || (length && strncmp(text, target + 1, length) == 0);
+}
+
 enum tumble_code tw_output_answer(const struct tw_output *output, const char *call, enum tumble_code code, bool *mends,
                                   struct tumble_error *err) {
     *mends = false;
@@ -41,9 +49,14 @@ enum tumble_code tw_output_answer(const struct tw_output *output, const char *ca
     if (err) {
         err->text[sizeof err->text - 1] = '\0';
     }
-    return err && err->code == code && err->text[0]
-               ? code
-               : tw_fail(err, code, "output %s failed in %s: %s", output->name, call, tumble_code_text(code));
+    bool explained = err && err->code == code && err->text[0];
+    if (!explained) {
+        return tw_fail(err, code, "output %s failed in %s: %s", output->name, call, tumble_code_text(code));
+    }
+    if (!*mends && !is_named(output, err->text)) {
+        tw_error_prefix(err, "output %s", output->name);
+    }
+    return code;
 }
 
 enum tumble_code tw_output_take_checkpoint(struct tw_output *output, struct tumble_error *err) {

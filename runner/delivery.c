@@ -68,12 +68,12 @@ static enum tumble_code give_up(const struct tumble_deliverer *deliverer, const 
     const char *state = deliverer->state_directory;
     return state
                ? tumble_runner_fail(err, TUMBLE_EOUTPUT,
-                                    "output %.60s took nothing for %lld s (%.110s); its rows are kept: `tumble drain "
-                                    "--state %.60s` delivers them",
-                                    status->name, (long long)(deliverer->timeout_ms / 1000), status->last_error, state)
+                                    "output %.60s took nothing for %lld s; its rows are kept: `tumble drain --state "
+                                    "%.60s` delivers them (%.200s)",
+                                    status->name, (long long)(deliverer->timeout_ms / 1000), state, status->last_error)
                : tumble_runner_fail(err, TUMBLE_EOUTPUT,
-                                    "output %.60s took nothing for %lld s (%.150s); with --state DIR its rows would "
-                                    "have been kept",
+                                    "output %.60s took nothing for %lld s; with --state DIR its rows would have been "
+                                    "kept (%.200s)",
                                     status->name, (long long)(deliverer->timeout_ms / 1000), status->last_error);
 }
 

@@ -237,9 +237,11 @@ enum tumble_code tumble_output_uri_parse(const struct tumble_output_registry *re
     }
     const struct tumble_output_api *api = out->output.api;
     if (api->flags & (kind == TUMBLE_ROW_WINDOW ? TUMBLE_OUTPUT_NO_ROWS : TUMBLE_OUTPUT_NO_FAILURES)) {
-        return tumble_runner_fail(err, TUMBLE_EUSAGE, "%.150s: %s takes %s: name it with %s", out->uri, api->name,
-                                  kind == TUMBLE_ROW_WINDOW ? "failures only" : "rows of windows only",
-                                  kind == TUMBLE_ROW_WINDOW ? "--failures" : "--output");
+        return tumble_runner_fail(err, TUMBLE_EUSAGE, "%.150s: %s takes %s", out->uri, api->name,
+                                  kind == TUMBLE_ROW_WINDOW
+                                      ? "failures only: it can be no output, only where failures go"
+                                      : "rows of windows only: failures must go elsewhere, to "
+                                        "file:PATH or sqs:QUEUE");
     }
     out->kind = kind;
     out->output.uri = out->uri;

@@ -112,7 +112,8 @@ def the_key_schema_decides(self):
         done = run(command + ["dynamodb:typed" + options], env=self.env)
         check(done.code == 2 and words in done.err, f"{options}: exit {done.code}: {done.text()}")
     done = run(command + ["dynamodb:no-such-table?when={key}"], env=self.env)
-    check(done.code == 4 and b"ResourceNotFound" in done.err, f"exit {done.code}: {done.text()}")
+    check(done.code == 4 and b"output dynamodb:no-such-table" in done.err and b"ResourceNotFound" in done.err,
+          f"exit {done.code}: {done.text()}")
 
 
 def rows_that_do_not_fit_are_rejected_one_by_one(self):

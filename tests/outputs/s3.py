@@ -181,7 +181,8 @@ def a_foreign_object_is_never_replaced_under_if_none_match(self):
 
 
 def what_s3_refuses_ends_the_run_with_its_words(self):
-    for url, code, words in (("s3://no-such-bucket/p", 4, b"NoSuchBucket"), ("s3:bucket", 2, b"s3://BUCKET/PREFIX"),
+    for url, code, words in (("s3://no-such-bucket/p", 4, b"output s3://no-such-bucket/p: s3 PUT no-such-bucket: 404 NoSuchBucket"),
+                             ("s3:bucket", 2, b"s3://BUCKET/PREFIX"),
                              (f"s3://{BUCKET}/p?compression=lz4", 2, b"gzip"), (f"s3://{BUCKET}/{'p' * 1000}", 2, b"names of objects")):
         done = run([self.tumble, *self.command, "--output", url], env=self.env)
         check(done.code == code and words in done.err, f"{url}: exit {done.code}: {done.text()}")

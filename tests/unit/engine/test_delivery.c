@@ -527,7 +527,7 @@ static void the_state_tells_what_waits_and_an_absent_output_keeps_its_rows(void 
     ok(tumble_engine_commit(engine, &error));
     ok(tumble_engine_stored_outputs(engine, list, text, &error));
     assert_string_equal(text, "kept: 0 0 -1 0 \n"
-                              "script:here 0 32 60000 1 output script:here asks to try again later: not now\n");
+                              "script:here 0 32 60000 1 not now\n");
     tumble_engine_destroy(engine);
     char *source;
     int64_t window_seconds;

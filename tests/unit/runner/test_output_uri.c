@@ -108,8 +108,8 @@ static void options_stand_in_the_order_of_the_table(void **state) {
 static void what_an_output_does_not_take_is_refused_before_it_is_opened(void **state) {
     (void)state;
     refused("full:x", TUMBLE_ROW_WINDOW, "needs the option key (which attribute)");
-    refused("full:x?key=k", TUMBLE_ROW_FAILURE, "full takes rows of windows only: name it with --output");
-    refused("bare:x", TUMBLE_ROW_WINDOW, "bare takes failures only: name it with --failures");
+    refused("full:x?key=k", TUMBLE_ROW_FAILURE, "full takes rows of windows only: failures must go elsewhere");
+    refused("bare:x", TUMBLE_ROW_WINDOW, "bare takes failures only: it can be no output");
     refused("bare:x?a=b", TUMBLE_ROW_FAILURE, "unknown option \"a\" (bare takes none)");
     refused("full:x?key=k&level=high", TUMBLE_ROW_WINDOW, "level \"high\" is not a whole number");
     refused("full:x?key=%0", TUMBLE_ROW_WINDOW, "%25");
