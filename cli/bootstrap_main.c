@@ -225,7 +225,7 @@ static void tell_start(struct bootstrap *self) {
     }
     tw_lambda_log_write(self->log, TW_LOG_INFO, now_ms(), NULL, NULL,
                         "tumble " TUMBLE_VERSION_STRING ", spec %016" PRIx64 ", %zu output%s",
-                        tumble_spec_digest(self->function.spec), self->function.output_count,
+                        tumble_spec_digest(tumble_spec_for_fragments(self->function.spec)), self->function.output_count,
                         self->function.output_count == 1 ? "" : "s");
 }
 

@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -65,6 +66,7 @@ static const struct tw_option_table table = {
              "      --spill URI        file:DIR or s3://BUCKET/PREFIX, for a large state\n"
              "      --state DIR        keep spilled state here too, as a cache\n"
              "      --help             every option\n",
+    .operands = "",
     .options = options,
     .option_count = sizeof options / sizeof options[0],
 };
@@ -108,6 +110,10 @@ static enum tumble_code read_event(struct tumble_bytes *event, struct tumble_err
         snprintf(err->text, sizeof err->text, "standard input: %s", strerror(errno));
         return TUMBLE_EINPUT;
     }
+    if (event->length == 0) {
+        snprintf(err->text, sizeof err->text, "there is no event: standard input is empty (write < event.json)");
+        return TUMBLE_EINPUT;
+    }
     if (event->length > TUMBLE_EVENT_LIMIT) {
         snprintf(err->text, sizeof err->text, "the event has more than %u bytes, Lambda's limit", TUMBLE_EVENT_LIMIT);
         return TUMBLE_EINPUT;
@@ -115,16 +121,19 @@ static enum tumble_code read_event(struct tumble_bytes *event, struct tumble_err
     return TUMBLE_OK;
 }
 
+static const char *plural(uint64_t count) { return count == 1 ? "" : "s"; }
+
 static void tell(const struct tumble_invoked *invoked) {
     char records[TW_NUMBER_TEXT], groups[TW_NUMBER_TEXT], rows[TW_NUMBER_TEXT], state[TW_NUMBER_TEXT];
     tw_say(
-        "%s records (%llu applied, %llu late, %llu duplicate, %llu filtered, %llu bad) \xe2\x86\x92 %s groups, %s of "
-        "state, %s rows%s",
-        tw_number_text(invoked->records, records), (unsigned long long)invoked->fates[TUMBLE_FATE_APPLIED],
-        (unsigned long long)invoked->fates[TUMBLE_FATE_LATE], (unsigned long long)invoked->fates[TUMBLE_FATE_DUPLICATE],
+        "%s record%s (%llu applied, %llu late, %llu duplicate, %llu filtered, %llu bad) \xe2\x86\x92 %s group%s, %s of "
+        "state, %s row%s%s",
+        tw_number_text(invoked->records, records), plural(invoked->records),
+        (unsigned long long)invoked->fates[TUMBLE_FATE_APPLIED], (unsigned long long)invoked->fates[TUMBLE_FATE_LATE],
+        (unsigned long long)invoked->fates[TUMBLE_FATE_DUPLICATE],
         (unsigned long long)invoked->fates[TUMBLE_FATE_FILTERED], (unsigned long long)invoked->fates[TUMBLE_FATE_BAD],
-        tw_number_text(invoked->groups, groups), tw_bytes_text(invoked->state_bytes, state),
-        tw_number_text(invoked->rows, rows),
+        tw_number_text(invoked->groups, groups), plural(invoked->groups), tw_bytes_text(invoked->state_bytes, state),
+        tw_number_text(invoked->rows, rows), plural(invoked->rows),
         invoked->reported ? "; a record is reported, Lambda would try again from it" : "");
 }
 
@@ -139,7 +148,11 @@ static int handle(const struct settings *settings, struct tw_function *function,
     fwrite(invoked.response.data, 1, invoked.response.length, stdout);
     putchar('\n');
     if (err.code != TUMBLE_OK) {
-        tw_say("%s: %s", invoked.error_type ? invoked.error_type : "error", err.text);
+        const char *type = invoked.error_type ? invoked.error_type : "error";
+        tw_say("%s: %s", type, err.text);
+        if (strcmp(type, "Tumble.StateCorrupt") == 0) {
+            tw_say("a sample event holds a state of another function: begin the window with \"state\": {}");
+        }
         return (int)tw_exit_of(err.code);
     }
     if (!settings->quiet) {

@@ -452,6 +452,9 @@ static enum tumble_code apply_chunk(struct tumble_shard *shard, struct tw_window
             break;
         }
         if (code != TUMBLE_OK) {
+            if (code == TUMBLE_EJSON || code == TUMBLE_EUTF8 || code == TUMBLE_EDEPTH) {
+                tw_error_prefix(err, "its data is not JSON");
+            }
             if (!spec->divert_bad_records) {
                 *bad = code;
                 code = TUMBLE_OK;

@@ -147,6 +147,10 @@ static enum tumble_code record(struct reader *reader) {
             code = TUMBLE_OK;
         } else if (event->is_dynamodb) {
             code = tw_fail_at(err, TUMBLE_EEVENT, 0, "the record has no member dynamodb, as the first one had");
+        } else if (element.type == TUMBLE_TYPE_OBJECT && !has_member(&element, "kinesis")) {
+            code = tw_fail_at(err, TUMBLE_EEVENT, 0,
+                              "the record has neither \"kinesis\" nor \"dynamodb\": events of other services have no "
+                              "time windows");
         } else if (err) {
             *err = of_kinesis;
         }

@@ -97,10 +97,12 @@ enum tumble_code tw_runtime_api_open(const char *address, struct tumble_alloc al
                                      struct tumble_error *err) {
     *out = NULL;
     if (!is_address(address)) {
-        return tw_fail(err, TUMBLE_EUSAGE,
-                       "AWS_LAMBDA_RUNTIME_API holds \"%.100s\", not HOST:PORT: Lambda sets it for the process that it "
-                       "starts as bootstrap; to try an event by hand use `tumble invoke`",
-                       address ? address : "");
+        return tw_fail(
+            err, TUMBLE_EUSAGE,
+            "AWS_LAMBDA_RUNTIME_API %s%.100s%s: Lambda sets it for the process that it starts as bootstrap; to "
+            "try an event by hand use `tumble invoke`",
+            address && *address ? "holds \"" : "is not set", address ? address : "",
+            address && *address ? "\", not HOST:PORT" : "");
     }
     alloc = tw_alloc_or_default(alloc);
     struct tw_runtime_api *api = tw_alloc_zero(&alloc, sizeof *api);

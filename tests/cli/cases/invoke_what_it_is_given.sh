@@ -1,0 +1,6 @@
+lambda="$DATA/../../../examples/lambda"
+"$TUMBLE" invoke --spec "$lambda/spec.json" "$lambda/event.json" || echo "$?"
+"$TUMBLE" invoke --spec "$lambda/spec.json" < /dev/null || echo "$?"
+sed 's/"state": {}/"state": {"1": 282, "2": 715}/' "$lambda/event.json" | "$TUMBLE" invoke --spec "$lambda/spec.json" > answer || echo "$?"
+sed 's/"data": "ey[^"]*"/"data": "SGVsbG8="/' "$lambda/event.json" | "$TUMBLE" invoke --spec "$lambda/spec.json" > answer || echo "$?"
+echo '{"Records":[{"eventSource":"aws:sqs","body":"x"}]}' | "$TUMBLE" invoke --spec "$lambda/spec.json" > answer || echo "$?"
