@@ -54,7 +54,7 @@ enum tumble_code tw_output_answer(const struct tw_output *output, const char *ca
         return tw_fail(err, code, "output %s failed in %s: %s", output->name, call, tumble_code_text(code));
     }
     if (!*mends && !is_named(output, err->text)) {
-        tw_error_prefix(err, "output %s", output->name);
+        tw_error_prefix(err, "output %.100s", output->name);
     }
     return code;
 }

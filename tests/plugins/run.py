@@ -105,7 +105,7 @@ def suite_examples(at, _):
     check(outputs["file"]["plugin"] is None and outputs["sqlite"]["plugin"] == at.plugin("sqlite"), str(outputs))
     check([o["type"] for o in outputs["sqlite"]["options"]] == ["string", "enum", "duration"], str(outputs["sqlite"]))
     text = at.expect([at.tumble, "outputs", "--plugin", at.plugin("minimal")], 0).out.decode()
-    check("minimal:PATH\n" in text and "prefix=string (default )" in text and "stands before every row" in text, text)
+    check("minimal:PATH\n" in text and "prefix=string (default \"\")" in text and "stands before every row" in text, text)
 
     log, plain, db = at.work.file("log"), at.work.file("plain"), at.work.file("rows.db")
     at.expect(at.replay("-o", f"minimal:{log}?prefix=row%20%26%20", "-o", "file:" + plain, "-o", f"sqlite:{db}?table=o%22k",
