@@ -282,8 +282,9 @@ static void show_list(struct tumble_error *err, struct tumble_bytes pattern) {
     at -= at > 0 && pattern.data[at - 1] == '"';
     struct tumble_bytes rest = {pattern.data + at, pattern.length - at};
     size_t length = strlen(err->text);
+    enum { IN_FRONT = 128 }; /* room for which aggregate's filter it is */
     if (tw_json_value(rest, 1, &value, &consumed, NULL) == TUMBLE_OK && consumed < 40 &&
-        length + consumed + sizeof ": write []" < sizeof err->text) {
+        length + consumed + sizeof ": write []" + IN_FRONT < sizeof err->text) {
         struct tumble_error made = *err;
         tw_fail_at(err, made.code, made.byte, "%s: write [%.*s]", made.text, (int)consumed, rest.data);
     }

@@ -608,13 +608,15 @@ def invoke_ends_with_the_status_that_fits():
         damaged = dict(good, state=dict(state, **{key: state[key][:-8]}))
         for body, options, status, kind in (
                 (good, (), 0, None), (bad, ("--function-response-types", "ReportBatchItemFailures"), 0, None), (bad, (), 1, "Tumble.BadRecord"),
-                (b"x", (), 3, "Tumble.InvalidEvent"), (b"", (), 3, "Tumble.InvalidEvent"), (damaged, (), 5, "Tumble.StateCorrupt"),
+                (b"x", (), 3, "Tumble.InvalidEvent"), (damaged, (), 5, "Tumble.StateCorrupt"),
                 (dict(good, window=None), (), 3, "Tumble.WindowNotConfigured"),
                 (dict(good, isFinalInvokeForWindow=True), ("--output", "file:/proc/nowhere/rows"), 4, "Tumble.OutputFailed")):
             done = invoke(work, body, *options)
             check(done.code == status, "%r: exit %d, not %d\n%s" % (kind, done.code, status, done.text()))
             document = json.loads(done.out.splitlines()[-1])
             check(document.get("errorType") == kind, "%r, not %r" % (document, kind))
+        done = invoke(work, b"")
+        check(done.code == 3 and not done.out and "no event" in done.text(), "empty input: exit %d" % done.code)
         for options in (("--function-response-types", "report"), ("extra",), ("--output", "flie:x"), ("--spill", "x"), ("--spec", "-"),
                         ("--inline-state-limit", "1")):
             done = invoke(work, good, *options)
