@@ -3,7 +3,7 @@
 
     outputs.py DELIVER [--rounds N]
 
-Goal: at least 90 % of the bare loop's rate (issue: outputs). Rounds are interleaved; medians count."""
+Goal: at least 90 % of the bare loop's rate. Rounds are interleaved; medians count."""
 
 import argparse
 import json
