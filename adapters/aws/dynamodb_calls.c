@@ -40,7 +40,9 @@ enum tumble_code tw_dynamodb_batch_write(struct tw_aws_client *client, struct tu
     memset(unprocessed, 0, sizeof *unprocessed);
     TW_TRY(tw_dynamodb_call(client, "BatchWriteItem", request, deadline_ms, &response, answer, err));
     if (!tw_json_member(&response, "UnprocessedItems", &value) || value.type != TUMBLE_TYPE_OBJECT) {
-        return TUMBLE_OK;
+        answer->may_have_been_done = true;
+        answer->kind = TW_AWS_TRANSIENT;
+        return tw_fail(err, TUMBLE_EOUTPUT, "dynamodb BatchWriteItem: the answer does not say what was not processed");
     }
     tw_json_walk_begin(&walk, &value);
     if (tw_json_walk_next(&walk, &key, unprocessed)) { /* else the empty object: everything was */

@@ -70,7 +70,13 @@ enum tumble_code tw_s3_put(struct tw_aws_client *client, const struct tw_s3_put 
                                .body = put->body,
                                .body_sha256 = digest,
                                .deadline_ms = deadline_ms};
+    struct tumble_bytes value;
     TW_TRY(tw_aws_call(client, &call, answer, err));
+    if (!tw_aws_header(client, "etag", &value)) { /* every S3 gives one; what else answers 200 holds no object */
+        answer->may_have_been_done = true;
+        answer->kind = TW_AWS_TRANSIENT;
+        return tw_fail(err, TUMBLE_EOUTPUT, "s3 PUT %s: the answer is not S3's, it has no ETag", put->bucket);
+    }
     tw_s3_etag(client, etag);
     return TUMBLE_OK;
 }

@@ -25,8 +25,9 @@ struct tw_s3_put {
 };
 
 /* One object in one request, with x-amz-checksum-sha256 and a signed SHA-256: a Content-MD5 beside them would cost more
- * than both. etag (may be NULL) gets the object's. A failed condition is EREJECTED with answer->status 412 (409
- * ConditionalRequestConflict is tried again): look at answer->may_have_been_done before believing it. */
+ * than both. etag (may be NULL) gets the object's; an answer without one is EOUTPUT. A failed condition is EREJECTED
+ * with answer->status 412 (409 ConditionalRequestConflict is tried again): look at answer->may_have_been_done before
+ * believing it. */
 enum tumble_code tw_s3_put(struct tw_aws_client *client, const struct tw_s3_put *put, int64_t deadline_ms,
                            char etag[TW_S3_ETAG], struct tw_aws_answer *answer, struct tumble_error *err);
 

@@ -132,8 +132,17 @@ enum tumble_code tw_dynamodb_reject(struct tw_arena *arena, struct tumble_delive
     return TUMBLE_OK;
 }
 
+/* Another key schema than when the output was opened: no item is to blame. */
+static bool refuses_keys(const struct tw_aws_answer *answer) {
+    return strstr(answer->message, "does not match the schema") || strstr(answer->message, "Missing the key ") ||
+           strstr(answer->message, "Type mismatch for key ");
+}
+
 static bool refuses_items(const struct tw_dynamodb_batch *batch) {
     const struct tw_aws_answer *answer = &batch->client->answer;
+    if (refuses_keys(answer)) {
+        return false;
+    }
     return tw_aws_answer_is(answer, "ValidationException") ||
            tw_aws_answer_is(answer, "ItemCollectionSizeLimitExceededException");
 }

@@ -13,6 +13,9 @@ enum { MANIFEST_BYTES = 64 * 1024, ASK_MS = 100 };
 
 static int64_t own_remaining_ms(void *ctx) {
     struct tw_s3_lane *lane = ctx;
+    if (!lane->sending) {
+        tw_s3_lane_tell_end(lane);
+    }
     int64_t end_ms = atomic_load(&lane->end_ms);
     return end_ms == INT64_MAX ? INT64_MAX : end_ms - tw_aws_host_real.steady_ms(tw_aws_host_real.ctx);
 }
@@ -65,6 +68,7 @@ void tw_s3_lane_clean_up(struct tw_s3_lane *lane) {
     if (lane->running) {
         atomic_store(&lane->end_ms, 0);
         pthread_join(lane->thread, NULL);
+        lane->running = lane->sending = false;
     }
     tw_s3_lane_tell_end(lane); /* giving up an upload wants time too, if there is any */
     tw_s3_upload_clean_up(&lane->upload);
@@ -236,7 +240,11 @@ static void *send_in_background(void *ctx) {
 /* Without a thread to be had, settle sends. */
 static void submit(struct tw_s3_lane *lane) {
     lane->done = false;
+    lane->sending = true;
     lane->running = pthread_create(&lane->thread, NULL, send_in_background, lane) == 0;
+    if (!lane->running) {
+        lane->sending = false;
+    }
 }
 
 static void wait_for_thread(struct tw_s3_lane *lane) {
@@ -253,7 +261,7 @@ static void wait_for_thread(struct tw_s3_lane *lane) {
     }
     pthread_mutex_unlock(&lane->mutex);
     pthread_join(lane->thread, NULL);
-    lane->running = false;
+    lane->running = lane->sending = false;
 }
 
 enum tumble_code tw_s3_lane_settle(struct tw_s3_lane *lane, struct tumble_error *err) {

@@ -32,13 +32,14 @@ struct tw_s3_lane {
     uint64_t next_row;
     char replaced[1025]; /* key of an object that the one at hand supersedes under another name, or "" */
     bool spoilt;         /* a row may be in by half: only opening anew helps */
-    /* The thread that sends. The host is asked only inside a call of its own, so the lane's client asks this one: the
-     * end it was last told of, on the steady clock. */
+    /* The thread that sends. The host is asked only inside a call of its own, so the lane's client asks this one: while
+     * the thread runs, the end it was last told of, on the steady clock. */
     struct tumble_output_host own_host;
     const struct tumble_output_host *host;
     _Atomic int64_t end_ms;
     pthread_t thread;
     bool running;
+    bool sending; /* the thread has the lane: set before it starts, unset after it was joined */
     pthread_mutex_t mutex;
     pthread_cond_t done_changed;
     bool done;
