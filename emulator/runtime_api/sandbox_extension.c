@@ -61,12 +61,24 @@ void tw_sandbox_extensions_owe_shutdown(struct tw_sandbox_extensions *extensions
     for (size_t i = 0; i < extensions->count; i++) {
         struct tw_sandbox_extension *extension = &extensions->list[i];
         if (extension->wants_shutdown) {
-            snprintf(extension->event, sizeof extension->event,
+            snprintf(extension->shutdown, sizeof extension->shutdown,
                      "{\"eventType\":\"SHUTDOWN\",\"shutdownReason\":\"%.20s\",\"deadlineMs\":%" PRId64 "}", reason,
                      deadline_ms);
-            extension->is_owed = true;
+            extension->is_owed_shutdown = true;
         }
     }
+}
+
+const char *tw_sandbox_extension_take(struct tw_sandbox_extension *extension) {
+    if (extension->is_owed) {
+        extension->is_owed = false;
+        return extension->event;
+    }
+    if (extension->is_owed_shutdown) {
+        extension->is_owed_shutdown = false;
+        return extension->shutdown;
+    }
+    return NULL;
 }
 
 int64_t tw_sandbox_extensions_shutdown_ms(const struct tw_sandbox_extensions *extensions) {

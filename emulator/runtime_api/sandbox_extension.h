@@ -17,6 +17,8 @@ struct tw_sandbox_extension {
     bool is_owed;                         /* event is there and was not fetched */
     void *waiting;                        /* the request that waits for it; NULL: none */
     char event[TW_EXTENSION_EVENT_BYTES]; /* JSON */
+    bool is_owed_shutdown;                /* behind what else it is owed */
+    char shutdown[TW_EXTENSION_EVENT_BYTES];
 };
 
 struct tw_sandbox_extensions {
@@ -35,6 +37,9 @@ void tw_sandbox_extensions_owe_invoke(struct tw_sandbox_extensions *extensions, 
                                       const char *function_arn, const char *trace_id, int64_t deadline_ms);
 void tw_sandbox_extensions_owe_shutdown(struct tw_sandbox_extensions *extensions, const char *reason,
                                         int64_t deadline_ms);
+
+/* The next event that it is owed, which it then has; NULL: none. */
+const char *tw_sandbox_extension_take(struct tw_sandbox_extension *extension);
 
 /* 0, 500 or 2000: design and lambda-semantics 6.6. Which extension is a process of its own cannot be told from its
  * requests; only one that is may ask for SHUTDOWN. */

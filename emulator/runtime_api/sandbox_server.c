@@ -288,9 +288,9 @@ static enum MHD_Result answer_extension(struct tw_sandbox_server *server, struct
     if (request->is_refused) {
         return out_of_turn(request);
     }
-    if (extension->is_owed) {
-        extension->is_owed = false;
-        return send_text(request, 200, extension->event);
+    const char *event = tw_sandbox_extension_take(extension);
+    if (event) {
+        return send_text(request, 200, event);
     }
     if (extension->waiting) {
         struct request *before = extension->waiting;
@@ -304,7 +304,7 @@ static enum MHD_Result answer_extension(struct tw_sandbox_server *server, struct
 static void wake_extensions(struct tw_sandbox_server *server) {
     for (size_t i = 0; i < server->extensions.count; i++) {
         struct tw_sandbox_extension *extension = &server->extensions.list[i];
-        if (extension->is_owed && extension->waiting) {
+        if ((extension->is_owed || extension->is_owed_shutdown) && extension->waiting) {
             unpark(extension->waiting);
         }
     }
