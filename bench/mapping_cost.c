@@ -90,7 +90,7 @@ static void measure(const char *name, struct tumble_stream_record *records, uint
     struct source source = {records, 0, count};
     struct sink sink = {NULL, 0};
     struct tumble_stream stream = {&source, &shard, 1, read_records, NULL};
-    struct tumble_function function = {&sink, answer_state, NULL};
+    struct tumble_emulated_function function = {&sink, answer_state, NULL};
     struct tumble_mapping *mapping;
     struct tumble_error error = {.text = ""};
     tumble_mapping_parameters_init(&parameters, (struct tumble_alloc){0});

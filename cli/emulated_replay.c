@@ -28,7 +28,7 @@ struct run {
     struct tumble_emulate_options options;
     struct tumble_process_function *process;
     struct tumble_engine_function *engine;
-    struct tumble_function function;
+    struct tumble_emulated_function function;
     struct tumble_faults faults;
     bool has_faults;
     struct tumble_output_uri destination;

@@ -7,7 +7,7 @@
 #include <tumble/bytes.h>
 #include <tumble/error.h>
 
-#include "emulator/function.h"
+#include "emulator/emulated_function.h"
 
 enum tumble_arrival_form {
     TUMBLE_ARRIVAL_JAVA, /* 1.69106871717E9, as Java's Double.toString: what AWS sends (point 24) */

@@ -1,7 +1,7 @@
 #ifndef TW_EMULATOR_EVENT_SIZE_H
 #define TW_EMULATOR_EVENT_SIZE_H
 
-#include "emulator/function.h"
+#include "emulator/emulated_function.h"
 
 /* Has any of the eight bytes to be escaped in JSON: below space, a quote or a backslash? Zero: none. (Bytes above 127
  * may be taken for one only by an exact count that then follows.) */

@@ -105,7 +105,7 @@ struct drawn {
 };
 
 static enum tumble_code recycle(struct tumble_faults *faults, uint32_t slot, struct tumble_error *err) {
-    const struct tumble_function *inner = faults->inner;
+    const struct tumble_emulated_function *inner = faults->inner;
     return inner->recycle ? inner->recycle(inner->ctx, slot, err) : TUMBLE_OK;
 }
 
@@ -161,7 +161,7 @@ static void skew(struct tumble_faults *faults, const struct drawn *drawn, struct
 static enum tumble_code run_inner(struct tumble_faults *faults, const struct drawn *drawn,
                                   const struct tumble_function_request *request, struct tumble_function_answer *answer,
                                   struct tumble_error *err) {
-    const struct tumble_function *inner = faults->inner;
+    const struct tumble_emulated_function *inner = faults->inner;
     if (happens(faults, drawn, TUMBLE_FAULT_DUPLICATE)) {
         TW_TRY(inner->invoke(inner->ctx, request, answer, err));
     }
@@ -219,8 +219,8 @@ static enum tumble_code recycle_slot(void *ctx, uint32_t slot, struct tumble_err
     return recycle(ctx, slot, err);
 }
 
-void tumble_faults_wrap(struct tumble_faults *faults, const struct tumble_function *inner,
-                        struct tumble_function *out) {
+void tumble_faults_wrap(struct tumble_faults *faults, const struct tumble_emulated_function *inner,
+                        struct tumble_emulated_function *out) {
     faults->inner = inner;
     out->ctx = faults;
     out->invoke = invoke;

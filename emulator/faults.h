@@ -8,7 +8,7 @@
 #include <tumble/alloc.h>
 #include <tumble/error.h>
 
-#include "emulator/function.h"
+#include "emulator/emulated_function.h"
 
 enum tumble_fault {
     TUMBLE_FAULT_ERROR,     /* the function fails before it does anything */
@@ -30,7 +30,7 @@ struct tumble_faults {
     int64_t parameter[TUMBLE_FAULT_COUNT];
     uint64_t happened[TUMBLE_FAULT_COUNT];
     uint64_t random;
-    const struct tumble_function *inner;
+    const struct tumble_emulated_function *inner;
     struct tumble_stream_record *records; /* room for an event put together anew */
     size_t record_capacity;
     struct tumble_alloc alloc;
@@ -44,6 +44,7 @@ void tumble_faults_clean_up(struct tumble_faults *faults);
 const char *tumble_fault_name(enum tumble_fault fault);
 
 /* The function whose calls go to inner, faults in between; both have to outlive it. */
-void tumble_faults_wrap(struct tumble_faults *faults, const struct tumble_function *inner, struct tumble_function *out);
+void tumble_faults_wrap(struct tumble_faults *faults, const struct tumble_emulated_function *inner,
+                        struct tumble_emulated_function *out);
 
 #endif

@@ -120,7 +120,7 @@ static enum tumble_code make_lanes(struct tumble_mapping *mapping, struct tumble
 
 enum tumble_code tumble_mapping_new(const struct tumble_mapping_parameters *parameters,
                                     const struct tumble_mapping_options *options, const struct tumble_stream *stream,
-                                    const struct tumble_function *function, struct tumble_mapping **out,
+                                    const struct tumble_emulated_function *function, struct tumble_mapping **out,
                                     struct tumble_error *err) {
     *out = NULL;
     TW_TRY(tumble_mapping_parameters_check(parameters, INT64_MAX, err));

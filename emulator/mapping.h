@@ -12,8 +12,8 @@
 #include <tumble/alloc.h>
 #include <tumble/error.h>
 
+#include "emulator/emulated_function.h"
 #include "emulator/event_json.h"
-#include "emulator/function.h"
 #include "emulator/mapping_parameters.h"
 #include "emulator/stream.h"
 
@@ -124,7 +124,7 @@ struct tumble_mapping;
 /* Everything is borrowed and has to outlive the mapping, parameters too. Errors: EUSAGE, EINVAL, EPATTERN, ENOMEM. */
 enum tumble_code tumble_mapping_new(const struct tumble_mapping_parameters *parameters,
                                     const struct tumble_mapping_options *options, const struct tumble_stream *stream,
-                                    const struct tumble_function *function, struct tumble_mapping **out,
+                                    const struct tumble_emulated_function *function, struct tumble_mapping **out,
                                     struct tumble_error *err);
 void tumble_mapping_destroy(struct tumble_mapping *mapping); /* NULL allowed */
 

@@ -96,7 +96,7 @@ struct tumble_mapping {
     const struct tumble_mapping_parameters *parameters;
     struct tumble_mapping_options options; /* defaults filled in */
     struct tumble_stream stream;
-    struct tumble_function function;
+    struct tumble_emulated_function function;
     struct tumble_mapping_metrics metrics;
     int64_t window_length_ms; /* 0: none */
     struct tumble_bytes event_source_arn;

@@ -3,7 +3,7 @@
 
 #include <stdint.h>
 
-#include "emulator/function.h"
+#include "emulator/emulated_function.h"
 
 /* Numbers that only look random: SplitMix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number generators"). */
 static inline uint64_t tw_seeded_next(uint64_t *state) {

@@ -15,7 +15,7 @@ struct emulation {
     struct tumble_capture_stream *stream;
     struct tumble_mapping *mapping;
     struct tumble_mapping_options mapping_options;
-    struct tumble_function faulty;
+    struct tumble_emulated_function faulty;
     void *destination; /* open output; NULL: none */
     uint64_t documents;
     struct timespec began;
@@ -181,7 +181,7 @@ static enum tumble_code open_mapping(struct emulation *emulation, struct tumble_
         emulation->mapping_options.on_failure = on_failure;
         emulation->mapping_options.failure_ctx = emulation;
     }
-    const struct tumble_function *function = options->function;
+    const struct tumble_emulated_function *function = options->function;
     if (options->faults) {
         tumble_faults_wrap(options->faults, function, &emulation->faulty);
         function = &emulation->faulty;

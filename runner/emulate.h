@@ -15,7 +15,7 @@ struct tumble_emulate_options {
     struct tumble_mapping_parameters *parameters; /* borrowed; an event_source_arn that is not given is the capture's */
     struct tumble_mapping_options mapping;        /* start, retention and callbacks are set by the run */
     double speed;                                 /* how many times as fast as the records came; 0: as fast as can be */
-    const struct tumble_function *function;
+    const struct tumble_emulated_function *function;
     struct tumble_faults *faults;                   /* NULL: none */
     const struct tumble_replay_output *destination; /* of failures, as parameters name it; NULL: they name none */
     /* As those of tumble_replay_options. */

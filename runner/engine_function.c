@@ -217,8 +217,8 @@ static enum tumble_code recycle(void *ctx, uint32_t slot, struct tumble_error *e
     return open_engine(function, err);
 }
 
-void tumble_engine_function_wrap(struct tumble_engine_function *function, struct tumble_function *out) {
-    *out = (struct tumble_function){.ctx = function, .invoke = invoke, .recycle = recycle};
+void tumble_engine_function_wrap(struct tumble_engine_function *function, struct tumble_emulated_function *out) {
+    *out = (struct tumble_emulated_function){.ctx = function, .invoke = invoke, .recycle = recycle};
 }
 
 const struct tumble_engine_function_figures *

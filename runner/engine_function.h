@@ -7,8 +7,8 @@
 
 #include <tumble/invoke.h>
 
+#include "emulator/emulated_function.h"
 #include "emulator/event_json.h"
-#include "emulator/function.h"
 #include "runner/replay.h"
 
 struct tumble_engine_function_options {
@@ -39,7 +39,7 @@ struct tumble_engine_function;
 enum tumble_code tumble_engine_function_open(const struct tumble_engine_function_options *options,
                                              struct tumble_engine_function **out, struct tumble_error *err);
 void tumble_engine_function_close(struct tumble_engine_function *function); /* NULL allowed */
-void tumble_engine_function_wrap(struct tumble_engine_function *function, struct tumble_function *out);
+void tumble_engine_function_wrap(struct tumble_engine_function *function, struct tumble_emulated_function *out);
 const struct tumble_engine_function_figures *
 tumble_engine_function_figures(const struct tumble_engine_function *function);
 

@@ -419,8 +419,8 @@ void tumble_process_close(struct tumble_process_function *function) {
     tw_free(&alloc, function);
 }
 
-void tumble_process_wrap(struct tumble_process_function *function, struct tumble_function *out) {
-    *out = (struct tumble_function){.ctx = function, .invoke = invoke, .recycle = recycle};
+void tumble_process_wrap(struct tumble_process_function *function, struct tumble_emulated_function *out) {
+    *out = (struct tumble_emulated_function){.ctx = function, .invoke = invoke, .recycle = recycle};
 }
 
 const struct tumble_process_figures *tumble_process_figures(const struct tumble_process_function *function) {

@@ -25,8 +25,8 @@
 #include <tumble/alloc.h>
 #include <tumble/error.h>
 
+#include "emulator/emulated_function.h"
 #include "emulator/event_json.h"
-#include "emulator/function.h"
 
 #define TUMBLE_PROCESS_TIMEOUT_MS      3000  /* Lambda's default */
 #define TUMBLE_PROCESS_INIT_TIMEOUT_MS 10000 /* until the first next */
@@ -79,7 +79,7 @@ void tumble_process_close(struct tumble_process_function *function);
 /* The callbacks for a mapping. invoke gives: EUSAGE where the command ends, or does nothing, before it said a word to
  * the Runtime API, and no sandbox ever did otherwise: then it is not a function; and where the first three invocations
  * met errors of its beginning; EINTERRUPTED; ENOMEM; EINTERNAL. */
-void tumble_process_wrap(struct tumble_process_function *function, struct tumble_function *out);
+void tumble_process_wrap(struct tumble_process_function *function, struct tumble_emulated_function *out);
 const struct tumble_process_figures *tumble_process_figures(const struct tumble_process_function *function);
 
 #endif

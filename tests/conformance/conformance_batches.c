@@ -256,7 +256,7 @@ static void a_filter_on_anything_but_data_is_refused(void **state) {
     (void)state;
     struct world *world = world_new(succeed);
     struct tumble_mapping *mapping;
-    struct tumble_function function = {.ctx = world, .invoke = world_invoke};
+    struct tumble_emulated_function function = {.ctx = world, .invoke = world_invoke};
     add_filter(world, "{\"partitionKey\":[\"a\"]}");
     assert_int_equal(
         tumble_mapping_new(&world->parameters, &world->options, &world->stream, &function, &mapping, &world->error),
@@ -390,7 +390,7 @@ static void pace_is_told_the_time_and_can_stop_the_run(void **state) {
         put(world, i + 1, 1000000 + 1000 * i);
     }
     struct tumble_mapping *mapping;
-    struct tumble_function function = {.ctx = world, .invoke = world_invoke};
+    struct tumble_emulated_function function = {.ctx = world, .invoke = world_invoke};
     assert_int_equal(
         tumble_mapping_new(&world->parameters, &world->options, &world->stream, &function, &mapping, &world->error),
         TUMBLE_OK);
@@ -404,7 +404,7 @@ static void a_child_before_its_parent_is_refused(void **state) {
     (void)state;
     struct world *world = world_new(succeed);
     struct tumble_mapping *mapping;
-    struct tumble_function function = {.ctx = world, .invoke = world_invoke};
+    struct tumble_emulated_function function = {.ctx = world, .invoke = world_invoke};
     world->stream.shard_count = 2;
     world->shards[0].parents[0] = 1;
     assert_int_equal(

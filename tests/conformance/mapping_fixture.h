@@ -222,7 +222,7 @@ static inline void put_range(struct world *world, int first, int last, int64_t a
 
 static inline void run(struct world *world) {
     struct tumble_mapping *mapping;
-    struct tumble_function function = {.ctx = world, .invoke = world_invoke};
+    struct tumble_emulated_function function = {.ctx = world, .invoke = world_invoke};
     memset(&world->error, 0, sizeof world->error);
     if (tumble_mapping_new(&world->parameters, &world->options, &world->stream, &function, &mapping, &world->error) !=
             TUMBLE_OK ||

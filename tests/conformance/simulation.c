@@ -525,7 +525,7 @@ static struct simulation *simulate(uint64_t seed, enum handler handler) {
     struct tumble_error error = {0};
     struct tumble_mapping *mapping = NULL;
     struct tumble_faults faults;
-    struct tumble_function inner = {simulation, simulated_invoke, simulated_recycle}, function;
+    struct tumble_emulated_function inner = {simulation, simulated_invoke, simulated_recycle}, function;
     now = simulation;
     simulation->seed = simulation->random = seed;
     simulation->handler = handler;

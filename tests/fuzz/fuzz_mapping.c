@@ -58,7 +58,7 @@ static void run(struct fuzzed *fuzzed, const struct tumble_mapping_parameters *p
     static const struct tumble_stream_shard shard = {.id = "shardId-000000000000",
                                                      .parents = {TUMBLE_NO_SHARD, TUMBLE_NO_SHARD}};
     struct tumble_stream stream = {fuzzed, &shard, 1, read_records, NULL};
-    struct tumble_function function = {fuzzed, answer_line, NULL};
+    struct tumble_emulated_function function = {fuzzed, answer_line, NULL};
     struct tumble_mapping_options options = {.arrival =
                                                  parameters->enabled ? TUMBLE_ARRIVAL_LIVE : TUMBLE_ARRIVAL_BACKLOG,
                                              .retention_ms = 600000,

@@ -73,7 +73,7 @@ static struct tried try_once(const char *spec, uint64_t seed, const struct tumbl
     struct tumble_faults faults;
     struct tumble_error error;
     memset(&tried, 0, sizeof tried);
-    struct tumble_function inner = {&tried.seen, inner_invoke, inner_recycle}, outer;
+    struct tumble_emulated_function inner = {&tried.seen, inner_invoke, inner_recycle}, outer;
     assert_int_equal(tumble_faults_init(&faults, spec, seed, (struct tumble_alloc){0}, &error), TUMBLE_OK);
     tumble_faults_wrap(&faults, &inner, &outer);
     assert_int_equal(outer.invoke(outer.ctx, request, &tried.answer, &error), TUMBLE_OK);
@@ -226,7 +226,7 @@ static void running_out_of_memory_is_an_error(void **state) {
     struct tumble_function_request request = request_of(3, 4);
     struct counting_alloc count = {.fail_at = 1};
     struct seen seen;
-    struct tumble_function inner = {&seen, inner_invoke, inner_recycle}, outer;
+    struct tumble_emulated_function inner = {&seen, inner_invoke, inner_recycle}, outer;
     struct tumble_function_answer answer;
     struct tumble_faults faults;
     struct tumble_error error;

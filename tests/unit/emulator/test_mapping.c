@@ -67,7 +67,7 @@ struct setting {
     struct tumble_stream_shard shard;
     struct source source;
     struct tumble_stream stream;
-    struct tumble_function function;
+    struct tumble_emulated_function function;
     int fails_every;
     size_t documents;
 };
@@ -84,7 +84,7 @@ static void set(struct setting *setting, uint64_t records, int window) {
     setting->shard.parents[0] = setting->shard.parents[1] = TUMBLE_NO_SHARD;
     setting->source.left = records;
     struct tumble_stream stream = {&setting->source, &setting->shard, 1, read_some, done_with};
-    struct tumble_function function = {&setting->fails_every, answer_state, NULL};
+    struct tumble_emulated_function function = {&setting->fails_every, answer_state, NULL};
     setting->stream = stream;
     setting->function = function;
 }

@@ -23,7 +23,7 @@
 
 struct bench {
     struct tumble_process_function *function;
-    struct tumble_function call;
+    struct tumble_emulated_function call;
     struct tumble_function_answer answer;
     struct tumble_error err;
     uint32_t slot;

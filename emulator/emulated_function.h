@@ -1,5 +1,5 @@
-#ifndef TUMBLE_FUNCTION_H
-#define TUMBLE_FUNCTION_H
+#ifndef TUMBLE_EMULATED_FUNCTION_H
+#define TUMBLE_EMULATED_FUNCTION_H
 
 /* What an event source mapping invokes. One call is one attempt at one invocation, from the event to what Lambda would
  * see of it; the time it takes is virtual and said in the answer. */
@@ -51,7 +51,7 @@ struct tumble_function_answer {
     int64_t duration_us;          /* virtual */
 };
 
-struct tumble_function {
+struct tumble_emulated_function {
     void *ctx;
     /* An error ends the emulation: it is not the function's, but of whoever runs it. */
     enum tumble_code (*invoke)(void *ctx, const struct tumble_function_request *request,
