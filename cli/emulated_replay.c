@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <tumble/timestamp.h>
+
 #include "cli/emulation_summary.h"
 #include "cli/exit_code.h"
 #include "cli/plugin_list.h"
@@ -14,6 +16,7 @@
 #include "cli/terminal_text.h"
 #include "emulator/runtime_api/process_function.h"
 #include "runner/engine_function.h"
+#include "runner/failure_destination.h"
 #include "runner/output_registry.h"
 
 const char *const tw_emulation_arrivals[] = {"", "backlog", "live", NULL};
@@ -32,7 +35,6 @@ struct run {
     struct tumble_faults faults;
     bool has_faults;
     struct tumble_output_uri destination;
-    char destination_text[TUMBLE_DESTINATION_TEXT + 8];
     char function_name[160];
     int log_fd;
 };
@@ -65,8 +67,8 @@ static void text_parameters(const struct tw_emulation_settings *s, struct text_p
 
 bool tw_emulation_is_asked_for(const struct tw_emulation_settings *s) {
     struct text_parameter texts[TEXT_PARAMETERS];
-    bool asked =
-        s->function || s->mapping || s->fault || s->speed || s->bisect || s->enabled || s->arrival || s->invoke != 0;
+    bool asked = s->function || s->mapping || s->fault || s->speed || s->bisect || s->enabled || s->arrival ||
+                 s->invoke != 0 || s->disable_at || s->enable_at;
     text_parameters(s, texts);
     for (size_t i = 0; i < TEXT_PARAMETERS; i++) {
         asked = asked || texts[i].value;
@@ -193,6 +195,36 @@ static enum tumble_code read_speed(const char *text, double *out, struct tumble_
     return TUMBLE_OK;
 }
 
+static enum tumble_code read_instant(const char *flag, const char *text, int64_t *out, struct tumble_error *err) {
+    const struct tumble_timestamp_format format = {.kind = TUMBLE_TIMESTAMP_AUTO};
+    const struct tumble_value value = {.text = text, .length = (uint32_t)strlen(text), .type = TUMBLE_TYPE_STRING};
+    struct tumble_error inner;
+    if (tumble_timestamp_ms(&format, &value, out, &inner) != TUMBLE_OK) {
+        char words[240];
+        snprintf(words, sizeof words, "%s %.80s: %.140s", flag, text, inner.text);
+        return refuse(err, "%s", words);
+    }
+    return TUMBLE_OK;
+}
+
+static enum tumble_code read_pause(const struct tw_emulation_settings *s, struct tumble_mapping_options *out,
+                                   struct tumble_error *err) {
+    if (!s->disable_at) {
+        return s->enable_at
+                   ? refuse(err, "--enable-at %.100s: when is it disabled? Give --disable-at too", s->enable_at)
+                   : TUMBLE_OK;
+    }
+    out->has_pause = 1;
+    out->enabled_again_ms = INT64_MAX;
+    enum tumble_code code = read_instant("--disable-at", s->disable_at, &out->disabled_from_ms, err);
+    if (code == TUMBLE_OK && s->enable_at) {
+        code = read_instant("--enable-at", s->enable_at, &out->enabled_again_ms, err);
+    }
+    return code != TUMBLE_OK || out->enabled_again_ms > out->disabled_from_ms
+               ? code
+               : refuse(err, "--enable-at %.100s: is not after --disable-at", s->enable_at);
+}
+
 /* ---- the function ---- */
 
 static void say_into_log(void *ctx, const char *line) {
@@ -311,25 +343,14 @@ static enum tumble_code open_function(struct run *run, struct tumble_error *err)
 
 /* ---- the destination ---- */
 
-/* An ARN of SQS as the output's own URI. */
 static enum tumble_code open_destination(struct run *run, struct tumble_error *err) {
-    const char *text = run->parameters.on_failure;
     struct tumble_output_registry *registry;
-    if (!text[0]) {
+    if (!run->parameters.on_failure[0]) {
         return TUMBLE_OK;
-    }
-    if (strncmp(text, "arn:", 4) == 0) {
-        const char *name = strrchr(text, ':');
-        if (!strstr(text, ":sqs:") || !name) {
-            return refuse(err, "destination %.200s: a queue of SQS, file:PATH, sqs:QUEUE or s3://BUCKET, please", text);
-        }
-        snprintf(run->destination_text, sizeof run->destination_text, "sqs%s", name);
-        text = run->destination_text;
     }
     enum tumble_code code = tw_outputs_load(run->emulation->plugins, &registry, err);
     if (code == TUMBLE_OK) {
-        code = tumble_output_uri_parse(registry, &run->destination, tumble_bytes_of(text), TUMBLE_ROW_FAILURE, "ndjson",
-                                       err);
+        code = tumble_failure_destination_parse(registry, run->parameters.on_failure, &run->destination, err);
     }
     run->options.destination = code == TUMBLE_OK ? &run->destination.output : NULL;
     return code;
@@ -350,12 +371,17 @@ static enum tumble_code prepare(struct run *run, struct tumble_error *err) {
     options->progress_ctx = emulation->progress_ctx;
     options->interrupted = emulation->interrupted;
     options->interrupted_ctx = emulation->say_ctx;
+    options->say = emulation->say;
+    options->say_ctx = emulation->say_ctx;
     if (s->function && s->invoke == INVOKE_DIRECT) {
         return refuse(err, "%s", "--invoke direct is for the built-in engine: a --function gets real events");
     }
     enum tumble_code code = read_parameters(run, err);
     if (code == TUMBLE_OK) {
         code = read_speed(s->speed, &options->speed, err);
+    }
+    if (code == TUMBLE_OK) {
+        code = read_pause(s, &options->mapping, err);
     }
     if (code == TUMBLE_OK) {
         code = tumble_mapping_parameters_check(&run->parameters, INT64_MAX, err);
@@ -378,6 +404,9 @@ static int tell(struct run *run, enum tumble_code code, struct tumble_error *err
         status = tw_exit_with(err);
     } else if (!emulation->quiet && !emulation->result.stopped) {
         tw_emulation_summary_say(&figures);
+        if (!run->parameters.enabled) {
+            tw_say("the mapping is disabled (Enabled is false, or its State says so): nothing was read");
+        }
         if (figures.engine && figures.engine->last_error[0]) {
             tw_say("the function's last error: %s", figures.engine->last_error);
         }

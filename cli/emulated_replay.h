@@ -22,6 +22,7 @@ struct tw_emulation_settings {
     const char *response_types, *destination, *filters, *event_source_arn, *function_arn;
     int bisect, enabled; /* 1, -1 */
     int arrival, invoke;
+    const char *disable_at, *enable_at;
     const char *speed;
     const char *fault;
     int64_t seed;
@@ -151,6 +152,17 @@ extern const char *const tw_emulation_invokes[];  /* "", direct, event */
          0,                                                                                                              \
          NULL},                                                                                                          \
         {"enabled", 0, TW_OPTION_SWITCH, at(enabled), "[true|false]", "whether the mapping runs (true)", 0, 0, NULL},    \
+        {"disable-at",                                                                                                   \
+         0,                                                                                                              \
+         TW_OPTION_TEXT,                                                                                                 \
+         at(disable_at),                                                                                                 \
+         "TIME",                                                                                                         \
+         "of the stream: from then on nothing is invoked",                                                               \
+         0,                                                                                                              \
+         0,                                                                                                              \
+         NULL},                                                                                                          \
+        {"enable-at", 0,   TW_OPTION_TEXT, at(enable_at), "TIME", "and from then on again, from where it stood", 0,      \
+         0,           NULL},                                                                                             \
         {"event-source-arn",                                                                                             \
          0,                                                                                                              \
          TW_OPTION_TEXT,                                                                                                 \

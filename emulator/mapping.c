@@ -246,6 +246,31 @@ static enum tumble_code turn(struct tumble_mapping *mapping, struct tw_lane *lan
                                                            : TUMBLE_OK;
 }
 
+static bool is_disabled(const struct tumble_mapping *mapping, const struct tw_lane *lane) {
+    const struct tumble_mapping_options *options = &mapping->options;
+    return options->has_pause && lane->phase == TW_PHASE_READY && lane->next_ms >= options->disabled_from_ms &&
+           lane->next_ms < options->enabled_again_ms;
+}
+
+/* Nothing is sent while the mapping is disabled. Enabled again it goes on behind the last record processed: an open
+ * window with its state, a retry as one, a batch or a final that was never sent decided anew, for there may be more
+ * records by then. */
+static enum tumble_code postpone(struct tumble_mapping *mapping, struct tw_lane *lane, struct tumble_error *err) {
+    int64_t now_ms = mapping->options.enabled_again_ms;
+    bool is_untouched = !tw_lane_current(lane)->has_id;
+    if (now_ms == INT64_MAX) {
+        return TUMBLE_OK; /* it has no next event */
+    }
+    if (is_untouched && lane->closing == TW_CLOSING_FINAL) {
+        lane->closing = TW_CLOSING_NOT;
+    } else if (is_untouched && !lane->closing && lane->segment_count == 1) {
+        lane->segment_count = 0;
+    }
+    lane->not_before_ms = lane->not_before_ms > now_ms ? lane->not_before_ms : now_ms;
+    TW_TRY(tw_lane_prepare(mapping, lane, now_ms, err));
+    return settle(mapping, lane, err);
+}
+
 enum tumble_code tumble_mapping_run(struct tumble_mapping *mapping, struct tumble_error *err) {
     if (!mapping->parameters->enabled) {
         return TUMBLE_OK;
@@ -258,6 +283,10 @@ enum tumble_code tumble_mapping_run(struct tumble_mapping *mapping, struct tumbl
     }
     while (mapping->heap_count) {
         struct tw_lane *lane = &mapping->lanes[heap_pop(mapping)];
+        if (is_disabled(mapping, lane)) {
+            TW_TRY(postpone(mapping, lane, err));
+            continue;
+        }
         mapping->metrics.end_ms = lane->next_ms;
         if (mapping->options.pace && mapping->options.pace(mapping->options.pace_ctx, lane->next_ms)) {
             break;

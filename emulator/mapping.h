@@ -60,7 +60,10 @@ struct tumble_failure {
 struct tumble_mapping_options {
     struct tumble_alloc alloc;
     enum tumble_arrival_mode arrival;
-    int64_t start_ms;         /* when the mapping begins to poll */
+    int64_t start_ms; /* when the mapping begins to poll */
+    int has_pause;    /* disabled in [disabled_from_ms, enabled_again_ms): what runs then ends, nothing begins */
+    int64_t disabled_from_ms;
+    int64_t enabled_again_ms; /* INT64_MAX: never */
     int64_t poll_interval_ms; /* 0: the default; -1: none */
     int64_t idle_ms;          /* 0: the default; -1: never before the input ends */
     enum tumble_idle_from idle_from;

@@ -7,7 +7,7 @@
 
 #include "runner/memory.h"
 
-enum { NAP_MS = 100, PROGRESS_MS = 100, TRIES = 8 };
+enum { NAP_MS = 100, PROGRESS_MS = 100, TRIES = 6 };
 
 struct emulation {
     const struct tumble_emulate_options *options;
@@ -125,32 +125,71 @@ static void key_of(const struct tumble_failure *failure, uint64_t number, uint8_
 static enum tumble_code deliver(struct emulation *emulation, const struct tumble_row *row,
                                 struct tumble_delivery *delivery, struct tumble_error *err) {
     const struct tumble_output_api *api = emulation->options->destination->api;
-    enum tumble_code code = api->write(emulation->destination, row, 1, delivery, err);
-    return code == TUMBLE_OK && delivery->outcome == TUMBLE_DELIVERED ? api->flush(emulation->destination, 1, err)
-                                                                      : code;
+    enum tumble_code code = emulation->destination ? TUMBLE_OK : open_destination(emulation, err);
+    if (code == TUMBLE_OK) {
+        code = api->write(emulation->destination, row, 1, delivery, err);
+    }
+    if (code == TUMBLE_OK && delivery->outcome == TUMBLE_DELIVERED) {
+        code = api->flush(emulation->destination, 1, err);
+    }
+    if (code != TUMBLE_OK) { /* opened anew before it is tried again: the contract of outputs */
+        api->close(emulation->destination);
+        emulation->destination = NULL;
+    }
+    return code;
 }
 
+/* Said of a whole call, these are refusals; the text stays. */
+static enum tumble_code refused(enum tumble_code code, struct tumble_error *err) {
+    int is_refusal = code == TUMBLE_EREJECTED || code == TUMBLE_ELIMIT || code == TUMBLE_ECORRUPT;
+    err->code = is_refusal ? TUMBLE_EREFUSED : code;
+    return err->code;
+}
+
+static void say_rejected(struct emulation *emulation, const char *reason) {
+    const struct tumble_emulate_options *options = emulation->options;
+    char line[TUMBLE_ERROR_TEXT];
+    snprintf(line, sizeof line, "the on-failure destination does not take a document, which is dropped: %.200s",
+             reason ? reason : "it does not say why");
+    if (options->say) {
+        options->say(options->say_ctx, line);
+    }
+}
+
+/* Lambda counts what its destination does not take and goes on; so does this for a document by itself. A destination
+ * that takes nothing at all ends the run: nothing is lost without a word. */
 static enum tumble_code on_failure(void *ctx, const struct tumble_failure *failure, int *delivered,
                                    struct tumble_error *err) {
     struct emulation *emulation = ctx;
+    const struct tumble_replay_output *output = emulation->options->destination;
+    struct tumble_bytes key = tumble_bytes_of(failure->s3_key ? failure->s3_key : "");
     struct tumble_row row = {.json = failure->document,
+                             .values = failure->s3_key ? &key : NULL,
+                             .value_count = failure->s3_key ? 1 : 0,
                              .window_start_ms = failure->window_start_ms,
                              .window_end_ms = failure->window_end_ms};
     key_of(failure, emulation->documents++, row.key);
     *delivered = 0;
-    for (int i = 0; i < TRIES && !interrupted(emulation); i++) {
+    for (int i = 0;; i++) {
         struct tumble_delivery delivery = {.outcome = TUMBLE_RETRY};
         enum tumble_code code = deliver(emulation, &row, &delivery, err);
-        if (code != TUMBLE_OK && !tumble_code_retryable(code)) {
-            return code;
-        }
         if (code == TUMBLE_OK && delivery.outcome != TUMBLE_RETRY) {
             *delivered = delivery.outcome == TUMBLE_DELIVERED;
+            if (!*delivered) {
+                say_rejected(emulation, delivery.reason);
+            }
             return TUMBLE_OK;
+        }
+        int is_over =
+            code != TUMBLE_OK && (!tumble_code_retryable(code) || output->api->flags & TUMBLE_OUTPUT_NO_RETRY);
+        if (is_over || i == TRIES || interrupted(emulation)) {
+            return code != TUMBLE_OK
+                       ? refused(code, err)
+                       : tumble_runner_fail(err, TUMBLE_EOUTPUT, "%.150s: does not take a document: %.150s",
+                                            output->uri, delivery.reason ? delivery.reason : "it does not say why");
         }
         nap(delivery.retry_after_ms > 0 ? delivery.retry_after_ms : (int64_t)NAP_MS << i);
     }
-    return TUMBLE_OK;
 }
 
 /* ---- the run ---- */
@@ -205,6 +244,7 @@ static enum tumble_code run(struct emulation *emulation, struct tumble_error *er
     }
     if (code == TUMBLE_OK) {
         code = open_destination(emulation, err);
+        code = code == TUMBLE_OK ? code : refused(code, err);
     }
     return code == TUMBLE_OK ? tumble_mapping_run(emulation->mapping, err) : code;
 }
@@ -215,7 +255,7 @@ enum tumble_code tumble_emulate(const struct tumble_emulate_options *options, st
     memset(summary, 0, sizeof *summary);
     clock_gettime(CLOCK_MONOTONIC, &emulation.began);
     enum tumble_code code = run(&emulation, err);
-    if (code == TUMBLE_EINTERRUPTED && interrupted(&emulation)) {
+    if (code != TUMBLE_OK && summary->stopped && (code == TUMBLE_EINTERRUPTED || code == TUMBLE_EOUTPUT)) {
         code = TUMBLE_OK; /* said by who asked for it */
     }
     summary->seconds = (double)since_ms(&emulation.began) / 1000.0;

@@ -16,13 +16,16 @@ struct tumble_emulate_options {
     struct tumble_mapping_options mapping;        /* start, retention and callbacks are set by the run */
     double speed;                                 /* how many times as fast as the records came; 0: as fast as can be */
     const struct tumble_emulated_function *function;
-    struct tumble_faults *faults;                   /* NULL: none */
-    const struct tumble_replay_output *destination; /* of failures, as parameters name it; NULL: they name none */
+    struct tumble_faults *faults; /* NULL: none */
+    /* Of failures, as parameters name it (tumble_failure_destination_parse); NULL: they name none. */
+    const struct tumble_replay_output *destination;
     /* As those of tumble_replay_options. */
     int (*progress)(void *ctx, int64_t done_bytes, int64_t total_bytes, uint64_t records);
     void *progress_ctx;
     int (*interrupted)(void *ctx);
     void *interrupted_ctx;
+    void (*say)(void *ctx, const char *line); /* for people; may be NULL */
+    void *say_ctx;
 };
 
 struct tumble_emulate_summary {

@@ -54,6 +54,11 @@ enum tumble_code tumble_output_uri_parse(const struct tumble_output_registry *re
                                          struct tumble_bytes uri, enum tumble_row_kind kind, const char *format,
                                          struct tumble_error *err);
 
+/* The same for an output that is in no registry; the URI begins with its name and a colon. Errors: EUSAGE. */
+enum tumble_code tumble_output_uri_parse_as(const struct tumble_output_api *api, struct tumble_output_uri *out,
+                                            struct tumble_bytes uri, enum tumble_row_kind kind,
+                                            struct tumble_error *err);
+
 /* Asks the output itself whether it could take this URI for rows of that spec; touches nothing outside. Errors: EUSAGE.
  */
 enum tumble_code tumble_output_uri_check(const struct tumble_output_uri *uri, const struct tumble_spec *spec,

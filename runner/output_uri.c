@@ -223,18 +223,9 @@ static void find_output(const struct tumble_output_registry *registry, struct tu
     out->is_file = out->output.api == &tumble_file_output;
 }
 
-enum tumble_code tumble_output_uri_parse(const struct tumble_output_registry *registry, struct tumble_output_uri *out,
-                                         struct tumble_bytes uri, enum tumble_row_kind kind, const char *format,
-                                         struct tumble_error *err) {
-    memset(out, 0, sizeof *out);
-    enum tumble_code code = copy_uri(out, uri, err);
-    if (code != TUMBLE_OK) {
-        return code;
-    }
-    find_output(registry, out);
-    if (!out->output.api) {
-        return unknown_scheme(registry, out->text, err);
-    }
+/* Once it is known which output it is. */
+static enum tumble_code parse_rest(struct tumble_output_uri *out, enum tumble_row_kind kind, const char *format,
+                                   struct tumble_error *err) {
     const struct tumble_output_api *api = out->output.api;
     if (api->flags & (kind == TUMBLE_ROW_WINDOW ? TUMBLE_OUTPUT_NO_ROWS : TUMBLE_OUTPUT_NO_FAILURES)) {
         return tumble_runner_fail(err, TUMBLE_EUSAGE, "%.150s: %s takes %s", out->uri, api->name,
@@ -254,7 +245,7 @@ enum tumble_code tumble_output_uri_parse(const struct tumble_output_registry *re
         out->is_stdout = 1;
         out->output.target = "-";
     }
-    code = lay_defaults(out, err);
+    enum tumble_code code = lay_defaults(out, err);
     if (code == TUMBLE_OK && out->is_file) {
         code = imply_options(out, format, err);
     }
@@ -266,6 +257,31 @@ enum tumble_code tumble_output_uri_parse(const struct tumble_output_registry *re
                         (strcmp(out->options[i].name, "format") == 0 && strcmp(out->options[i].value, "table") == 0);
     }
     return code == TUMBLE_OK ? check_required(out, err) : code;
+}
+
+enum tumble_code tumble_output_uri_parse(const struct tumble_output_registry *registry, struct tumble_output_uri *out,
+                                         struct tumble_bytes uri, enum tumble_row_kind kind, const char *format,
+                                         struct tumble_error *err) {
+    memset(out, 0, sizeof *out);
+    enum tumble_code code = copy_uri(out, uri, err);
+    if (code != TUMBLE_OK) {
+        return code;
+    }
+    find_output(registry, out);
+    return out->output.api ? parse_rest(out, kind, format, err) : unknown_scheme(registry, out->text, err);
+}
+
+enum tumble_code tumble_output_uri_parse_as(const struct tumble_output_api *api, struct tumble_output_uri *out,
+                                            struct tumble_bytes uri, enum tumble_row_kind kind,
+                                            struct tumble_error *err) {
+    memset(out, 0, sizeof *out);
+    enum tumble_code code = copy_uri(out, uri, err);
+    if (code != TUMBLE_OK) {
+        return code;
+    }
+    out->output.api = api;
+    out->output.target = out->text + strlen(api->name) + 1;
+    return parse_rest(out, kind, NULL, err);
 }
 
 enum tumble_code tumble_output_uri_check(const struct tumble_output_uri *uri, const struct tumble_spec *spec,

@@ -350,6 +350,24 @@ def a_mapping_comes_from_a_file_and_flags_go_before_it():
         check(figures["Invocations"] == 0, "disabled")
 
 
+def a_mapping_can_be_disabled_altogether_or_for_a_while():
+    with Workspace("function") as work:
+        inputs, _ = capture(work, 1000)  # some 35 s
+        spec = ("--spec", work.write("spec.json", json.dumps(SPEC)), "-w", "60", "-o", "file:/dev/null", "--arrival", "live")
+        done = replay(*spec, "--enabled", "false", inputs)
+        check("the mapping is disabled" in done.text(), done.text())
+        mapping = work.write("mapping.json", '{"StartingPosition":"TRIM_HORIZON","State":"Disabled"}')
+        check(summary_of(work, *spec, "--mapping", mapping, inputs)["Invocations"] == 0, "State: Disabled")
+        check(summary_of(work, *spec, "--mapping", mapping, "--enabled", "true", inputs)["succeeded_records"] == 1000, "--enabled")
+        at, again = str(START // 1000 + 5), str(START // 1000 + 500)
+        figures = summary_of(work, *spec, "--disable-at", at, "--enable-at", again, inputs)
+        check(figures["succeeded_records"] == 1000 and figures["IteratorAge"]["Maximum"] > 400000, repr(figures))
+        figures = summary_of(work, *spec, "--disable-at", at, inputs)
+        check(0 < figures["succeeded_records"] < 300, repr(figures))
+        for arguments in (("--disable-at", "x"), ("--enable-at", at), ("--disable-at", at, "--enable-at", at)):
+            replay(*spec, *arguments, inputs, code=2)
+
+
 def what_aws_refuses_is_refused():
     with Workspace("function") as work:
         inputs, _ = capture(work, 10)
