@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "runner/memory.h"
+#include "runner/watched_function.h"
 
 enum { NAP_MS = 100, PROGRESS_MS = 100, TRIES = 6 };
 
@@ -16,6 +17,8 @@ struct emulation {
     struct tumble_mapping *mapping;
     struct tumble_mapping_options mapping_options;
     struct tumble_emulated_function faulty;
+    struct tumble_watched_function watched;
+    struct tumble_emulated_function watching;
     void *destination; /* open output; NULL: none */
     uint64_t documents;
     struct timespec began;
@@ -56,9 +59,20 @@ static int draw_progress(struct emulation *emulation) {
     return options->progress(options->progress_ctx, facts.done_bytes, facts.total_bytes, facts.records);
 }
 
+static void tell_watch(struct emulation *emulation, int64_t now_ms) {
+    struct tumble_watch *watch = emulation->options->watch;
+    struct tumble_capture_stream_facts facts;
+    if (watch) {
+        tumble_capture_stream_facts(emulation->stream, &facts);
+        tumble_watch_read(watch, now_ms * 1000, facts.records, facts.bytes, facts.total_bytes);
+        tumble_watch_mapping(watch, tumble_mapping_metrics(emulation->mapping));
+    }
+}
+
 static int pace(void *ctx, int64_t now_ms) {
     struct emulation *emulation = ctx;
     const struct tumble_emulate_options *options = emulation->options;
+    tell_watch(emulation, now_ms);
     if (interrupted(emulation) || draw_progress(emulation)) {
         emulation->summary->stopped = 1;
         return 1;
@@ -225,6 +239,11 @@ static enum tumble_code open_mapping(struct emulation *emulation, struct tumble_
         tumble_faults_wrap(options->faults, function, &emulation->faulty);
         function = &emulation->faulty;
     }
+    if (options->watch) {
+        tumble_watched_function_init(&emulation->watched, options->watch, function, parameters->parallelization_factor,
+                                     &emulation->watching);
+        function = &emulation->watching;
+    }
     const struct tumble_stream *stream = tumble_capture_stream_view(emulation->stream);
     emulation->summary->shards = stream->shard_count;
     return tumble_mapping_new(parameters, &emulation->mapping_options, stream, function, &emulation->mapping, err);
@@ -261,6 +280,11 @@ enum tumble_code tumble_emulate(const struct tumble_emulate_options *options, st
     summary->seconds = (double)since_ms(&emulation.began) / 1000.0;
     if (emulation.mapping) {
         summary->metrics = *tumble_mapping_metrics(emulation.mapping);
+        if (options->watch && summary->metrics.end_ms > 0) {
+            tumble_watched_function_end(&emulation.watched, summary->metrics.end_ms * 1000,
+                                        code == TUMBLE_OK && !summary->stopped);
+            tell_watch(&emulation, summary->metrics.end_ms);
+        }
     }
     if (emulation.stream) {
         tumble_capture_stream_facts(emulation.stream, &summary->source);
@@ -270,6 +294,7 @@ enum tumble_code tumble_emulate(const struct tumble_emulate_options *options, st
         options->destination->api->close(emulation.destination);
     }
     tumble_mapping_destroy(emulation.mapping);
+    tumble_watched_function_clean_up(&emulation.watched);
     tumble_capture_stream_close(emulation.stream);
     return code;
 }

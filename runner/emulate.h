@@ -9,6 +9,7 @@
 #include "emulator/mapping.h"
 #include "runner/capture_stream.h"
 #include "runner/replay.h"
+#include "runner/watch.h"
 
 struct tumble_emulate_options {
     struct tumble_capture_stream_options source;  /* holds_all is set by the run */
@@ -17,6 +18,7 @@ struct tumble_emulate_options {
     double speed;                                 /* how many times as fast as the records came; 0: as fast as can be */
     const struct tumble_emulated_function *function;
     struct tumble_faults *faults; /* NULL: none */
+    struct tumble_watch *watch;   /* NULL: nobody looks */
     /* Of failures, as parameters name it (tumble_failure_destination_parse); NULL: they name none. */
     const struct tumble_replay_output *destination;
     /* As those of tumble_replay_options. */

@@ -106,6 +106,9 @@ static enum tumble_code attach_outputs(struct replay *replay, struct tumble_erro
 /* A signal came while a read waited for input. */
 static int stopping(void *ctx) {
     struct replay *replay = ctx;
+    if (replay->engine && replay->options->watch) { /* an output is waited for: what waits is to be seen */
+        tumble_watch_engine(replay->options->watch, replay->engine, tumble_watch_now_us());
+    }
     if (replay->options->progress &&
         replay->options->progress(replay->options->progress_ctx, 0, -1, replay->progress.records)) {
         replay->summary->stopped = 1;
@@ -320,6 +323,7 @@ static enum tumble_code set_up(struct replay *replay, struct tumble_error *err) 
     struct tumble_batch_limits limits = {.batch_size = options->batch_size,
                                          .event_limit_bytes = TUMBLE_EVENT_LIMIT_BYTES};
     tumble_round_init(&replay->round, replay->engine, limits);
+    replay->round.watch = options->watch;
     replay->shard_lanes = tumble_runner_alloc(shards * sizeof(struct tumble_lane *));
     if (!replay->shard_lanes) {
         return tumble_replay_no_memory(err);
@@ -348,6 +352,7 @@ static enum tumble_code run(struct replay *replay, struct tumble_error *err) {
     tumble_capture_set_projection(replay->capture, tumble_engine_projection(replay->engine));
     /* Where outputs begin is committed before they are written to; then rows left over from an earlier run go out. */
     code = tumble_engine_commit(replay->engine, err);
+    tumble_watch_engine(replay->options->watch, replay->engine, tumble_watch_now_us());
     if (code == TUMBLE_OK) {
         code = tumble_deliver_due(&replay->deliverer, err);
     }

@@ -12,6 +12,8 @@
 
 #include "adapters/inputs/capture/capture.h"
 
+struct tumble_watch; /* runner/watch.h */
+
 struct tumble_replay_output {
     const char *uri; /* identifies the output in the state */
     const struct tumble_output_api *api;
@@ -47,6 +49,7 @@ struct tumble_replay_options {
     const struct tumble_replay_output *failures; /* NULL: none */
     int64_t output_timeout_ms;                   /* how long an output that takes nothing is waited for at the end */
     uint64_t outbox_limit_bytes; /* rows that may wait for an output in trouble while the run goes on; 0: no limit */
+    struct tumble_watch *watch;  /* told how the run goes; NULL: nobody looks */
     /* Called now and then from the thread that runs (not more often than every 100 ms); may be NULL. Returning non-zero
      * stops the run cleanly after the commit at hand (a signal came): summary.stopped is then 1. */
     int (*progress)(void *ctx, int64_t done_bytes, int64_t total_bytes, uint64_t records);

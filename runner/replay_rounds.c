@@ -5,15 +5,30 @@
 
 /* ---- rounds ---- */
 
-static enum tumble_code close_if_over(void *ctx, struct tumble_shard *shard, int64_t window_start_ms) {
-    const struct tumble_virtual_clock *clock = ctx;
-    return tumble_virtual_clock_closed(clock, window_start_ms) ? tumble_shard_close(shard, window_start_ms, NULL)
-                                                               : TUMBLE_OK;
+static void tell_closed(const struct replay *replay, struct tumble_shard *shard, int64_t window_start_ms) {
+    struct tumble_watch *watch = replay->options->watch;
+    struct tumble_window_info info;
+    if (watch && tumble_shard_window_info(shard, window_start_ms, &info, NULL) == TUMBLE_OK) {
+        struct tumble_watch_closing closing = {.shard = tumble_watch_shard(watch, tumble_shard_id(shard)),
+                                               .at_us = tumble_watch_now_us(),
+                                               .window_start_ms = info.start_ms,
+                                               .window_end_ms = info.end_ms,
+                                               .records = (int64_t)info.records,
+                                               .groups = (int64_t)info.groups,
+                                               .state_bytes = (int64_t)info.stored_bytes};
+        tumble_watch_window_closed(watch, &closing);
+    }
 }
 
 static enum tumble_code close_any(void *ctx, struct tumble_shard *shard, int64_t window_start_ms) {
-    (void)ctx;
+    tell_closed(ctx, shard, window_start_ms);
     return tumble_shard_close(shard, window_start_ms, NULL);
+}
+
+static enum tumble_code close_if_over(void *ctx, struct tumble_shard *shard, int64_t window_start_ms) {
+    const struct replay *replay = ctx;
+    return tumble_virtual_clock_closed(&replay->clock, window_start_ms) ? close_any(ctx, shard, window_start_ms)
+                                                                        : TUMBLE_OK;
 }
 
 enum tumble_code tumble_replay_set_note(struct replay *replay, const char *name, const char *text,
@@ -85,6 +100,33 @@ static void locate_failed(const struct replay *replay, const struct tumble_lane 
     }
 }
 
+static enum tumble_code commit(struct replay *replay, struct tumble_error *err) {
+    struct tumble_watch *watch = replay->options->watch;
+    int64_t began_us = watch ? tumble_watch_now_us() : 0;
+    enum tumble_code code = tumble_engine_commit(replay->engine, err);
+    if (watch) {
+        int64_t now_us = tumble_watch_now_us(), done, total;
+        tumble_capture_progress(replay->capture, &done, &total);
+        tumble_watch_took(watch, TUMBLE_WATCH_COMMIT, began_us, (uint64_t)(now_us - began_us) * 1000);
+        tumble_watch_read(watch, now_us, replay->summary->records_read, tumble_capture_bytes(replay->capture), total);
+        tumble_watch_engine(watch, replay->engine, now_us);
+    }
+    return code;
+}
+
+static enum tumble_code deliver(struct replay *replay, int all, struct tumble_error *err) {
+    struct tumble_watch *watch = replay->options->watch;
+    int64_t began_us = watch ? tumble_watch_now_us() : 0;
+    enum tumble_code code =
+        all ? tumble_deliver_all(&replay->deliverer, err) : tumble_deliver_due(&replay->deliverer, err);
+    if (watch) {
+        int64_t now_us = tumble_watch_now_us();
+        tumble_watch_took(watch, TUMBLE_WATCH_DELIVERY, began_us, (uint64_t)(now_us - began_us) * 1000);
+        tumble_watch_engine(watch, replay->engine, now_us);
+    }
+    return code;
+}
+
 /* Applies, closes, commits and delivers. */
 static enum tumble_code end_round(struct replay *replay, int end_of_input, struct tumble_error *err) {
     struct tumble_lane *failed;
@@ -93,7 +135,7 @@ static enum tumble_code end_round(struct replay *replay, int end_of_input, struc
         locate_failed(replay, failed, err);
         return code;
     }
-    code = tumble_engine_windows(replay->engine, end_of_input ? close_any : close_if_over, &replay->clock);
+    code = tumble_engine_windows(replay->engine, end_of_input ? close_any : close_if_over, replay);
     replay->progress.watermark_ms = replay->clock.watermark_ms;
     replay->progress.complete = end_of_input;
     uint64_t batches = 0;
@@ -106,10 +148,10 @@ static enum tumble_code end_round(struct replay *replay, int end_of_input, struc
         code = note_position(replay, err);
     }
     if (code == TUMBLE_OK) {
-        code = tumble_engine_commit(replay->engine, err);
+        code = commit(replay, err);
     }
     if (code == TUMBLE_OK) {
-        code = end_of_input ? tumble_deliver_all(&replay->deliverer, err) : tumble_deliver_due(&replay->deliverer, err);
+        code = deliver(replay, end_of_input, err);
     }
     replay->text_used = 0;
     replay->span_bytes = 0;

@@ -61,6 +61,7 @@ enum tumble_code tumble_round_lane(struct tumble_round *round, struct tumble_byt
     }
     lane->shard = shard;
     lane->index = (uint32_t)round->lane_count;
+    lane->watch_shard = tumble_watch_shard(round->watch, shard_id);
     round->lanes[round->lane_count++] = lane;
     *out = lane;
     return TUMBLE_OK;
@@ -159,13 +160,36 @@ static uint64_t now_ns(void) {
     return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
 }
 
-static void apply_batch(struct tumble_lane *lane, const struct tumble_run *run, size_t from, size_t to) {
+static void tell_batch(const struct tumble_round *round, const struct tumble_lane *lane, const struct tumble_run *run,
+                       size_t from, size_t to, uint64_t duration_ns, enum tumble_code code) {
+    struct tumble_watch_batch batch = {.shard = lane->watch_shard,
+                                       .outcome = code == TUMBLE_OK ? TUMBLE_WATCH_SUCCEEDED : TUMBLE_WATCH_ERROR,
+                                       .at_us = tumble_watch_now_us() - (int64_t)(duration_ns / 1000),
+                                       .duration_ns = duration_ns,
+                                       .records = to - from,
+                                       .new_records = to - from,
+                                       .iterator_age_ms = -1,
+                                       .last_arrival_ms = run->records[to - 1].arrival_ms,
+                                       .window_start_ms = run->window_start_ms,
+                                       .window_end_ms = run->window_start_ms + tumble_engine_window_ms(round->engine)};
+    for (size_t i = from; i < to; i++) {
+        batch.bytes += run->records[i].data.length;
+    }
+    tumble_watch_batch(round->watch, &batch);
+}
+
+static void apply_batch(const struct tumble_round *round, struct tumble_lane *lane, const struct tumble_run *run,
+                        size_t from, size_t to) {
     uint64_t start = now_ns();
     struct tumble_error error;
     enum tumble_code code =
         tumble_shard_apply(lane->shard, run->window_start_ms, run->records + from, to - from, NULL, &error);
-    tumble_latency_add(lane->latency, now_ns() - start);
+    uint64_t duration = now_ns() - start;
+    tumble_latency_add(lane->latency, duration);
     lane->batches++;
+    if (round->watch) {
+        tell_batch(round, lane, run, from, to, duration, code);
+    }
     if (code == TUMBLE_OK) {
         return;
     }
@@ -183,7 +207,7 @@ static void apply_batch(struct tumble_lane *lane, const struct tumble_run *run, 
 }
 
 static void apply_lane(void *ctx, uint32_t item) {
-    struct tumble_round *round = ctx;
+    const struct tumble_round *round = ctx;
     struct tumble_lane *lane = round->lanes[item];
     lane->code = TUMBLE_OK;
     for (size_t i = 0; i < lane->refusal_count && lane->code == TUMBLE_OK; i++) {
@@ -197,7 +221,7 @@ static void apply_lane(void *ctx, uint32_t item) {
             size_t to = b < run->batch_count ? run->batch_ends[b] : run->count;
             if (to > from) {
                 enum tumble_code before = lane->code;
-                apply_batch(lane, run, from, to);
+                apply_batch(round, lane, run, from, to);
                 if (lane->code != before) {
                     break; /* what follows in this window comes later in the input */
                 }

@@ -6,6 +6,7 @@
 #include "adapters/inputs/capture/capture.h"
 #include "emulator/emulator.h"
 #include "runner/latency.h"
+#include "runner/watch.h"
 #include "runner/workers.h"
 
 /* A round is what one poll of every shard would bring: records read one after the other, sorted into shards and
@@ -48,6 +49,7 @@ struct tumble_refusal {
 struct tumble_lane { /* one shard's part of the rounds */
     struct tumble_shard *shard;
     uint32_t index;
+    uint32_t watch_shard; /* its number in the round's watch */
     struct tumble_run *runs;
     size_t run_count; /* in this round */
     size_t run_capacity;
@@ -72,6 +74,7 @@ struct tumble_lane { /* one shard's part of the rounds */
 
 struct tumble_round {
     struct tumble_engine *engine;
+    struct tumble_watch *watch; /* NULL: nobody looks */
     struct tumble_batch_limits limits;
     struct tumble_lane **lanes;
     size_t lane_count;

@@ -29,6 +29,8 @@ static void add_value(struct tumble_watch_histogram *histogram, uint64_t value) 
     }
 }
 
+static const struct tumble_watch_peaks no_peaks = {-1, -1, -1};
+
 /* ---- making ---- */
 
 struct tumble_watch *tumble_watch_new(enum tumble_watch_kind kind) {
@@ -46,6 +48,7 @@ struct tumble_watch *tumble_watch_new(enum tumble_watch_kind kind) {
         watch->took[i].bounds = nanoseconds;
     }
     watch->batch_records.bounds = record_counts;
+    watch->peaks = no_peaks;
     tumble_watch_series_init(&watch->series);
     tumble_watch_fragments_init(&watch->fragments);
     return watch;
@@ -157,6 +160,14 @@ static void take_age(struct tumble_watch *watch, const struct tumble_watch_batch
     }
 }
 
+static void take_peaks(struct tumble_watch_peaks *peaks, const struct tumble_watch_batch *batch) {
+    int64_t duration = (int64_t)batch->duration_ns, records = (int64_t)batch->records;
+    peaks->iterator_age_ms =
+        batch->iterator_age_ms > peaks->iterator_age_ms ? batch->iterator_age_ms : peaks->iterator_age_ms;
+    peaks->duration_ns = duration > peaks->duration_ns ? duration : peaks->duration_ns;
+    peaks->batch_records = records > peaks->batch_records ? records : peaks->batch_records;
+}
+
 static void take_window(struct tumble_watch *watch, const struct tumble_watch_batch *batch) {
     if (batch->window_start_ms < 0 || batch->outcome == TUMBLE_WATCH_THROTTLED) {
         return;
@@ -165,7 +176,7 @@ static void take_window(struct tumble_watch *watch, const struct tumble_watch_ba
         return;
     }
     struct tumble_watch_fragment *fragment = tumble_watch_fragments_open(
-        &watch->fragments, batch->shard, batch->window_start_ms, batch->window_end_ms, batch->at_us);
+        &watch->fragments, batch->shard, batch->lane, batch->window_start_ms, batch->window_end_ms, batch->at_us);
     if (fragment) {
         fragment->records += batch->new_records;
         fragment->batches++;
@@ -199,6 +210,7 @@ void tumble_watch_batch(struct tumble_watch *watch, const struct tumble_watch_ba
         view->records += batch->records;
         view->new_records += batch->new_records;
         view->bytes += batch->bytes;
+        view->put_units += batch->put_units;
         shard->batches++;
         shard->errors += (uint64_t)failed;
         shard->records += batch->records;
@@ -207,6 +219,7 @@ void tumble_watch_batch(struct tumble_watch *watch, const struct tumble_watch_ba
         add_value(&watch->batch_records, batch->records);
         tumble_watch_point_add_latency(point, batch->duration_ns);
         take_age(watch, batch, point, shard);
+        take_peaks(&watch->peaks, batch);
         if (batch->shard < TUMBLE_WATCH_SHARD_SERIES) {
             watch->series.records[batch->shard][point - watch->series.points] += (uint32_t)batch->records;
         }
@@ -222,8 +235,9 @@ void tumble_watch_batch(struct tumble_watch *watch, const struct tumble_watch_ba
 }
 
 static void close_fragment(struct tumble_watch *watch, const struct tumble_watch_closing *closing) {
-    struct tumble_watch_fragment *fragment = tumble_watch_fragments_open(
-        &watch->fragments, closing->shard, closing->window_start_ms, closing->window_end_ms, closing->at_us);
+    struct tumble_watch_fragment *fragment =
+        tumble_watch_fragments_open(&watch->fragments, closing->shard, closing->lane, closing->window_start_ms,
+                                    closing->window_end_ms, closing->at_us);
     if (!fragment) {
         return;
     }
@@ -351,7 +365,10 @@ void tumble_watch_engine(struct tumble_watch *watch, const struct tumble_engine 
     struct tumble_watch_point *point = tumble_watch_series_at(&watch->series, at_us);
     struct tumble_counters *counters = &watch->view.counters;
     tumble_engine_counters(engine, counters);
-    watch->view.has_counters = 1;
+    if (!watch->view.has_counters) {
+        watch->view.counters_before = *counters;
+        watch->view.has_counters = 1;
+    }
     uint64_t open = counters->windows_opened - counters->windows_closed;
     point->open_windows = open > point->open_windows ? open : point->open_windows;
     point->memory_bytes = counters->memory_bytes > point->memory_bytes ? counters->memory_bytes : point->memory_bytes;
@@ -378,6 +395,20 @@ void tumble_watch_mapping(struct tumble_watch *watch, const struct tumble_mappin
 }
 
 /* ---- looking ---- */
+
+void tumble_watch_take_peaks(struct tumble_watch *watch, struct tumble_watch_peaks *out) {
+    pthread_mutex_lock(&watch->lock);
+    *out = watch->peaks;
+    watch->peaks = no_peaks;
+    pthread_mutex_unlock(&watch->lock);
+}
+
+int64_t tumble_watch_latest_us(struct tumble_watch *watch) {
+    pthread_mutex_lock(&watch->lock);
+    int64_t latest_us = watch->series.now_us;
+    pthread_mutex_unlock(&watch->lock);
+    return latest_us;
+}
 
 void tumble_watch_look(struct tumble_watch *watch, void (*look)(void *ctx, const struct tumble_watch_view *view),
                        void *ctx) {

@@ -60,6 +60,7 @@ enum tumble_watch_outcome {
 /* A batch that the engine applied, or one attempt at one invocation. */
 struct tumble_watch_batch {
     uint32_t shard;
+    uint32_t lane; /* of a shard that several invocations share (ParallelizationFactor): 0, 1 … */
     enum tumble_watch_outcome outcome;
     int is_retry;            /* not the first attempt */
     int64_t at_us;           /* when it began */
@@ -67,6 +68,7 @@ struct tumble_watch_batch {
     uint64_t records;        /* in it; 0: a final without */
     uint64_t new_records;    /* of them, that no attempt before had (window's records) */
     uint64_t bytes;          /* of their data */
+    uint64_t put_units;      /* that Kinesis counted for the new ones; 0: not known */
     int64_t iterator_age_ms; /* AWS's: age of the last record when it was sent; -1: there is none */
     int64_t last_arrival_ms; /* of its records; -1: none, or not known */
     int64_t window_start_ms; /* -1: no windows */
@@ -77,6 +79,7 @@ void tumble_watch_batch(struct tumble_watch *watch, const struct tumble_watch_ba
 /* A fragment of a window is over: its final succeeded, or the commit that put its rows into the outbox. */
 struct tumble_watch_closing {
     uint32_t shard;
+    uint32_t lane;
     int is_early; /* the mapping ended it before its time */
     int is_lost;  /* given up: its rows are not there */
     int64_t at_us;
@@ -112,12 +115,24 @@ enum tumble_watch_event {
 };
 void tumble_watch_event(struct tumble_watch *watch, enum tumble_watch_event event, uint32_t shard, int64_t at_us);
 
-/* Behind a commit: the engine's counters and what waits for its outputs. From the thread that uses the engine. */
+/* When its state is open, and behind each commit: the engine's counters and what waits for its outputs. From the thread
+ * that uses the engine. */
 void tumble_watch_engine(struct tumble_watch *watch, const struct tumble_engine *engine, int64_t at_us);
 /* The same without an engine at hand. */
 void tumble_watch_counters(struct tumble_watch *watch, const struct tumble_counters *counters);
 /* Under an emulated mapping: AWS's metrics as they stand. */
 void tumble_watch_mapping(struct tumble_watch *watch, const struct tumble_mapping_metrics *metrics);
+
+/* The most since the last call, for figures by the minute; -1: there was none. */
+struct tumble_watch_peaks {
+    int64_t iterator_age_ms;
+    int64_t duration_ns;
+    int64_t batch_records;
+};
+void tumble_watch_take_peaks(struct tumble_watch *watch, struct tumble_watch_peaks *out);
+
+/* Time of the latest that was told; -1: nothing was. */
+int64_t tumble_watch_latest_us(struct tumble_watch *watch);
 
 /* ---- looking ---- */
 
@@ -157,6 +172,7 @@ struct tumble_watch_point {
 
 struct tumble_watch_fragment {
     uint32_t shard;
+    uint32_t lane;
     uint32_t ordinal; /* of the window's fragments in its shard; 1: the first */
     int64_t start_ms, end_ms;
     int64_t opened_us, closed_us; /* closed -1: open */
@@ -189,7 +205,7 @@ struct tumble_watch_view {
     uint64_t read_records, read_bytes;
     int64_t total_bytes;                                      /* -1: not known */
     uint64_t batches, errors, throttles, retries;             /* batches: throttled ones not */
-    uint64_t records, new_records, bytes;                     /* in batches */
+    uint64_t records, new_records, bytes, put_units;          /* in batches */
     uint64_t windows_closed, fragments_early, fragments_lost; /* closed: by their own final; not early, not lost */
     uint64_t events[TUMBLE_WATCH_EVENTS];
     int64_t iterator_age_ms, iterator_age_most_ms; /* of the last batch with one; -1: none */
@@ -197,6 +213,7 @@ struct tumble_watch_view {
     double iterator_age_sum_ms;
     int has_counters, has_mapping;
     struct tumble_counters counters;
+    struct tumble_counters counters_before; /* as they were first told: those of earlier processes */
     struct tumble_mapping_metrics mapping;
     const struct tumble_watch_histogram *took; /* TUMBLE_WATCH_WORKS of them, nanoseconds */
     const struct tumble_watch_histogram *batch_records;

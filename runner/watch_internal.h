@@ -34,6 +34,7 @@ struct tumble_watch {
     struct tumble_watch_histogram batch_records;
     struct tumble_watch_shard shards[TUMBLE_WATCH_SHARDS + 1];
     uint16_t shard_slots[TUMBLE_WATCH_SHARD_SLOTS]; /* index + 1 */
+    struct tumble_watch_peaks peaks;
     struct tumble_watch_output outputs[TUMBLE_WATCH_OUTPUTS];
     struct tumble_watch_series series;
     struct tumble_watch_fragments fragments;
@@ -47,6 +48,7 @@ void tumble_watch_point_add_latency(struct tumble_watch_point *point, uint64_t d
 void tumble_watch_fragments_init(struct tumble_watch_fragments *fragments);
 /* Its open fragment, begun when there is none; NULL: it is not of those that are kept. */
 struct tumble_watch_fragment *tumble_watch_fragments_open(struct tumble_watch_fragments *fragments, uint32_t shard,
-                                                          int64_t start_ms, int64_t end_ms, int64_t at_us);
+                                                          uint32_t lane, int64_t start_ms, int64_t end_ms,
+                                                          int64_t at_us);
 
 #endif

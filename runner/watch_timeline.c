@@ -8,18 +8,19 @@ void tumble_watch_fragments_init(struct tumble_watch_fragments *fragments) {
     memset(fragments->slots, 0, sizeof fragments->slots);
 }
 
-static uint32_t hash_of(uint32_t shard, int64_t start_ms) {
-    uint64_t hash = ((uint64_t)start_ms + shard * UINT64_C(0x9E3779B97F4A7C15)) * UINT64_C(0xBF58476D1CE4E5B9);
+static uint32_t hash_of(uint32_t shard, uint32_t lane, int64_t start_ms) {
+    uint64_t hash =
+        ((uint64_t)start_ms + (shard * 16u + lane) * UINT64_C(0x9E3779B97F4A7C15)) * UINT64_C(0xBF58476D1CE4E5B9);
     return (uint32_t)(hash >> 40) % TUMBLE_WATCH_SLOTS;
 }
 
 /* The slot of that window's latest fragment, or a free one. */
-static uint16_t *slot_of(struct tumble_watch_fragments *fragments, uint32_t shard, int64_t start_ms) {
-    uint32_t at = hash_of(shard, start_ms);
+static uint16_t *slot_of(struct tumble_watch_fragments *fragments, uint32_t shard, uint32_t lane, int64_t start_ms) {
+    uint32_t at = hash_of(shard, lane, start_ms);
     for (;; at = (at + 1) % TUMBLE_WATCH_SLOTS) {
         uint16_t *slot = &fragments->slots[at];
         const struct tumble_watch_fragment *fragment = *slot ? &fragments->list[*slot - 1] : NULL;
-        if (!fragment || (fragment->shard == shard && fragment->start_ms == start_ms)) {
+        if (!fragment || (fragment->shard == shard && fragment->lane == lane && fragment->start_ms == start_ms)) {
             return slot;
         }
     }
@@ -44,16 +45,18 @@ static void thin(struct tumble_watch_fragments *fragments) {
     fragments->count = kept;
     memset(fragments->slots, 0, sizeof fragments->slots);
     for (uint32_t i = 0; i < kept; i++) {
-        *slot_of(fragments, fragments->list[i].shard, fragments->list[i].start_ms) = (uint16_t)(i + 1);
+        *slot_of(fragments, fragments->list[i].shard, fragments->list[i].lane, fragments->list[i].start_ms) =
+            (uint16_t)(i + 1);
     }
 }
 
 struct tumble_watch_fragment *tumble_watch_fragments_open(struct tumble_watch_fragments *fragments, uint32_t shard,
-                                                          int64_t start_ms, int64_t end_ms, int64_t at_us) {
+                                                          uint32_t lane, int64_t start_ms, int64_t end_ms,
+                                                          int64_t at_us) {
     if (!is_kept(fragments, start_ms, end_ms)) {
         return NULL;
     }
-    uint16_t *slot = slot_of(fragments, shard, start_ms);
+    uint16_t *slot = slot_of(fragments, shard, lane, start_ms);
     struct tumble_watch_fragment *latest = *slot ? &fragments->list[*slot - 1] : NULL;
     if (latest && latest->closed_us < 0) {
         return latest;
@@ -67,6 +70,7 @@ struct tumble_watch_fragment *tumble_watch_fragments_open(struct tumble_watch_fr
     }
     struct tumble_watch_fragment *fragment = &fragments->list[fragments->count++];
     *fragment = (struct tumble_watch_fragment){.shard = shard,
+                                               .lane = lane,
                                                .ordinal = ordinal,
                                                .start_ms = start_ms,
                                                .end_ms = end_ms,
@@ -74,6 +78,6 @@ struct tumble_watch_fragment *tumble_watch_fragments_open(struct tumble_watch_fr
                                                .closed_us = -1,
                                                .groups = -1,
                                                .state_bytes = -1};
-    *slot_of(fragments, shard, start_ms) = (uint16_t)fragments->count;
+    *slot_of(fragments, shard, lane, start_ms) = (uint16_t)fragments->count;
     return fragment;
 }
