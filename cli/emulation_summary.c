@@ -95,6 +95,11 @@ static void print_all(FILE *to, const void *what) {
     print_count(to, "shards", run->shards);
     print_count(to, "records_read", run->source.records);
     print_count(to, "records_repeated", run->source.repeated);
+    if (run->source.aggregates || run->source.foreign_records) {
+        print_count(to, "aggregates_split", run->source.aggregates);
+        print_count(to, "aggregates_cut", run->source.cut_aggregates);
+        print_count(to, "records_dropped_with_their_aggregate", run->source.foreign_records);
+    }
     print_count(to, "bytes_read", run->source.bytes);
     fprintf(to, "  \"seconds\": %.6f,\n", run->seconds);
     uint64_t peak = getrusage(RUSAGE_SELF, &usage) == 0 && usage.ru_maxrss > 0 ? (uint64_t)usage.ru_maxrss * 1024 : 0;

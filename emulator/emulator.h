@@ -9,6 +9,7 @@
 #include <tumble/alloc.h>
 #include <tumble/bytes.h>
 #include <tumble/error.h>
+#include <tumble/kpl.h>
 
 /* ---- shards ---- */
 
@@ -22,6 +23,8 @@ void tumble_sharder_destroy(struct tumble_sharder *sharder);
  */
 enum tumble_code tumble_sharder_shard(const struct tumble_sharder *sharder, struct tumble_bytes partition_key,
                                       struct tumble_bytes explicit_hash_key, uint32_t *shard, struct tumble_error *err);
+/* The hash keys of that shard. */
+void tumble_sharder_range(const struct tumble_sharder *sharder, uint32_t shard, struct tumble_hash_range *out);
 /* "shardId-000000000007" and a NUL. */
 #define TUMBLE_SHARD_ID_TEXT 24
 void tumble_shard_id_text(uint32_t shard, char out[TUMBLE_SHARD_ID_TEXT]);

@@ -70,6 +70,17 @@ enum tumble_code tumble_sharder_shard(const struct tumble_sharder *sharder, stru
     return TUMBLE_OK;
 }
 
+static void write_key(tw_uint128 key, uint8_t out[16]) {
+    for (int i = 15; i >= 0; i--, key >>= 8) {
+        out[i] = (uint8_t)key;
+    }
+}
+
+void tumble_sharder_range(const struct tumble_sharder *sharder, uint32_t shard, struct tumble_hash_range *out) {
+    write_key(sharder->width * shard, out->first);
+    write_key(shard + 1 < sharder->count ? sharder->width * (shard + 1) - 1 : TW_HASH_KEY_MAX, out->last);
+}
+
 void tumble_shard_id_text(uint32_t shard, char out[TUMBLE_SHARD_ID_TEXT]) {
     snprintf(out, TUMBLE_SHARD_ID_TEXT, "shardId-%012u", shard);
 }

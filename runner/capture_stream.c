@@ -4,6 +4,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include <tumble/kpl.h>
+
 #include "adapters/inputs/capture/capture_fields.h"
 #include "emulator/emulator.h"
 #include "runner/memory.h"
@@ -44,6 +46,7 @@ struct tumble_capture_stream {
     int at_end;
     int is_open;
     struct tumble_sharder *sharder;
+    struct tumble_kpl *kpl; /* NULL: aggregates stay whole */
     struct tumble_stream_shard *shards;
     struct queue *queues;
     uint32_t shard_count;
@@ -281,6 +284,39 @@ static int is_repeated(struct queue *queue, const struct tumble_captured *captur
     return order < 0 || (order == 0 && (captured->begins_event || !is_consumer(captured->event_source_arn)));
 }
 
+/* What enhanced fan-out makes of a record: its parts, nothing, or the record itself. */
+static enum tumble_code append_parts(struct tumble_capture_stream *stream, uint32_t shard,
+                                     const struct tumble_stream_record *record, struct tumble_error *err) {
+    struct tumble_hash_range range;
+    enum tumble_kpl_kind kind;
+    uint64_t count;
+    if (stream->sharder) {
+        tumble_sharder_range(stream->sharder, shard, &range);
+    }
+    enum tumble_code code =
+        tumble_kpl_open(stream->kpl, record->data, stream->sharder ? &range : NULL, &kind, &count, err);
+    if (code != TUMBLE_OK || kind == TUMBLE_KPL_PLAIN) {
+        return code == TUMBLE_OK ? append(stream, shard, record, err) : code;
+    }
+    if (kind == TUMBLE_KPL_FOREIGN) {
+        stream->facts.foreign_records += count;
+        return TUMBLE_OK;
+    }
+    struct tumble_stream_record part = *record;
+    struct tumble_kpl_record split;
+    stream->facts.aggregates++;
+    while (code == TUMBLE_OK && tumble_kpl_next(stream->kpl, &split)) {
+        if (split.bad) {
+            stream->facts.cut_aggregates++;
+            break;
+        }
+        part.data = split.data;
+        part.partition_key = split.partition_key;
+        code = append(stream, shard, &part, err);
+    }
+    return code;
+}
+
 static enum tumble_code take(struct tumble_capture_stream *stream, const struct tumble_captured *captured,
                              int64_t arrival_ms, struct tumble_error *err) {
     char text[1024];
@@ -303,7 +339,11 @@ static enum tumble_code take(struct tumble_capture_stream *stream, const struct 
         record.sequence = (struct tumble_bytes){stream->sequence, TUMBLE_SEQUENCE_TEXT - 1};
     }
     stream->facts.repeated += repeated ? 1 : 0;
-    return code != TUMBLE_OK || repeated ? code : append(stream, shard, &record, err);
+    if (code != TUMBLE_OK || repeated) {
+        return code;
+    }
+    return stream->kpl && tumble_kpl_suspect(record.data) ? append_parts(stream, shard, &record, err)
+                                                          : append(stream, shard, &record, err);
 }
 
 static void note(struct tumble_capture_stream *stream, const struct tumble_captured *captured, int64_t arrival_ms) {
@@ -466,7 +506,11 @@ static enum tumble_code project(struct tumble_capture_stream *stream, struct tum
 }
 
 static enum tumble_code open_all(struct tumble_capture_stream *stream, struct tumble_error *err) {
+    struct tumble_alloc alloc = {0};
     enum tumble_code code = project(stream, err);
+    if (code == TUMBLE_OK && stream->options.splits_aggregates) {
+        code = tumble_kpl_new(alloc, &stream->kpl, err);
+    }
     if (code == TUMBLE_OK) {
         code = begin(stream, err);
     }
@@ -523,6 +567,7 @@ void tumble_capture_stream_close(struct tumble_capture_stream *stream) {
     tumble_capture_close(stream->capture);
     tumble_capture_fields_destroy(stream->projection);
     tumble_sharder_destroy(stream->sharder);
+    tumble_kpl_destroy(stream->kpl);
     tumble_runner_free(stream->shards);
     tumble_runner_free(stream->queues);
     tumble_runner_free(stream->arn);

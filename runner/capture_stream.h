@@ -10,7 +10,8 @@
 
 /* A capture as the stream that an emulated mapping reads. Records wait here, copied, until the mapping is done with
  * them: how many depends on how far its shards drift apart. What the Kinesis Producer Library aggregated is one record,
- * as it is to Lambda. A record that a shard had before (a capture of retries) is left out and counted. One thread. */
+ * as it is to Lambda, unless the mapping reads through enhanced fan-out. A record that a shard had before (a capture of
+ * retries) is left out and counted. One thread. */
 
 struct tumble_capture_stream_options {
     const char *const *paths;
@@ -23,6 +24,10 @@ struct tumble_capture_stream_options {
     struct tumble_timestamp_format timestamp_format;
     uint32_t shards; /* 0: not asked for (1) */
     int holds_all;   /* the stream holds the whole capture when the mapping begins: its last arrival is to be known */
+    /* As Lambda does where the mapping's ARN is a consumer's: the records of an aggregate share number and arrival
+     * time, what cannot be read of it is lost, and one with a record of another shard is dropped whole (points 40, 42
+     * and 43; the shards' ranges are known for those that --shards makes). */
+    int splits_aggregates;
     int (*stopping)(void *ctx); /* may be NULL */
     void *stopping_ctx;
 };
@@ -32,6 +37,9 @@ struct tumble_capture_stream_facts {
     uint64_t records;  /* read so far */
     uint64_t repeated; /* left out */
     uint64_t bytes;
+    uint64_t aggregates;      /* that were split */
+    uint64_t foreign_records; /* of aggregates that were dropped whole */
+    uint64_t cut_aggregates;  /* that could be read up to some record only */
     int64_t first_arrival_ms; /* of the first record; -1: there is none */
     int64_t least_arrival_ms; /* of all that were read so far, or with holds_all of all there are */
     int64_t last_arrival_ms;

@@ -252,6 +252,7 @@ static enum tumble_code open_mapping(struct emulation *emulation, struct tumble_
 static enum tumble_code run(struct emulation *emulation, struct tumble_error *err) {
     struct tumble_capture_stream_options source = emulation->options->source;
     source.holds_all = emulation->mapping_options.arrival == TUMBLE_ARRIVAL_BACKLOG;
+    source.splits_aggregates = strstr(emulation->options->parameters->event_source_arn, "/consumer/") != NULL;
     source.stopping = interrupted;
     source.stopping_ctx = emulation;
     enum tumble_code code = tumble_mapping_parameters_check(emulation->options->parameters, INT64_MAX, err);

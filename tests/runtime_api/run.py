@@ -3,6 +3,8 @@
 
     run.py BOOTSTRAP TUMBLE CASE          CASE is a function below; "list" prints them"""
 
+import base64
+import hashlib
 import json
 import os
 import random
@@ -15,9 +17,11 @@ import traceback
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "reference"))
 sys.path.insert(0, os.path.join(HERE, "..", "servers"))
+import kpl  # noqa: E402
 from harness import Failed, Workspace, check, difference, read, run  # noqa: E402
 
 BOOTSTRAP = TUMBLE = ""
+CONSUMER = "arn:aws:kinesis:us-east-1:123456789012:stream/clicks/consumer/tumble:1545084650"
 START = 1700000040000  # a full minute
 SPEC = {"group_by": ["kind"], "timestamp": {"field": "ts"},
         "aggregates": [{"name": "n", "function": "count"}, {"name": "total", "function": "sum", "field": "amount"},
@@ -404,6 +408,101 @@ def a_capture_that_names_its_shards_keeps_them():
                    input=read(recorded) if source == "-" else None)
             again = [line.split(b" ", 2)[2] for line in read(work.file(name)).splitlines()]
             check(sorted(again) == sorted(first), "other events")
+
+
+# ---- enhanced fan-out ----
+
+def get_records(work, name, records):
+    """(partition key, data) as get-records prints them, numbered from 1."""
+    return work.write(name, json.dumps({"MillisBehindLatest": 0, "Records": [
+        {"SequenceNumber": "4959033827149025660855969253836157109592157598913658%04d" % number, "PartitionKey": key,
+         "Data": base64.b64encode(data).decode(), "ApproximateArrivalTimestamp": START / 1000 + number}
+        for number, (key, data) in enumerate(records, 1)]}))
+
+
+def half_of(key):
+    """Which shard of two a partition key goes to."""
+    return hashlib.md5(key.encode()).digest()[0] >> 7
+
+
+def delivered(work, inputs, *arguments, arn=CONSUMER):
+    """What a function sees of each record: the end of its number, partition key, data."""
+    events = work.file("events-of-fan-out")
+    if os.path.exists(events):
+        os.unlink(events)
+    done = run([TUMBLE, "replay", "--function", python("note", events), "--event-source-arn", arn, "--summary",
+                work.file("summary.json"), *arguments, inputs])
+    check(done.code == 0, done.text())
+    figures = json.loads(read(work.file("summary.json")))
+    found = []
+    for line in read(events).splitlines():
+        for record in json.loads(line.split(b" ", 2)[2])["Records"]:
+            check(record["eventID"].endswith(":" + record["kinesis"]["sequenceNumber"]) and record["eventSourceARN"] == arn, repr(record))
+            found.append((int(record["kinesis"]["sequenceNumber"][-4:]), record["kinesis"]["partitionKey"],
+                          base64.b64decode(record["kinesis"]["data"])))
+    return found, figures
+
+
+def point_40_enhanced_fan_out_splits_aggregates_whose_records_share_a_number():
+    with Workspace("function") as work:
+        aggregate = kpl.aggregate([("a", b"1"), ("b", b"2"), ("a", b"3")])
+        inputs = get_records(work, "records", [("x", b"first"), ("a", aggregate), ("y", b"last")])
+        found, figures = delivered(work, inputs)
+        check(found == [(1, "x", b"first"), (2, "a", b"1"), (2, "b", b"2"), (2, "a", b"3"), (3, "y", b"last")], repr(found))
+        check(figures["InvokedEventCount"] == 5 and figures["aggregates_split"] == 1, repr(figures))
+        found, figures = delivered(work, inputs, arn=CONSUMER.partition("/consumer")[0])
+        check([data for _, _, data in found] == [b"first", aggregate, b"last"], "without a consumer an aggregate is one record")
+
+
+def point_41_what_is_no_whole_aggregate_stays_a_record_of_its_own():
+    with Workspace("function") as work:
+        aggregate = kpl.aggregate([("a", b"1"), ("b", b"2")])
+        others = [aggregate[:-1] + bytes([aggregate[-1] ^ 1]), aggregate[:4] + b"sixteen bytes...", b"\xf3\x89\x9a\xc2",
+                  kpl.seal(b"\xff\xff\xff"), aggregate[1:]]
+        found, _ = delivered(work, get_records(work, "records", [("k", data) for data in others]))
+        check(found == [(number, "k", data) for number, data in enumerate(others, 1)], repr(found))
+
+
+def point_42_one_record_of_another_shard_drops_its_whole_aggregate():
+    with Workspace("function") as work:
+        keys = ["k%d" % number for number in range(100)]
+        here, there = [key for key in keys if half_of(key) == 0], [key for key in keys if half_of(key) == 1]
+        inputs = get_records(work, "records", [
+            (here[0], b"control"), (here[0], kpl.aggregate([(here[1], b"1"), (here[2], b"2")])),
+            (here[0], kpl.aggregate([(here[1], b"3"), (there[0], b"4"), (here[2], b"5")])), (here[0], b"sentinel")])
+        found, figures = delivered(work, inputs, "--shards", "2")
+        check([data for _, _, data in found] == [b"control", b"1", b"2", b"sentinel"], repr(found))
+        check(figures["records_dropped_with_their_aggregate"] == 3, repr(figures))
+
+
+def point_43_a_bad_index_loses_the_rest_of_its_aggregate():
+    with Workspace("function") as work:
+        table = kpl.field(1, b"a")
+        aggregate = kpl.seal(table + kpl.record(0, b"1") + kpl.record(7, b"2") + kpl.record(0, b"3"))
+        found, figures = delivered(work, get_records(work, "records", [("a", aggregate), ("a", b"next")]))
+        check(found == [(1, "a", b"1"), (2, "a", b"next")], repr(found))
+        check(figures["aggregates_cut"] == 1, repr(figures))
+
+
+def point_44_without_an_explicit_hash_key_md5_decides_the_shard():
+    with Workspace("function") as work:
+        found, _ = delivered(work, get_records(work, "records", [("k%d" % number, b"x") for number in range(50)]), "--shards", "2",
+                             "--batch-size", "50")
+        check(len(found) == 50, repr(found))
+        lines = read(work.file("events-of-fan-out")).splitlines()
+        for line in lines:
+            for record in json.loads(line.split(b" ", 2)[2])["Records"]:
+                check(int(record["eventID"].split(":")[0][-1]) == half_of(record["kinesis"]["partitionKey"]), repr(record))
+        check(len(lines) == 2, "both shards")
+
+
+def point_53_the_summary_counts_no_deleted_events():
+    with Workspace("function") as work:
+        inputs, _ = capture(work, 100)
+        figures = summary_of(work, "--function", python("note", "/dev/null"), inputs)
+        counts = {name for name in figures if name.endswith("EventCount")}
+        check(counts == {"PolledEventCount", "FilteredOutEventCount", "InvokedEventCount", "FailedInvokeEventCount", "DroppedEventCount",
+                         "OnFailureDestinationDeliveredEventCount"}, repr(counts))
 
 
 CASES = {name: value for name, value in list(globals().items())

@@ -116,6 +116,27 @@ static void sharder_finds_both_sides_of_every_boundary(void **state) {
     }
 }
 
+static void ranges_lie_side_by_side_from_the_first_hash_key_to_the_last(void **state) {
+    (void)state;
+    static const uint32_t counts[] = {1, 2, 3, 7, 1000, 10000};
+    static const uint8_t zero[16];
+    for (size_t c = 0; c < sizeof counts / sizeof *counts; c++) {
+        struct tumble_sharder *sharder = sharder_of(counts[c]);
+        uint8_t next[16] = {0};
+        for (uint32_t shard = 0; shard < counts[c]; shard++) {
+            struct tumble_hash_range range;
+            tumble_sharder_range(sharder, shard, &range);
+            assert_memory_equal(range.first, next, 16);
+            assert_true(memcmp(range.first, range.last, 16) < 0);
+            memcpy(next, range.last, 16);
+            for (int i = 15; i >= 0 && ++next[i] == 0; i--) {
+            }
+        }
+        assert_memory_equal(next, zero, 16); /* one more than the last there is */
+        tumble_sharder_destroy(sharder);
+    }
+}
+
 static void sharder_refuses_a_hash_key_that_is_not_one(void **state) {
     (void)state;
     static const char *const bad[] = {"-1",
@@ -189,6 +210,7 @@ int main(void) {
         cmocka_unit_test(sharder_hashes_a_partition_key_without_explicit_hash_key_by_md5),
         cmocka_unit_test(sharder_prefers_the_explicit_hash_key),
         cmocka_unit_test(sharder_finds_both_sides_of_every_boundary),
+        cmocka_unit_test(ranges_lie_side_by_side_from_the_first_hash_key_to_the_last),
         cmocka_unit_test(sharder_refuses_a_hash_key_that_is_not_one),
         cmocka_unit_test(sharder_takes_1_to_10000_shards),
         cmocka_unit_test(sharder_tells_when_there_is_no_memory),
