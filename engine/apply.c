@@ -5,6 +5,7 @@
 #include "engine/codec/json_scan.h"
 #include "engine/engine_internal.h"
 #include "engine/window/group_key.h"
+#include "engine/window/group_memo.h"
 
 /* Records to accumulators, a chunk at a time: gather decides each record's fate and decodes what its group needs,
  * touch finds the groups (all memory is taken here, so this is the last thing that can fail), step changes them. The
@@ -16,6 +17,7 @@ struct chunk {
     size_t pending; /* of them on their way to a group */
     uint64_t fates[TUMBLE_FATE_COUNT];
     uint64_t skipped;
+    bool alike;                        /* every pending record takes the steps that the shard remembers */
     struct tumble_bytes last_sequence; /* of the window, as far as gathered */
     uint64_t last_sub_sequence;
 };
@@ -221,7 +223,7 @@ decode_usual(struct tumble_shard *shard, const struct tw_spec_field *field, cons
 static inline enum tumble_code choose_steps_again(struct tumble_shard *shard, const struct tumble_record *record,
                                                   const struct tumble_value *projected, const struct tw_value *values,
                                                   const struct types *types, struct tw_pending *pending,
-                                                  uint64_t *skipped, struct tumble_error *err) {
+                                                  uint64_t *skipped, bool *alike, struct tumble_error *err) {
     const bool usable = shard->types_decide && types->longest <= TW_LIMIT_STRING_VALUE_BYTES;
     if (usable && shard->types_known && shard->types == types->bits) {
         memcpy(pending->steps, shard->types_steps, sizeof pending->steps);
@@ -229,6 +231,7 @@ static inline enum tumble_code choose_steps_again(struct tumble_shard *shard, co
         return TUMBLE_OK;
     }
     uint64_t skips = 0;
+    *alike = false;
     TW_TRY(choose_steps(shard, record, projected, values, pending, &skips, err));
     if (usable) {
         shard->types_known = true;
@@ -270,11 +273,24 @@ static enum tumble_code put_key(struct tumble_shard *shard, const struct tw_valu
     return TUMBLE_OK;
 }
 
+/* The text that tells the record's group, where there is such a thing. */
+static inline bool memo_text(const struct tumble_spec *spec, const struct tw_value *values, struct tw_memo_text *out) {
+    const struct tw_value *value = &values[spec->groups[0].field];
+    return value->type == TUMBLE_TYPE_STRING && tw_memo_read(value->text, out);
+}
+
+static inline bool recall(const struct tumble_spec *spec, const struct tw_window *window, const struct tw_value *values,
+                          struct tw_pending *pending) {
+    struct tw_memo_text text;
+    return memo_text(spec, values, &text) && tw_memo_find(&window->groups, &text, &pending->reference);
+}
+
 /* Decides a record's fate and, when it will be applied, fills pending and its values. A code other than OK, ENOMEM and
  * EINTERNAL says why the record is bad. */
-static enum tumble_code gather(struct tumble_shard *shard, const struct tumble_record *record,
-                               struct tumble_bytes sequence, struct tw_pending *pending, struct tw_value *values,
-                               bool *filtered, uint64_t *skipped, struct tumble_error *err) {
+static enum tumble_code gather(struct tumble_shard *shard, const struct tw_window *window,
+                               const struct tumble_record *record, struct tumble_bytes sequence,
+                               struct tw_pending *pending, struct tw_value *values, bool *filtered, struct chunk *chunk,
+                               struct tumble_error *err) {
     const struct tumble_engine *engine = shard->engine;
     const struct tumble_spec *spec = engine->spec;
     const struct tumble_value *projected = record->values;
@@ -311,9 +327,12 @@ static enum tumble_code gather(struct tumble_shard *shard, const struct tumble_r
     uint64_t skips = 0;
     pending->record = record;
     pending->sequence = sequence;
-    TW_TRY(choose_steps_again(shard, record, projected, values, &types, pending, &skips, err));
-    TW_TRY(put_key(shard, values, pending, err));
-    *skipped += skips;
+    TW_TRY(choose_steps_again(shard, record, projected, values, &types, pending, &skips, &chunk->alike, err));
+    pending->recalled = window->groups.memo && shard->takes_memo && recall(spec, window, values, pending);
+    if (!pending->recalled) {
+        TW_TRY(put_key(shard, values, pending, err));
+    }
+    chunk->skipped += skips;
     return TUMBLE_OK;
 }
 
@@ -339,8 +358,18 @@ static enum tumble_code touch_groups(struct tumble_shard *shard, struct tw_windo
     size_t growth = 0;
     for (size_t i = 0; i < count; i++) {
         struct tw_pending *pending = &shard->pending[i];
-        struct tumble_bytes key = {shard->keys.data + pending->key_offset, pending->key_length};
-        enum tumble_code code = tw_group_touch(&window->groups, key, pending->hash, &pending->reference);
+        enum tumble_code code;
+        if (pending->recalled) {
+            code = tw_group_touch_known(&window->groups, pending->reference);
+        } else {
+            struct tumble_bytes key = {shard->keys.data + pending->key_offset, pending->key_length};
+            struct tw_memo_text text;
+            code = tw_group_touch(&window->groups, key, pending->hash, &pending->reference);
+            if (code == TUMBLE_OK && window->groups.memo && shard->takes_memo &&
+                memo_text(spec, values_of(shard, i), &text)) {
+                tw_memo_keep(&window->groups, &text, pending->reference);
+            }
+        }
         if (code != TUMBLE_OK) {
             return tw_fail(err, code, "%s: %u groups are open in this window", tumble_code_text(code),
                            window->groups.count);
@@ -368,19 +397,34 @@ static enum tumble_code touch_groups(struct tumble_shard *shard, struct tw_windo
 
 /* Aggregate by aggregate: what is the same for a whole chunk is looked up once, and a call through a pointer that was
  * just called costs little. A group's records are stepped in their order all the same. */
-static void step_groups(struct tumble_shard *shard, struct tw_window *window, size_t count) {
+static void step_groups(struct tumble_shard *shard, struct tw_window *window, const struct chunk *chunk) {
     const struct tumble_spec *spec = shard->engine->spec;
-    const size_t stride = spec->field_count;
-    struct tw_group *groups[TW_CHUNK_RECORDS];
+    const size_t stride = spec->field_count, count = chunk->pending;
+    char *states[TW_CHUNK_RECORDS];
     struct tw_input inputs[TW_CHUNK_RECORDS];
+    bool have_inputs = false;
     for (size_t i = 0; i < count; i++) {
-        groups[i] = tw_group_at(&window->groups, shard->pending[i].reference);
-        groups[i]->records++;
-        inputs[i] = input_of(&shard->pending[i]);
+        struct tw_group *group = tw_group_at(&window->groups, shard->pending[i].reference);
+        group->records++;
+        states[i] = (char *)group->state;
     }
     for (size_t a = 0; a < spec->aggregate_count; a++) {
         const struct tw_spec_aggregate *aggregate = &spec->aggregates[a];
         const uint32_t offset = aggregate->state_offset;
+        if (chunk->alike && aggregate->function->step_all) {
+            if (shard->types_steps[a / 64] >> a % 64 & 1) {
+                aggregate->function->step_all(states, offset,
+                                              aggregate->field >= 0 ? shard->values + aggregate->field : shard->values,
+                                              stride, count, &window->heap);
+            }
+            continue;
+        }
+        if (!have_inputs) {
+            have_inputs = true;
+            for (size_t i = 0; i < count; i++) {
+                inputs[i] = input_of(&shard->pending[i]);
+            }
+        }
         void (*const step)(void *, const struct tw_params *, const struct tw_input *, struct tw_heap *) =
             aggregate->function->step;
         const struct tw_params *const params = &aggregate->params;
@@ -390,7 +434,7 @@ static void step_groups(struct tumble_shard *shard, struct tw_window *window, si
             if (takes_step(&shard->pending[i], a)) {
                 inputs[i].value = value;
                 inputs[i].second = second;
-                step(tw_group_state(groups[i], offset), params, &inputs[i], &window->heap);
+                step(states[i] + offset, params, &inputs[i], &window->heap);
             }
             value = value ? value + stride : NULL;
             second = second ? second + stride : NULL;
@@ -423,6 +467,7 @@ static enum tumble_code apply_chunk(struct tumble_shard *shard, struct tw_window
     struct tumble_bytes first = {0};
     size_t failures_mark = shard->failures.length;
     memset(chunk, 0, sizeof *chunk);
+    chunk->alike = shard->types_decide;
     chunk->last_sequence = tw_window_last(window);
     chunk->last_sub_sequence = window->last_sub_sequence;
     tw_buf_clear(&shard->keys);
@@ -445,8 +490,8 @@ static enum tumble_code apply_chunk(struct tumble_shard *shard, struct tw_window
                 chunk->fates[TUMBLE_FATE_DUPLICATE]++;
                 continue;
             }
-            code = gather(shard, record, sequence, pending, values_of(shard, chunk->pending), &filtered,
-                          &chunk->skipped, err);
+            code = gather(shard, window, record, sequence, pending, values_of(shard, chunk->pending), &filtered, chunk,
+                          err);
         }
         if (code == TUMBLE_ENOMEM) {
             break;
@@ -468,9 +513,11 @@ static enum tumble_code apply_chunk(struct tumble_shard *shard, struct tw_window
         } else if (filtered) {
             chunk->fates[TUMBLE_FATE_FILTERED]++;
         } else {
-            struct tumble_bytes key = {shard->keys.data + pending->key_offset, pending->key_length};
-            pending->hash = tw_engine_key_hash(shard->engine, key);
-            tw_group_prefetch(&window->groups, pending->hash);
+            if (!pending->recalled) {
+                struct tumble_bytes key = {shard->keys.data + pending->key_offset, pending->key_length};
+                pending->hash = tw_engine_key_hash(shard->engine, key);
+                tw_group_prefetch(&window->groups, pending->hash);
+            }
             chunk->fates[TUMBLE_FATE_APPLIED]++;
             chunk->pending++;
         }
@@ -491,7 +538,7 @@ static enum tumble_code apply_chunk(struct tumble_shard *shard, struct tw_window
         chunk->records = 0;
         return code;
     }
-    step_groups(shard, window, chunk->pending);
+    step_groups(shard, window, chunk);
     set_mark(window, chunk, first);
     return TUMBLE_OK;
 }
@@ -528,6 +575,10 @@ enum tumble_code tw_shard_apply_at(struct tumble_shard *shard, int64_t window_st
     struct tw_window *window;
     TW_TRY(tw_shard_window(shard, window_start_ms, &window, err));
     shard->types_decide = types_decide(shard->engine->spec);
+    shard->takes_memo = shard->engine->spec->group_count == 1;
+    if (shard->takes_memo) {
+        tw_memo_consider(&window->groups, window->records);
+    }
     while (result->processed < count) {
         struct chunk chunk;
         enum tumble_code bad = TUMBLE_OK;

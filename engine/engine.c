@@ -201,6 +201,7 @@ static void destroy_shard(struct tumble_engine *engine, struct tumble_shard *sha
     tw_buf_clean_up(&shard->failures);
     tw_buf_clean_up(&shard->keys);
     tw_arena_clean_up(&shard->text);
+    tw_event_scratch_destroy(shard->event, &engine->alloc);
     tw_free(&engine->alloc, shard);
 }
 

@@ -7,6 +7,7 @@
 
 #include "engine/base/arena.h"
 #include "engine/base/buf.h"
+#include "engine/event_apply.h"
 #include "engine/outbox.h"
 #include "engine/spec_compiled.h"
 #include "engine/store/store.h"
@@ -26,6 +27,7 @@ struct tw_pending { /* one record of a chunk on its way to its group */
     uint32_t hash;
     uint32_t reference;
     uint64_t steps[(TW_LIMIT_AGGREGATES + 63) / 64]; /* bit a: aggregate a takes this record */
+    bool recalled;                                   /* reference is known: there is no key and no hash */
 };
 
 struct tumble_shard {
@@ -49,13 +51,15 @@ struct tumble_shard {
     struct tumble_value *projected; /* one record's */
     /* What choose_steps said of the last record whose fields had these types, while types alone decide it. */
     bool types_decide;
+    bool takes_memo; /* groups are told by one field of the payload */
     bool types_known;
     uint64_t types;
     uint64_t types_skipped;
     uint64_t types_steps[(TW_LIMIT_AGGREGATES + 63) / 64];
     struct tw_value *values; /* TW_CHUNK_RECORDS × field_count */
     struct tw_buf keys;
-    struct tw_arena text; /* unescaped strings of a chunk */
+    struct tw_arena text;           /* unescaped strings of a chunk */
+    struct tw_event_scratch *event; /* event_apply.h; NULL: no event was applied */
 };
 
 struct tw_note {

@@ -99,6 +99,10 @@ struct tw_aggregate {
      * steps on the same state come before it. NULL: none. */
     size_t (*growth)(const void *state, const struct tw_params *params, const struct tw_input *input);
     void (*step)(void *state, const struct tw_params *params, const struct tw_input *input, struct tw_heap *heap);
+    /* The same as a step for each of count values, which stand stride values apart, on the state of offset in each of
+     * groups; two groups may be one. For functions that look at their value alone. NULL: step is called. */
+    void (*step_all)(char *const *groups, uint32_t offset, const struct tw_value *values, size_t stride, size_t count,
+                     struct tw_heap *heap);
     /* other is from the same aggregate; its heap blocks stay its own. Errors: ENOMEM. */
     enum tumble_code (*merge)(void *state, const struct tw_params *params, const void *other, struct tw_heap *heap);
     /* Appends the value of a column as JSON text; null when nothing was stepped (0 for count). Pure.

@@ -16,6 +16,17 @@ static void step(void *state, const struct tw_params *params, const struct tw_in
     ++*count;
 }
 
+static void step_all(char *const *groups, uint32_t offset, const struct tw_value *values, size_t stride, size_t count,
+                     struct tw_heap *heap) {
+    (void)values;
+    (void)stride;
+    (void)heap;
+    for (size_t i = 0; i < count; i++) {
+        uint64_t *counted = (uint64_t *)(void *)(groups[i] + offset);
+        ++*counted;
+    }
+}
+
 static enum tumble_code merge(void *state, const struct tw_params *params, const void *other, struct tw_heap *heap) {
     (void)params;
     (void)heap;
@@ -65,6 +76,7 @@ const struct tw_aggregate tw_aggregate_count = {
     .field_optional = true,
     .init = init,
     .step = step,
+    .step_all = step_all,
     .merge = merge,
     .value = value_text,
     .encode = encode,

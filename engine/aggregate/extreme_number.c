@@ -30,6 +30,26 @@ static void step_max(void *state, const struct tw_params *params, const struct t
     keep(state, &input->value->number, 1);
 }
 
+static inline __attribute__((always_inline)) void keep_all(char *const *groups, uint32_t offset,
+                                                           const struct tw_value *values, size_t stride, size_t count,
+                                                           int direction) {
+    for (size_t i = 0; i < count; i++, values += stride) {
+        keep((struct tw_decimal *)(void *)(groups[i] + offset), &values->number, direction);
+    }
+}
+
+static void step_all_min(char *const *groups, uint32_t offset, const struct tw_value *values, size_t stride,
+                         size_t count, struct tw_heap *heap) {
+    (void)heap;
+    keep_all(groups, offset, values, stride, count, -1);
+}
+
+static void step_all_max(char *const *groups, uint32_t offset, const struct tw_value *values, size_t stride,
+                         size_t count, struct tw_heap *heap) {
+    (void)heap;
+    keep_all(groups, offset, values, stride, count, 1);
+}
+
 static enum tumble_code merge_min(void *state, const struct tw_params *params, const void *other,
                                   struct tw_heap *heap) {
     (void)params;
@@ -101,6 +121,7 @@ const struct tw_aggregate tw_aggregate_min = {
     .additive = true,
     .init = init,
     .step = step_min,
+    .step_all = step_all_min,
     .merge = merge_min,
     .value = value_text,
     .encode = encode,
@@ -117,6 +138,7 @@ const struct tw_aggregate tw_aggregate_max = {
     .additive = true,
     .init = init,
     .step = step_max,
+    .step_all = step_all_max,
     .merge = merge_max,
     .value = value_text,
     .encode = encode,

@@ -20,6 +20,13 @@ static void step(void *state, const struct tw_params *params, const struct tw_in
     tw_total_add(state, &input->value->number, heap);
 }
 
+static void step_all(char *const *groups, uint32_t offset, const struct tw_value *values, size_t stride, size_t count,
+                     struct tw_heap *heap) {
+    for (size_t i = 0; i < count; i++, values += stride) {
+        tw_total_add((struct tw_total *)(void *)(groups[i] + offset), &values->number, heap);
+    }
+}
+
 static enum tumble_code merge(void *state, const struct tw_params *params, const void *other, struct tw_heap *heap) {
     (void)params;
     return tw_total_merge(state, other, heap);
@@ -57,6 +64,7 @@ const struct tw_aggregate tw_aggregate_sum = {
     .init = init,
     .growth = growth,
     .step = step,
+    .step_all = step_all,
     .merge = merge,
     .value = value_text,
     .encode = encode,

@@ -169,6 +169,37 @@ enum tumble_code tw_base64_decode(struct tumble_bytes text, char *out, size_t *o
     return decode_from(text, at, out, out_length, err);
 }
 
+size_t tw_base64_decode_quoted(const char *text, size_t left, char *out, size_t room, size_t *length) {
+    size_t stop = TW_BASE64_UNQUOTED;
+#ifdef TW_BASE64_AVX512
+    const enum tw_cpu cpu = tw_cpu();
+    if (cpu == TW_CPU_AVX512) {
+        stop = tw_base64_decode_until_avx512(text, left, out, room);
+    } else if (cpu == TW_CPU_AVX2) {
+        stop = tw_base64_decode_until_avx2(text, left, out, room);
+    }
+#endif
+    if (stop == TW_BASE64_UNQUOTED) {
+        return stop;
+    }
+    const size_t rest = stop % 4, whole = stop / 4 * 3;
+    *length = whole;
+    if (text[stop] == '"') {
+        return rest == 0 ? stop : TW_BASE64_UNQUOTED;
+    }
+    const size_t end = stop - rest + 4;
+    if (text[stop] != '=' || rest < 2 || end >= left || text[end - 1] != '=' || text[end] != '"') {
+        return TW_BASE64_UNQUOTED;
+    }
+    struct tumble_bytes last = {text + stop - rest, 4};
+    size_t more;
+    if (decode_padded(last, 0, out + whole, &more, NULL) != TUMBLE_OK) {
+        return TW_BASE64_UNQUOTED;
+    }
+    *length = whole + more;
+    return end;
+}
+
 size_t tw_base64_encoded_length(size_t length) { return length / 3 * 4 + (length % 3 ? 4 : 0); }
 
 void tw_base64_encode(struct tumble_bytes bytes, char *out) {

@@ -3,6 +3,7 @@
 #ifdef TW_BASE64_AVX2
 
 #include <immintrin.h>
+#include <stdint.h>
 
 /* The method of W. Muła and D. Lemire, "Faster Base64 Encoding and Decoding Using AVX2 Instructions" (2018): two table
  * look-ups by nibble tell whether a character is of the alphabet, one more what to add to it to get its six bits.
@@ -24,8 +25,8 @@ static inline __attribute__((target("avx2"), always_inline)) __m256i pack(__m256
     return _mm256_shuffle_epi8(twenty_four, _mm256_setr_epi8(TWICE(ORDER)));
 }
 
-/* The six bits of each character; false when one is not of the alphabet. */
-static inline __attribute__((target("avx2"), always_inline)) int values(__m256i text, __m256i *six) {
+/* The six bits of each character; *faults is not 0 in those that are not of the alphabet. */
+static inline __attribute__((target("avx2"), always_inline)) void look_up(__m256i text, __m256i *six, __m256i *faults) {
     const __m256i nibble = _mm256_set1_epi8(0x0f);
     __m256i high = _mm256_and_si256(_mm256_srli_epi32(text, 4), nibble);
     __m256i low = _mm256_and_si256(text, nibble);
@@ -34,7 +35,34 @@ static inline __attribute__((target("avx2"), always_inline)) int values(__m256i 
     __m256i slash = _mm256_cmpeq_epi8(text, _mm256_set1_epi8('/'));
     __m256i add = _mm256_shuffle_epi8(_mm256_setr_epi8(TWICE(ADD)), _mm256_add_epi8(high, slash));
     *six = _mm256_add_epi8(text, add);
-    return _mm256_testz_si256(wrong, class);
+    *faults = _mm256_and_si256(wrong, class);
+}
+
+/* The same; false when one is not of the alphabet. */
+static inline __attribute__((target("avx2"), always_inline)) int values(__m256i text, __m256i *six) {
+    __m256i faults;
+    look_up(text, six, &faults);
+    return _mm256_testz_si256(faults, faults);
+}
+
+static inline __attribute__((target("avx2"), always_inline)) void store24(char *out, __m256i six) {
+    __m256i bytes = _mm256_permutevar8x32_epi32(pack(six), _mm256_setr_epi32(0, 1, 2, 4, 5, 6, 7, 7));
+    _mm_storeu_si128((__m128i *)(void *)out, _mm256_castsi256_si128(bytes));
+    _mm_storel_epi64((__m128i *)(void *)(out + 16), _mm256_extracti128_si256(bytes, 1));
+}
+
+__attribute__((target("avx2"))) size_t tw_base64_decode_until_avx2(const char *text, size_t left, char *out,
+                                                                   size_t room) {
+    for (size_t at = 0; left - at >= 32 && room >= 24; at += 32, out += 24, room -= 24) {
+        __m256i six, faults;
+        look_up(_mm256_loadu_si256((const __m256i *)(const void *)(text + at)), &six, &faults);
+        store24(out, six);
+        unsigned fine = (unsigned)_mm256_movemask_epi8(_mm256_cmpeq_epi8(faults, _mm256_setzero_si256()));
+        if (~fine) {
+            return at + (unsigned)__builtin_ctz(~fine);
+        }
+    }
+    return SIZE_MAX;
 }
 
 __attribute__((target("avx2"))) size_t tw_base64_decode_avx2(const char *text, size_t length, char *out) {
@@ -44,9 +72,7 @@ __attribute__((target("avx2"))) size_t tw_base64_decode_avx2(const char *text, s
         if (!values(_mm256_loadu_si256((const __m256i *)(const void *)(text + at)), &six)) {
             return at;
         }
-        __m256i bytes = _mm256_permutevar8x32_epi32(pack(six), _mm256_setr_epi32(0, 1, 2, 4, 5, 6, 7, 7));
-        _mm_storeu_si128((__m128i *)(void *)out, _mm256_castsi256_si128(bytes));
-        _mm_storel_epi64((__m128i *)(void *)(out + 16), _mm256_extracti128_si256(bytes, 1));
+        store24(out, six);
     }
     if (length - at >= 16) {
         __m128i half = _mm_loadu_si128((const __m128i *)(const void *)(text + at));

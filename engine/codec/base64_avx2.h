@@ -9,6 +9,8 @@
 #if defined(__x86_64__)
 #define TW_BASE64_AVX2 1
 size_t tw_base64_decode_avx2(const char *text, size_t length, char *out);
+/* As tw_base64_decode_until_avx512, 32 characters at a time. */
+size_t tw_base64_decode_until_avx2(const char *text, size_t left, char *out, size_t room);
 /* Encodes from the front of length bytes, 24 at a time, while 28 can be read; returns how many it took. Of every 3
  * bytes exactly 4 characters are written. For machines with AVX2 only. */
 size_t tw_base64_encode_avx2(const char *bytes, size_t length, char *out);

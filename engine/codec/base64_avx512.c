@@ -9,7 +9,7 @@
  * look-up in a table of 128 bytes gives a character's six bits, with the highest bit set where there is no such
  * character. Loads and stores of the last turn are masked: they touch no byte beyond. */
 
-#define TARGET __attribute__((target("avx512f,avx512bw,avx512vl,avx512vbmi,bmi2")))
+#define TARGET __attribute__((target("avx512f,avx512bw,avx512vl,avx512vbmi,bmi,bmi2")))
 
 #define X   -128
 #define X4  X, X, X, X
@@ -28,32 +28,46 @@ static const signed char back[64] __attribute__((aligned(64))) = {
 #define GROUPS(i) GROUP(i), GROUP((i) + 4), GROUP((i) + 8), GROUP((i) + 12)
 static const signed char order[64] __attribute__((aligned(64))) = {GROUPS(0), GROUPS(16), GROUPS(32), GROUPS(48)};
 
-/* False: a character is not of the alphabet. */
-static inline TARGET __attribute__((always_inline)) int decode(__m512i text, __m512i *bytes) {
+/* Which characters are not of the alphabet. */
+static inline TARGET __attribute__((always_inline)) __mmask64 decode(__m512i text, __m512i *bytes) {
     __m512i six =
         _mm512_permutex2var_epi8(_mm512_load_si512((const void *)front), text, _mm512_load_si512((const void *)back));
-    if (_mm512_movepi8_mask(_mm512_or_si512(six, text))) {
-        return 0;
-    }
+    __mmask64 wrong = _mm512_movepi8_mask(_mm512_or_si512(six, text));
     __m512i twelve = _mm512_maddubs_epi16(six, _mm512_set1_epi32(0x01400140));
     __m512i twenty_four = _mm512_madd_epi16(twelve, _mm512_set1_epi32(0x00011000));
     *bytes = _mm512_permutexvar_epi8(_mm512_load_si512((const void *)order), twenty_four);
-    return 1;
+    return wrong;
+}
+
+static inline TARGET __attribute__((always_inline)) void store48(char *out, __m512i bytes) {
+    _mm256_storeu_si256((__m256i *)(void *)out, _mm512_castsi512_si256(bytes));
+    _mm_storeu_si128((__m128i *)(void *)(out + 32), _mm512_extracti32x4_epi32(bytes, 2));
+}
+
+TARGET size_t tw_base64_decode_until_avx512(const char *text, size_t left, char *out, size_t room) {
+    for (size_t at = 0; left - at >= 64 && room >= 48; at += 64, out += 48, room -= 48) {
+        __m512i bytes;
+        __mmask64 wrong = decode(_mm512_loadu_si512((const void *)(text + at)), &bytes);
+        store48(out, bytes);
+        if (wrong) {
+            return at + _tzcnt_u64(wrong);
+        }
+    }
+    return SIZE_MAX;
 }
 
 TARGET size_t tw_base64_decode_avx512(const char *text, size_t length, char *out) {
     size_t at = 0;
     __m512i bytes;
     for (; length - at >= 64; at += 64, out += 48) {
-        if (!decode(_mm512_loadu_si512((const void *)(text + at)), &bytes)) {
+        if (decode(_mm512_loadu_si512((const void *)(text + at)), &bytes)) {
             return at;
         }
-        _mm256_storeu_si256((__m256i *)(void *)out, _mm512_castsi512_si256(bytes));
-        _mm_storeu_si128((__m128i *)(void *)(out + 32), _mm512_extracti32x4_epi32(bytes, 2));
+        store48(out, bytes);
     }
     if (length > at) {
         __mmask64 characters = _bzhi_u64(~UINT64_C(0), (unsigned)(length - at));
-        if (!decode(_mm512_mask_loadu_epi8(_mm512_set1_epi8('A'), characters, text + at), &bytes)) {
+        if (decode(_mm512_mask_loadu_epi8(_mm512_set1_epi8('A'), characters, text + at), &bytes)) {
             return at;
         }
         _mm512_mask_storeu_epi8(out, _bzhi_u64(~UINT64_C(0), (unsigned)((length - at) / 4 * 3)), bytes);

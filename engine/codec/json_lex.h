@@ -13,14 +13,23 @@
 /* The tokens of RFC 8259, for the parsers that share them (json_scan, projection, elements, kinesis_record). A function
  * here takes the place where its token begins and returns the place behind it, or NULL after noting in the lexer what
  * was wrong; the parser then returns tw_lex_report. What every byte passes is inline, what is rare is in json_lex.c. */
+/* A string that is base64 may be decoded while its end is looked for: what a layout does for one of its values. */
+struct tw_lex_decode {
+    uint32_t value; /* which of the values */
+    char *out;
+    size_t room;
+    size_t length; /* of what was decoded; TW_BASE64_UNQUOTED: it was not */
+};
+
 struct tw_lex {
     const char *begin;
     const char *end;
     bool end_of_input;
-    bool clamped;          /* the view was cut to what struct tumble_value can describe */
-    enum tumble_code code; /* of the failure */
-    const char *at;        /* the offending byte */
-    const char *expected;  /* EJSON: what would have been right there; other codes: the whole text */
+    bool clamped;                 /* the view was cut to what struct tumble_value can describe */
+    enum tumble_code code;        /* of the failure */
+    const char *at;               /* the offending byte */
+    struct tw_lex_decode *decode; /* NULL: none */
+    const char *expected;         /* EJSON: what would have been right there; other codes: the whole text */
 };
 
 static inline void tw_lex_init(struct tw_lex *lex, struct tumble_bytes json, int end_of_input) {
@@ -31,6 +40,7 @@ static inline void tw_lex_init(struct tw_lex *lex, struct tumble_bytes json, int
     lex->code = TUMBLE_OK;
     lex->at = NULL;
     lex->expected = NULL;
+    lex->decode = NULL;
 }
 
 /* Notes a failure and returns NULL. EJSON at the end of the view becomes EMORE when more bytes may follow. */

@@ -1,5 +1,6 @@
 #include "engine/codec/layout.h"
 
+#include "engine/codec/base64.h"
 #include "engine/codec/cpu.h"
 #include "engine/codec/layout_read.h"
 
@@ -103,6 +104,7 @@ static inline __attribute__((always_inline)) const char *match(struct tumble_lay
     const char *starts[TUMBLE_LAYOUT_PARTS];
     const char *const begin = lex->begin;
     const char *const end = lex->end;
+    struct tw_lex_decode *const decode = lex->decode;
     struct tumble_layout_part *part = layout->parts;
     struct tumble_layout_part *const last = part + layout->part_count - 1;
     struct tumble_value ignored;
@@ -136,6 +138,17 @@ static inline __attribute__((always_inline)) const char *match(struct tumble_lay
         const char *stop;
         if (*at == '"') {
             const size_t usual = part->usual;
+            if (decode && part->target == decode->value) {
+                size_t taken =
+                    tw_base64_decode_quoted(at + 1, (size_t)(end - at) - 1, decode->out, decode->room, &decode->length);
+                if (TW_OFTEN(taken != TW_BASE64_UNQUOTED)) {
+                    tw_lex_describe(out, at + 1, at + 1 + taken, TUMBLE_TYPE_STRING, 0);
+                    part->usual = 0; /* its length is nobody's business, and it is part of no run */
+                    at += taken + 2;
+                    continue;
+                }
+                decode->length = TW_BASE64_UNQUOTED;
+            }
             if (usual && TW_OFTEN(read->ends_at(at, (size_t)(end - at), usual))) {
                 tw_lex_describe(out, at + 1, at + usual, TUMBLE_TYPE_STRING, 0);
                 at += usual + 1;

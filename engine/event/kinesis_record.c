@@ -1,6 +1,7 @@
 #include <tumble/lambda.h>
 
 #include "engine/base/fail.h"
+#include "engine/codec/base64.h"
 #include "engine/codec/json_lex.h"
 #include "engine/codec/json_scan.h"
 #include "engine/codec/layout.h"
@@ -291,13 +292,16 @@ static inline bool is_usual(const struct tumble_kinesis_record *record) {
            (record->arrival.type == TUMBLE_TYPE_NUMBER) & ((optional & ~(string | missing)) == 0);
 }
 
-enum tumble_code tumble_kinesis_record_parse_like(struct tumble_layout *layout, struct tumble_bytes json,
-                                                  int end_of_input, struct tumble_kinesis_record *out, size_t *consumed,
-                                                  struct tumble_error *err) {
+_Static_assert(TUMBLE_NOT_DECODED == TW_BASE64_UNQUOTED, "one value says both");
+
+static inline __attribute__((always_inline)) enum tumble_code
+parse_like(struct tumble_layout *layout, struct tumble_bytes json, int end_of_input, struct tumble_kinesis_record *out,
+           size_t *consumed, struct tw_lex_decode *decode, struct tumble_error *err) {
     struct tumble_value *values = &out->data; /* the first of MEMBERS */
     struct parse parse;
     clear(out);
     tw_lex_init(&parse.lex, json, end_of_input);
+    parse.lex.decode = decode;
     const char *at = tw_layout_match(layout, &parse.lex, tw_lex_space(parse.lex.begin, parse.lex.end), values);
     size_t used = 0;
     if (TW_OFTEN(at && consumed && is_usual(out))) {
@@ -308,6 +312,9 @@ enum tumble_code tumble_kinesis_record_parse_like(struct tumble_layout *layout, 
         parse.out = out;
         parse.kinesis.type = TUMBLE_TYPE_OBJECT; /* as it was in the record that was learned */
     } else {
+        if (decode) {
+            decode->length = TW_BASE64_UNQUOTED;
+        }
         TW_TRY(begin(&parse, json, end_of_input, out, &at, err));
         const char *from = at;
         at = object(&parse, at, 1, EVENT);
@@ -322,6 +329,23 @@ enum tumble_code tumble_kinesis_record_parse_like(struct tumble_layout *layout, 
         *consumed = used;
     }
     return TUMBLE_OK;
+}
+
+enum tumble_code tumble_kinesis_record_parse_like(struct tumble_layout *layout, struct tumble_bytes json,
+                                                  int end_of_input, struct tumble_kinesis_record *out, size_t *consumed,
+                                                  struct tumble_error *err) {
+    return parse_like(layout, json, end_of_input, out, consumed, NULL, err);
+}
+
+enum tumble_code tumble_kinesis_record_decode_like(struct tumble_layout *layout, struct tumble_bytes json,
+                                                   int end_of_input, struct tumble_kinesis_record *out,
+                                                   size_t *consumed, char *out_data, size_t room, size_t *length,
+                                                   struct tumble_error *err) {
+    struct tw_lex_decode decode = {.value = 0, .out = out_data, .room = room, .length = TW_BASE64_UNQUOTED};
+    _Static_assert(offsetof(struct tumble_kinesis_record, data) == 0, "data is the first of the values");
+    enum tumble_code code = parse_like(layout, json, end_of_input, out, consumed, &decode, err);
+    *length = decode.length;
+    return code;
 }
 
 enum tumble_code tumble_get_records_record_parse(struct tumble_bytes json, int end_of_input,

@@ -19,6 +19,7 @@ void tw_group_table_clean_up(struct tw_group_table *table) {
     tw_free(&table->alloc, table->blocks);
     tw_free(&table->alloc, table->slots);
     tw_free(&table->alloc, table->touched);
+    tw_free(&table->alloc, table->memo);
     tw_group_table_init(table, table->alloc, table->layout);
 }
 
@@ -207,6 +208,10 @@ enum tumble_code tw_group_touch(struct tw_group_table *table, struct tumble_byte
         TW_TRY(grow_slots(table, table->slot_count ? table->slot_count * 2 : FIRST_SLOTS));
     }
     return add(table, key, hash, reference);
+}
+
+enum tumble_code tw_group_touch_known(struct tw_group_table *table, uint32_t reference) {
+    return touch(table, tw_group_at(table, reference), reference);
 }
 
 enum tumble_code tw_group_table_expect(struct tw_group_table *table, uint64_t count) {

@@ -51,7 +51,8 @@ struct tw_group_table {
     uint32_t *touched;          /* references, in the order of their first touch */
     uint32_t touched_count;
     uint32_t touched_capacity;
-    size_t bytes; /* held from the allocator */
+    struct tw_group_memo *memo; /* group_memo.h; NULL: none */
+    size_t bytes;               /* held from the allocator */
 };
 
 enum { TW_GROUP_BLOCK_BYTES = 256 * 1024 };
@@ -84,6 +85,9 @@ enum tumble_code tw_group_touch(struct tw_group_table *table, struct tumble_byte
 
 /* Room in the index for count groups, so that it need not grow on the way there. Errors: ENOMEM, ELIMIT. */
 enum tumble_code tw_group_table_expect(struct tw_group_table *table, uint64_t count);
+
+/* The same for a group whose reference is known. Errors: ENOMEM. */
+enum tumble_code tw_group_touch_known(struct tw_group_table *table, uint32_t reference);
 
 void tw_group_untouch_all(struct tw_group_table *table);
 

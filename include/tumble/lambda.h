@@ -39,6 +39,15 @@ TUMBLE_EXPORT enum tumble_code tumble_kinesis_record_parse_like(struct tumble_la
                                                                 int end_of_input, struct tumble_kinesis_record *out,
                                                                 size_t *consumed, struct tumble_error *err);
 
+/* The same, and decodes the base64 of data while it is read, where that saves a second look at it: into out_data, of
+ * which room bytes may be written (whatever lies behind the result is of no use). *length TUMBLE_NOT_DECODED: it was
+ * not, and the text in out->data says nothing of why; a room of the text's own length always suffices. */
+#define TUMBLE_NOT_DECODED SIZE_MAX
+TUMBLE_EXPORT enum tumble_code tumble_kinesis_record_decode_like(struct tumble_layout *layout, struct tumble_bytes json,
+                                                                 int end_of_input, struct tumble_kinesis_record *out,
+                                                                 size_t *consumed, char *out_data, size_t room,
+                                                                 size_t *length, struct tumble_error *err);
+
 /* The same for one element of Records of a GetRecords answer (SequenceNumber, ApproximateArrivalTimestamp, Data,
  * PartitionKey, EncryptionType). */
 TUMBLE_EXPORT enum tumble_code tumble_get_records_record_parse(struct tumble_bytes json, int end_of_input,

@@ -11,6 +11,7 @@
 #include "adapters/inputs/capture/capture.h"
 #include "engine/base/buf.h"
 #include "engine/base/limits.h"
+#include "engine/codec/arrival.h"
 #include "engine/codec/elements.h"
 #include "engine/codec/hash.h"
 
@@ -59,10 +60,7 @@ struct tw_capture_reader {
     struct tumble_layout record_layout;  /* of the records, encoded formats */
     struct tumble_layout payload_layout; /* of what the projection reads */
     struct tumble_kinesis_record found;  /* the record found last, encoded formats */
-    /* The last arrival time written with milliseconds: its bytes 0–7 and 3–10, what they mean. All zero is none. */
-    uint64_t second_head;
-    uint64_t second_middle;
-    int64_t second_ms;
+    struct tw_arrival arrival;
     char shard_id[TW_LIMIT_SHARD_ID_BYTES]; /* the last one, which was checked */
     size_t shard_id_length;
     struct tw_buf shard_text; /* its shard id and sequence number, when they were written with escapes */
