@@ -17,6 +17,7 @@
 #include "cli/screen_table.h"
 #include "cli/spec_file.h"
 #include "cli/terminal_text.h"
+#include "cli/watching.h"
 #include "runner/replay.h"
 
 enum { OUTPUT_MAX = 16 };
@@ -52,6 +53,7 @@ struct settings {
     struct tw_list plugins;
     int64_t output_timeout;
     int64_t outbox_limit;
+    struct tw_watching_settings watching;
     struct tw_emulation_settings emulation;
 };
 
@@ -62,6 +64,7 @@ static const char *const formats[] = {"", "ndjson", "csv", "table", NULL};
 
 #define AT(member)         offsetof(struct settings, member)
 #define OF_EMULATION(name) AT(emulation.name)
+#define OF_WATCHING(name)  AT(watching.name)
 
 static const struct tw_option options[] = {
     {"spec", 's', TW_OPTION_TEXT, AT(spec), "FILE", "what to aggregate, as JSON (- : standard input)", 0, 0, NULL},
@@ -115,6 +118,7 @@ static const struct tw_option options[] = {
      0, 0, NULL},
     {"source", 0, TW_OPTION_TEXT, AT(source), "NAME", "part of every row's key (made from the inputs)", 0, 0, NULL},
     {"quiet", 'q', TW_OPTION_FLAG, AT(quiet), "[true|false]", "no progress, no notes, no closing line", 0, 0, NULL},
+    TW_WATCHING_OPTIONS(OF_WATCHING),
     TW_EMULATION_OPTIONS(OF_EMULATION)};
 
 static const struct tw_option_table table = {
@@ -140,6 +144,7 @@ static const struct tw_option_table table = {
              "  -o, --output URI           -, file:PATH, or a path as rows.csv\n"
              "  -f, --format FORMAT        ndjson, csv or table\n"
              "      --summary FILE         write the run's figures as JSON\n"
+             "      --report FILE.html     charts of the run, on one page\n"
              "      --help                 every option\n",
     .options = options,
     .option_count = sizeof options / sizeof options[0],
@@ -165,12 +170,14 @@ static void watch_signals(void) {
 
 struct screen {
     struct tw_progress_bar bar;
+    struct tw_watching watching;
     bool quiet;
 };
 
 static int on_progress(void *ctx, int64_t done_bytes, int64_t total_bytes, uint64_t records) {
     struct screen *screen = ctx;
     tw_progress_bar_draw(&screen->bar, done_bytes, total_bytes, records);
+    tw_watching_tick(&screen->watching);
     return stop_signal != 0;
 }
 
@@ -353,6 +360,12 @@ static enum tumble_code check_files(const struct settings *settings, const struc
     if (settings->summary && strcmp(settings->summary, "-") != 0) {
         tw_file_uses_add(&written, "summary", settings->summary, settings->summary, false);
     }
+    if (settings->watching.report) {
+        tw_file_uses_add(&written, "report", settings->watching.report, settings->watching.report, false);
+    }
+    if (settings->watching.emf && strcmp(settings->watching.emf, "-") != 0) {
+        tw_file_uses_add(&written, "emf", settings->watching.emf, settings->watching.emf, false);
+    }
     for (size_t i = 0; i < 3 && settings->state; i++) {
         snprintf(state_paths[i], sizeof state_paths[i], "%s/%s", settings->state, state_files[i]);
         tw_file_uses_add(&written, "state file", state_paths[i], state_paths[i], false);
@@ -408,7 +421,21 @@ static void tell_hints(const struct settings *settings, const struct tumble_spec
     }
 }
 
-static int report(const struct settings *settings, const struct tumble_spec *spec,
+static enum tumble_code finish_watching(struct tw_watching *watching, const struct tumble_spec *spec,
+                                        const struct tw_run_outcome *outcome, struct tumble_error *err) {
+    struct tw_run_facts *facts = &watching->facts;
+    facts->spec = spec;
+    facts->window_seconds = tumble_spec_window_seconds(spec);
+    facts->shards = outcome->summary->shards;
+    facts->code = outcome->code;
+    facts->is_stopped = outcome->summary->stopped;
+    facts->seconds = outcome->summary->seconds;
+    facts->print_summary = tw_run_summary_print;
+    facts->summary = outcome;
+    return tw_watching_finish(watching, err);
+}
+
+static int report(const struct settings *settings, const struct tumble_spec *spec, struct tw_watching *watching,
                   const struct tumble_replay_summary *summary, enum tumble_code code, const struct tumble_error *err,
                   const char *input) {
     int status = TW_EXIT_OK;
@@ -438,14 +465,30 @@ static int report(const struct settings *settings, const struct tumble_spec *spe
             status = status == TW_EXIT_OK ? other : status;
         }
     }
+    struct tw_run_outcome outcome = {summary, code};
+    struct tumble_error failure = {.byte = -1, .record = -1};
+    if (finish_watching(watching, spec, &outcome, &failure) != TUMBLE_OK) {
+        int other = tw_exit_with(&failure);
+        status = status == TW_EXIT_OK ? other : status;
+    }
     return status;
+}
+
+/* What rows are said to come from. */
+static const char *source_of(const struct settings *settings, const char *input) {
+    const char *slash = strrchr(input, '/');
+    return settings->source          ? settings->source
+           : strcmp(input, "-") == 0 ? "stdin"
+           : slash && slash[1]       ? slash + 1
+                                     : input;
 }
 
 static int run(const struct settings *settings, const struct tumble_spec *spec, const char *const *inputs,
                int input_count) {
     static struct outputs outputs; /* 150 kB: not for the stack */
+    static struct screen screen;
     struct tumble_error err = {.byte = -1, .record = -1};
-    struct screen screen = {.quiet = settings->quiet};
+    screen.quiet = settings->quiet;
     struct tumble_bytes timestamp = tumble_spec_timestamp_field(spec);
     char timestamp_field[1025]; /* the engine's longest path and a NUL */
     if (timestamp.length >= sizeof timestamp_field) {
@@ -508,6 +551,12 @@ static int run(const struct settings *settings, const struct tumble_spec *spec, 
     if (!settings->quiet && !settings->state) {
         tell_appended(&outputs);
     }
+    if (tw_watching_open(&screen.watching, &settings->watching, TUMBLE_WATCH_HELD, source_of(settings, inputs[0]),
+                         settings->quiet, &err) != TUMBLE_OK) {
+        tw_watching_close(&screen.watching);
+        return tw_exit_with(&err);
+    }
+    options_of_run.watch = screen.watching.watch;
     tw_progress_bar_init(&screen.bar, !settings->quiet && !outputs.shares_line);
     tw_screen_table_announce(on_rows, &screen);
     watch_signals();
@@ -521,7 +570,9 @@ static int run(const struct settings *settings, const struct tumble_spec *spec, 
         code = err.code;
     }
     err.code = code;
-    return report(settings, spec, &summary, code, &err, inputs[0]);
+    int status = report(settings, spec, &screen.watching, &summary, code, &err, inputs[0]);
+    tw_watching_close(&screen.watching);
+    return status;
 }
 
 /* ---- through a mapping ---- */
@@ -549,8 +600,9 @@ static const char *misplaced_option(const struct settings *settings, bool has_gr
 static int run_emulated(const struct settings *settings, const struct tumble_spec *spec, const char *const *inputs,
                         int input_count) {
     static struct outputs outputs;
+    static struct screen screen;
     struct tumble_error err = {.byte = -1, .record = -1};
-    struct screen screen = {.quiet = settings->quiet};
+    screen.quiet = settings->quiet;
     struct tumble_bytes timestamp = tumble_spec_timestamp_field(spec);
     char timestamp_field[1025];
     snprintf(timestamp_field, sizeof timestamp_field, "%.*s", (int)timestamp.length, timestamp.data);
@@ -558,6 +610,11 @@ static int run_emulated(const struct settings *settings, const struct tumble_spe
     if ((!foreign && read_outputs(settings, spec, &outputs, &err) != TUMBLE_OK) ||
         check_files(settings, &outputs, inputs, input_count, &err) != TUMBLE_OK ||
         (settings->summary && tw_run_summary_probe(settings->summary, NULL, &err) != TUMBLE_OK)) {
+        return tw_exit_with(&err);
+    }
+    if (tw_watching_open(&screen.watching, &settings->watching, TUMBLE_WATCH_MAPPING, source_of(settings, inputs[0]),
+                         settings->quiet, &err) != TUMBLE_OK) {
+        tw_watching_close(&screen.watching);
         return tw_exit_with(&err);
     }
     signal(SIGPIPE, SIG_IGN);
@@ -582,6 +639,7 @@ static int run_emulated(const struct settings *settings, const struct tumble_spe
                                      .memory_limit_bytes = (size_t)settings->memory_limit,
                                      .summary = settings->summary,
                                      .quiet = settings->quiet,
+                                     .watching = &screen.watching,
                                      .progress = on_progress,
                                      .progress_ctx = &screen,
                                      .done = erase_bar,
@@ -592,6 +650,7 @@ static int run_emulated(const struct settings *settings, const struct tumble_spe
     tw_screen_table_announce(on_rows, &screen);
     watch_signals();
     int status = tw_emulation_run(&emulation);
+    tw_watching_close(&screen.watching);
     tw_screen_table_announce(NULL, NULL);
     if (status == TW_EXIT_OK && tw_screen_table_failure()->code != TUMBLE_OK) {
         return tw_exit_with(tw_screen_table_failure());
@@ -609,6 +668,7 @@ int tw_cmd_replay(int argc, char **argv) {
     int input_count = 0;
     settings.output_timeout = 300;
     settings.outbox_limit = 1 << 30;
+    tw_watching_command(argc, argv);
     enum tw_parsed parsed = tw_options_parse(&table, argc, argv, &settings, &input_count);
     if (parsed != TW_PARSED_RUN) {
         return parsed == TW_PARSED_HELP ? TW_EXIT_OK : TW_EXIT_USAGE;

@@ -237,8 +237,17 @@ static void say_into_log(void *ctx, const char *line) {
     }
 }
 
+static void look(const struct run *run) {
+    struct tw_watching *watching = run->emulation->watching;
+    if (run->engine && watching->watch) {
+        tumble_watch_counters(watching->watch, &tumble_engine_function_figures(run->engine)->counters);
+    }
+    tw_watching_tick(watching);
+}
+
 static int interrupted(void *ctx) {
     const struct run *run = ctx;
+    look(run);
     return run->emulation->interrupted(run->emulation->say_ctx);
 }
 
@@ -369,8 +378,9 @@ static enum tumble_code prepare(struct run *run, struct tumble_error *err) {
     options->mapping.failures_with_records = s->failures_with_records;
     options->progress = emulation->progress;
     options->progress_ctx = emulation->progress_ctx;
-    options->interrupted = emulation->interrupted;
-    options->interrupted_ctx = emulation->say_ctx;
+    options->interrupted = interrupted;
+    options->interrupted_ctx = run;
+    options->watch = emulation->watching->watch;
     options->say = emulation->say;
     options->say_ctx = emulation->say_ctx;
     if (s->function && s->invoke == INVOKE_DIRECT) {
@@ -390,6 +400,26 @@ static enum tumble_code prepare(struct run *run, struct tumble_error *err) {
         code = open_destination(run, err);
     }
     return code == TUMBLE_OK ? open_function(run, err) : code;
+}
+
+/* What shows the run: its last figures. */
+static enum tumble_code finish_watching(struct run *run, const struct tw_emulation_figures *figures,
+                                        struct tumble_error *err) {
+    struct tw_watching *watching = run->emulation->watching;
+    struct tw_run_facts *facts = &watching->facts;
+    facts->spec = run->emulation->settings->function ? NULL : run->emulation->spec;
+    facts->window_seconds = run->parameters.tumbling_window_in_seconds;
+    facts->mapping = &run->parameters;
+    facts->shards = figures->run->shards;
+    facts->memory_mb = run->emulation->settings->memory_size;
+    facts->function = run->emulation->settings->function;
+    facts->code = figures->code;
+    facts->is_stopped = figures->run->stopped;
+    facts->seconds = figures->run->seconds;
+    facts->print_summary = tw_emulation_summary_print;
+    facts->summary = figures;
+    look(run);
+    return tw_watching_finish(watching, err);
 }
 
 static int tell(struct run *run, enum tumble_code code, struct tumble_error *err) {
@@ -413,6 +443,10 @@ static int tell(struct run *run, enum tumble_code code, struct tumble_error *err
     }
     struct tumble_error failure = {.byte = -1, .record = -1};
     if (emulation->summary && tw_emulation_summary_write(emulation->summary, &figures, &failure) != TUMBLE_OK) {
+        int other = tw_exit_with(&failure);
+        status = status == TW_EXIT_OK ? other : status;
+    }
+    if (finish_watching(run, &figures, &failure) != TUMBLE_OK) {
         int other = tw_exit_with(&failure);
         status = status == TW_EXIT_OK ? other : status;
     }

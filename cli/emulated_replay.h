@@ -4,6 +4,7 @@
 #include <stdbool.h>
 
 #include "cli/option_table.h"
+#include "cli/watching.h"
 #include "runner/emulate.h"
 
 /* `tumble replay` through an emulated event source mapping: its options, and the run. */
@@ -220,7 +221,8 @@ struct tw_emulation {
     size_t output_count;
     const struct tumble_replay_output *failures;
     size_t memory_limit_bytes;
-    const char *summary; /* a file, "-", or NULL */
+    const char *summary;          /* a file, "-", or NULL */
+    struct tw_watching *watching; /* open */
     bool quiet;
     int (*progress)(void *ctx, int64_t done_bytes, int64_t total_bytes, uint64_t records);
     void (*done)(void *ctx); /* with progress_ctx: nothing is drawn any more; may be NULL */

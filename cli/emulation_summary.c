@@ -76,7 +76,7 @@ static void print_faults(FILE *to, const struct tumble_faults *faults) {
     fprintf(to, "},\n");
 }
 
-static void print_all(FILE *to, const void *what) {
+void tw_emulation_summary_print(FILE *to, const void *what) {
     const struct tw_emulation_figures *figures = what;
     const struct tumble_emulate_summary *run = figures->run;
     struct rusage usage;
@@ -108,7 +108,7 @@ static void print_all(FILE *to, const void *what) {
 
 enum tumble_code tw_emulation_summary_write(const char *path, const struct tw_emulation_figures *figures,
                                             struct tumble_error *err) {
-    return tw_run_summary_write_by(path, print_all, figures, err);
+    return tw_run_summary_write_by(path, tw_emulation_summary_print, figures, err);
 }
 
 static size_t add(char *line, size_t length, size_t capacity, uint64_t count, const char *one, const char *many) {

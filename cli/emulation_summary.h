@@ -1,6 +1,8 @@
 #ifndef TW_CLI_EMULATION_SUMMARY_H
 #define TW_CLI_EMULATION_SUMMARY_H
 
+#include <stdio.h>
+
 #include "emulator/faults.h"
 #include "emulator/runtime_api/process_function.h"
 #include "runner/emulate.h"
@@ -14,6 +16,9 @@ struct tw_emulation_figures {
     const struct tumble_faults *faults;
     enum tumble_code code;
 };
+
+/* Prints the figures (a struct tw_emulation_figures) as one JSON object. */
+void tw_emulation_summary_print(FILE *to, const void *figures);
 
 /* As one JSON object: metrics by AWS's names, then figures of our own. Errors: EOUTPUT. */
 enum tumble_code tw_emulation_summary_write(const char *path, const struct tw_emulation_figures *figures,

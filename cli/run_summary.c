@@ -161,20 +161,15 @@ enum tumble_code tw_run_summary_write_by(const char *path, void (*print_to)(FILE
     return TUMBLE_OK;
 }
 
-struct outcome {
-    const struct tumble_replay_summary *summary;
-    enum tumble_code code;
-};
-
-static void print_outcome(FILE *to, const void *what) {
-    const struct outcome *outcome = what;
+void tw_run_summary_print(FILE *to, const void *what) {
+    const struct tw_run_outcome *outcome = what;
     print(to, outcome->summary, outcome->code);
 }
 
 enum tumble_code tw_run_summary_write(const char *path, const struct tumble_replay_summary *summary,
                                       enum tumble_code code, struct tumble_error *err) {
-    struct outcome outcome = {summary, code};
-    return tw_run_summary_write_by(path, print_outcome, &outcome, err);
+    struct tw_run_outcome outcome = {summary, code};
+    return tw_run_summary_write_by(path, tw_run_summary_print, &outcome, err);
 }
 
 static const char *plural(uint64_t count) { return count == 1 ? "" : "s"; }

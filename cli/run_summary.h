@@ -10,6 +10,13 @@
 enum tumble_code tw_run_summary_write(const char *path, const struct tumble_replay_summary *summary,
                                       enum tumble_code code, struct tumble_error *err);
 
+/* Prints the same: what is a struct tw_run_outcome. */
+struct tw_run_outcome {
+    const struct tumble_replay_summary *summary;
+    enum tumble_code code;
+};
+void tw_run_summary_print(FILE *to, const void *what);
+
 /* The same for what print_to prints. */
 enum tumble_code tw_run_summary_write_by(const char *path, void (*print_to)(FILE *to, const void *what),
                                          const void *what, struct tumble_error *err);

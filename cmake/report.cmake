@@ -1,0 +1,27 @@
+# The page of --report: page.html with its style and script, and uPlot, in one text that the program holds. uPlot comes from
+# npm (adapters/metrics/report/package.json; ./dev puts it into build/report). Without it the program has no page, and says so.
+set(TUMBLE_REPORT_DIR ${PROJECT_SOURCE_DIR}/build/report CACHE PATH "Directory with node_modules/uplot, for the report page")
+
+function(tumble_report_page target)
+  set(source ${PROJECT_SOURCE_DIR}/adapters/metrics/report)
+  set(uplot ${TUMBLE_REPORT_DIR}/node_modules/uplot)
+  set(page ${PROJECT_BINARY_DIR}/embedded/report_page.html)
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${source}/page.html ${source}/page.css ${source}/page.js
+    ${source}/package-lock.json)
+  if(EXISTS ${uplot}/dist/uPlot.iife.min.js)
+    file(READ ${source}/page.html text)
+    file(READ ${source}/page.css page_css)
+    file(READ ${source}/page.js page_js)
+    file(READ ${uplot}/dist/uPlot.min.css uplot_css)
+    file(READ ${uplot}/dist/uPlot.iife.min.js uplot_js)
+    file(READ ${uplot}/LICENSE uplot_license)
+    foreach(part page_css uplot_css uplot_license uplot_js page_js)
+      string(REPLACE "{{${part}}}" "${${part}}" text "${text}")
+    endforeach()
+    file(CONFIGURE OUTPUT ${page} CONTENT "@text@" @ONLY)
+  else()
+    message(STATUS "No uPlot in ${TUMBLE_REPORT_DIR}: --report is left out (./dev build fetches it, or set TUMBLE_REPORT_DIR)")
+    file(CONFIGURE OUTPUT ${page} CONTENT "" @ONLY)
+  endif()
+  tumble_embed(${target} tw_report_page ${page})
+endfunction()
