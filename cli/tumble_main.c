@@ -17,6 +17,7 @@ static const struct {
     int (*run)(int argc, char **argv);
 } commands[] = {
     {"replay", "captured records -> exact per-window rows", tw_cmd_replay},
+    {"tune", "which mapping, memory and shards a capture needs, and their price", tw_cmd_tune},
     {"invoke", "one Lambda event, by hand", tw_cmd_invoke},
     {"inspect", "what a state directory holds", tw_cmd_inspect},
     {"drain", "rows that wait in a state's outbox -> their outputs", tw_cmd_drain},
