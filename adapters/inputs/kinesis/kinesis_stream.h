@@ -37,7 +37,7 @@ struct tumble_kinesis_options {
     int max_attempts;           /* of calls other than GetRecords; 0: AWS_MAX_ATTEMPTS, or AWS's default */
     int calls_per_second;       /* GetRecords of a shard; 0: 5, which is all that AWS allows all its readers together */
     int64_t bytes_per_second;   /* of a shard; 0: 2 MiB, which is all that AWS allows; negative: any number */
-    int64_t idle_ms;            /* between polls at the tip of a shard that bring nothing; 0: 1 s, as Lambda's */
+    int64_t idle_ms;            /* between polls at the tip of a shard; 0: 1 s, as Lambda's */
     int64_t max_response_bytes; /* of one GetRecords; 0: 64 MiB. A larger one is asked for again with fewer records */
 };
 
@@ -181,7 +181,8 @@ void tumble_kinesis_reader_close(struct tumble_kinesis_reader *reader); /* NULL 
  * Errors, after which the reader can only be closed but for ENOMEM and EINTERRUPTED: EINPUT (the stream or shard is
  * gone, access denied, the position is no longer one of this stream: says what to do), EUSAGE (credentials,
  * certificate, a timestamp in the future), EINTERRUPTED, ENOMEM, ELIMIT (one record alone is over max_response_bytes),
- * EORDER (a record is not above the one before it: none of the answer is given). */
+ * EORDER (a record does not stand above the one before it: none of the answer is given). Records that were given before
+ * are left out. */
 enum tumble_code tumble_kinesis_reader_poll(struct tumble_kinesis_reader *reader, struct tumble_kinesis_batch *batch,
                                             struct tumble_error *err);
 
