@@ -3,6 +3,7 @@
 
 #include "engine/base/fail.h"
 #include "engine/codec/json_scan.h"
+#include "engine/codec/string_scan.h"
 #include "engine/engine_internal.h"
 #include "engine/window/group_key.h"
 #include "engine/window/group_memo.h"
@@ -17,6 +18,7 @@ struct chunk {
     size_t pending; /* of them on their way to a group */
     uint64_t fates[TUMBLE_FATE_COUNT];
     uint64_t skipped;
+    uint64_t usual;                    /* of those pending: gathered by gather_usual and not counted yet */
     bool alike;                        /* every pending record takes the steps that the shard remembers */
     struct tumble_bytes last_sequence; /* of the window, as far as gathered */
     uint64_t last_sub_sequence;
@@ -180,7 +182,8 @@ choose_steps(const struct tumble_shard *shard, const struct tumble_record *recor
     return TUMBLE_OK;
 }
 
-enum { TYPE_BITS = 3, TYPED_FIELDS_MAX = 64 / TYPE_BITS };
+enum { TYPE_BITS = 3, TYPED_FIELDS_MAX = TW_USUAL_FIELDS };
+_Static_assert(TYPED_FIELDS_MAX == 64 / TYPE_BITS, "types of as many fields fit a word");
 _Static_assert(TUMBLE_TYPE_OBJECT < 1 << TYPE_BITS, "a type's bits");
 
 /* Without filters and checks of their own, which aggregates take a record follows from the types of its fields. */
@@ -219,6 +222,18 @@ decode_usual(struct tumble_shard *shard, const struct tw_spec_field *field, cons
     return decode_field(shard, field, record, sequence, projected, out, err);
 }
 
+/* The types of this record's fields are remembered: what gather_usual needs to know of them. */
+static void remember_usual(struct tumble_shard *shard, const struct tw_value *values) {
+    const struct tumble_engine *engine = shard->engine;
+    const struct tumble_spec *spec = engine->spec;
+    shard->usual = !spec->where;
+    for (size_t i = 0; i < spec->field_count; i++) {
+        shard->usual_fields[i].projected = (uint32_t)engine->first_spec_field + spec->fields[i].projected;
+        shard->usual_fields[i].type = values[i].type;
+        shard->usual = shard->usual && spec->fields[i].source == TW_FIELD_PAYLOAD;
+    }
+}
+
 /* choose_steps, remembered: nearly every record has values of the types that the one before it had. */
 static inline enum tumble_code choose_steps_again(struct tumble_shard *shard, const struct tumble_record *record,
                                                   const struct tumble_value *projected, const struct tw_value *values,
@@ -235,6 +250,7 @@ static inline enum tumble_code choose_steps_again(struct tumble_shard *shard, co
     TW_TRY(choose_steps(shard, record, projected, values, pending, &skips, err));
     if (usable) {
         shard->types_known = true;
+        remember_usual(shard, values);
         shard->types = types->bits;
         shard->types_skipped = skips;
         memcpy(shard->types_steps, pending->steps, sizeof pending->steps);
@@ -285,6 +301,59 @@ static inline bool recall(const struct tumble_spec *spec, const struct tw_window
     return memo_text(spec, values, &text) && tw_memo_find(&window->groups, &text, &pending->reference);
 }
 
+/* Recalls the record's group, or makes its key and fetches the place where it will be looked for. */
+static inline enum tumble_code find_group(struct tumble_shard *shard, const struct tw_window *window,
+                                          const struct tw_value *values, struct tw_pending *pending,
+                                          struct tumble_error *err) {
+    pending->recalled =
+        window->groups.memo && shard->takes_memo && recall(shard->engine->spec, window, values, pending);
+    if (!pending->recalled) {
+        TW_TRY(put_key(shard, values, pending, err));
+        struct tumble_bytes key = {shard->keys.data + pending->key_offset, pending->key_length};
+        pending->hash = tw_engine_key_hash(shard->engine, key);
+        tw_group_prefetch(&window->groups, pending->hash);
+    }
+    return TUMBLE_OK;
+}
+
+/* gather for nearly every record: it follows the one before it, and its fields are of the types that are remembered,
+ * without escapes and not too long. False: look again. */
+static inline __attribute__((always_inline)) bool gather_usual(struct tumble_shard *shard,
+                                                               const struct tumble_record *record,
+                                                               struct tw_pending *pending, struct tw_value *values,
+                                                               const struct chunk *chunk) {
+    const struct tumble_engine *engine = shard->engine;
+    const size_t count = engine->spec->field_count;
+    if (record->bad || record->values || (uint64_t)record->arrival_ms > (uint64_t)TUMBLE_TIMESTAMP_MAX_MS ||
+        !tw_sequence_follows(record->sequence_number, chunk->last_sequence) ||
+        tumble_project_like(engine->projection, &shard->layout, record->data, 1, shard->projected, NULL, NULL) !=
+            TUMBLE_OK) {
+        return false;
+    }
+    for (size_t i = 0; i < count; i++) {
+        const struct tumble_value *value = &shard->projected[shard->usual_fields[i].projected];
+        if (value->type != shard->usual_fields[i].type) {
+            return false;
+        }
+        if (value->type == TUMBLE_TYPE_STRING) {
+            if ((value->flags & TUMBLE_VALUE_ESCAPED) || value->length > TW_LIMIT_STRING_VALUE_BYTES) {
+                return false;
+            }
+            values[i].text.data = value->text;
+            values[i].text.length = value->length;
+        } else if (value->type == TUMBLE_TYPE_NUMBER &&
+                   tw_decimal_parse_in(&values[i].number, record->data.data, value->text, value->length, NULL) !=
+                       TUMBLE_OK) {
+            return false;
+        }
+        values[i].type = value->type;
+    }
+    pending->record = record;
+    pending->sequence = record->sequence_number;
+    memcpy(pending->steps, shard->types_steps, sizeof pending->steps);
+    return true;
+}
+
 /* Decides a record's fate and, when it will be applied, fills pending and its values. A code other than OK, ENOMEM and
  * EINTERNAL says why the record is bad. */
 static enum tumble_code gather(struct tumble_shard *shard, const struct tw_window *window,
@@ -328,10 +397,7 @@ static enum tumble_code gather(struct tumble_shard *shard, const struct tw_windo
     pending->record = record;
     pending->sequence = sequence;
     TW_TRY(choose_steps_again(shard, record, projected, values, &types, pending, &skips, &chunk->alike, err));
-    pending->recalled = window->groups.memo && shard->takes_memo && recall(spec, window, values, pending);
-    if (!pending->recalled) {
-        TW_TRY(put_key(shard, values, pending, err));
-    }
+    TW_TRY(find_group(shard, window, values, pending, err));
     chunk->skipped += skips;
     return TUMBLE_OK;
 }
@@ -349,13 +415,15 @@ static enum tumble_code touch_groups(struct tumble_shard *shard, struct tw_windo
                                      struct tumble_error *err) {
     const struct tumble_spec *spec = shard->engine->spec;
     uint32_t growing[TW_LIMIT_AGGREGATES];
-    size_t growing_count = 0;
+    size_t growing_count = 0, growth = 0;
     for (size_t a = 0; a < spec->aggregate_count; a++) {
-        if (spec->aggregates[a].function->growth) {
+        const struct tw_aggregate *function = spec->aggregates[a].function;
+        if (function->growth_fixed) {
+            growth += count * function->growth(NULL, &spec->aggregates[a].params, NULL);
+        } else if (function->growth) {
             growing[growing_count++] = (uint32_t)a;
         }
     }
-    size_t growth = 0;
     for (size_t i = 0; i < count; i++) {
         struct tw_pending *pending = &shard->pending[i];
         enum tumble_code code;
@@ -459,11 +527,23 @@ static bool is_duplicate(const struct chunk *chunk, struct tumble_bytes sequence
     return order < 0 || (order == 0 && sub_sequence <= chunk->last_sub_sequence);
 }
 
+/* What gather counts record by record. */
+static void count_usual(struct tumble_shard *shard, struct chunk *chunk) {
+    chunk->fates[TUMBLE_FATE_APPLIED] += chunk->usual;
+    chunk->skipped += chunk->usual * shard->types_skipped;
+    for (size_t i = 0; i < shard->engine->spec->field_count && chunk->usual; i++) {
+        shard->found[i] += shard->usual_fields[i].type == TUMBLE_TYPE_MISSING ? 0 : chunk->usual;
+    }
+    chunk->usual = 0;
+}
+
 /* Takes up to a chunk of records. *bad is set when the record behind those taken ends the call (bad_records "fail"). */
 static enum tumble_code apply_chunk(struct tumble_shard *shard, struct tw_window *window,
                                     const struct tumble_record *records, size_t count, struct chunk *chunk,
                                     enum tumble_code *bad, struct tumble_error *err) {
     const struct tumble_spec *spec = shard->engine->spec;
+    const size_t stride = spec->field_count;
+    struct tw_value *values = shard->values;
     struct tumble_bytes first = {0};
     size_t failures_mark = shard->failures.length;
     memset(chunk, 0, sizeof *chunk);
@@ -475,6 +555,19 @@ static enum tumble_code apply_chunk(struct tumble_shard *shard, struct tw_window
     enum tumble_code code = TUMBLE_OK;
     for (; chunk->records < count && chunk->pending < TW_CHUNK_RECORDS; chunk->records++) {
         const struct tumble_record *record = &records[chunk->records];
+        if (TW_OFTEN(shard->usual && shard->types_decide) &&
+            TW_OFTEN(gather_usual(shard, record, &shard->pending[chunk->pending], values, chunk)) &&
+            TW_OFTEN(find_group(shard, window, values, &shard->pending[chunk->pending], err) == TUMBLE_OK)) {
+            if (chunk->usual++ == 0 && !first.length) {
+                first = record->sequence_number;
+            }
+            chunk->pending++;
+            values += stride;
+            chunk->last_sequence = record->sequence_number;
+            chunk->last_sub_sequence = record->sub_sequence_number;
+            continue;
+        }
+        count_usual(shard, chunk); /* this one may change what is usual */
         struct tumble_bytes sequence = {0};
         const bool follows = tw_sequence_follows(record->sequence_number, chunk->last_sequence);
         if (follows) {
@@ -490,8 +583,7 @@ static enum tumble_code apply_chunk(struct tumble_shard *shard, struct tw_window
                 chunk->fates[TUMBLE_FATE_DUPLICATE]++;
                 continue;
             }
-            code = gather(shard, window, record, sequence, pending, values_of(shard, chunk->pending), &filtered, chunk,
-                          err);
+            code = gather(shard, window, record, sequence, pending, values, &filtered, chunk, err);
         }
         if (code == TUMBLE_ENOMEM) {
             break;
@@ -513,13 +605,9 @@ static enum tumble_code apply_chunk(struct tumble_shard *shard, struct tw_window
         } else if (filtered) {
             chunk->fates[TUMBLE_FATE_FILTERED]++;
         } else {
-            if (!pending->recalled) {
-                struct tumble_bytes key = {shard->keys.data + pending->key_offset, pending->key_length};
-                pending->hash = tw_engine_key_hash(shard->engine, key);
-                tw_group_prefetch(&window->groups, pending->hash);
-            }
             chunk->fates[TUMBLE_FATE_APPLIED]++;
             chunk->pending++;
+            values += stride;
         }
         if (sequence.length) { /* a diverted record without a proper sequence number moves no mark */
             if (!first.length) {
@@ -539,6 +627,7 @@ static enum tumble_code apply_chunk(struct tumble_shard *shard, struct tw_window
         return code;
     }
     step_groups(shard, window, chunk);
+    count_usual(shard, chunk);
     set_mark(window, chunk, first);
     return TUMBLE_OK;
 }

@@ -30,6 +30,8 @@ struct tw_pending { /* one record of a chunk on its way to its group */
     bool recalled;                                   /* reference is known: there is no key and no hash */
 };
 
+enum { TW_USUAL_FIELDS = 21 }; /* as many as there is room for the types of in a word */
+
 struct tumble_shard {
     struct tumble_engine *engine;
     uint32_t index;
@@ -55,6 +57,11 @@ struct tumble_shard {
     bool types_known;
     uint64_t types;
     uint64_t types_skipped;
+    bool usual; /* records of those types can take the short way of gather_usual */
+    struct {
+        uint32_t projected;
+        uint32_t type;
+    } usual_fields[TW_USUAL_FIELDS];
     uint64_t types_steps[(TW_LIMIT_AGGREGATES + 63) / 64];
     struct tw_value *values; /* TW_CHUNK_RECORDS × field_count */
     struct tw_buf keys;

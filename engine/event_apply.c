@@ -275,8 +275,12 @@ static inline enum tumble_code take_record(struct reader *reader, const struct t
 /* An event lies in memory, not in a cache, and the jumps below hide from the processor that it is read in order. */
 static inline void fetch_ahead(struct reader *reader) {
     if (TW_OFTEN(reader->end - reader->at > AHEAD)) {
-        for (const char *const until = reader->at + AHEAD; reader->fetched < until; reader->fetched += LINE) {
+        for (const char *const until = reader->at + AHEAD - 4 * LINE; reader->fetched < until;
+             reader->fetched += 4 * LINE) {
             __builtin_prefetch(reader->fetched);
+            __builtin_prefetch(reader->fetched + LINE);
+            __builtin_prefetch(reader->fetched + 2 * LINE);
+            __builtin_prefetch(reader->fetched + 3 * LINE);
         }
     }
 }

@@ -98,6 +98,7 @@ struct tw_aggregate {
     /* Most heap bytes (as tw_heap_size counts) a step with this input can take, even when up to TW_STEPS_AT_ONCE other
      * steps on the same state come before it. NULL: none. */
     size_t (*growth)(const void *state, const struct tw_params *params, const struct tw_input *input);
+    bool growth_fixed; /* growth looks at neither state nor input, which may then be NULL */
     void (*step)(void *state, const struct tw_params *params, const struct tw_input *input, struct tw_heap *heap);
     /* The same as a step for each of count values, which stand stride values apart, on the state of offset in each of
      * groups; two groups may be one. For functions that look at their value alone. NULL: step is called. */

@@ -63,6 +63,7 @@ const struct tw_aggregate tw_aggregate_sum = {
     .additive = true,
     .init = init,
     .growth = growth,
+    .growth_fixed = true,
     .step = step,
     .step_all = step_all,
     .merge = merge,

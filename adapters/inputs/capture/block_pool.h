@@ -36,6 +36,18 @@ void tw_block_pool_give(struct tw_block_pool *pool, struct tw_block *block);   /
 /* Small pieces (decoded data, values) that live until release. 16-byte aligned. NULL: no memory. */
 void *tw_block_pool_bytes(struct tw_block_pool *pool, size_t size);
 
+/* What the next piece could be cut from, for a piece whose size is known once it is written: at, and *room bytes (0: no
+ * memory was taken yet, or none is left here). tw_block_pool_cut then makes a piece of its first size bytes. */
+static inline char *tw_block_pool_space(const struct tw_block_pool *pool, size_t *room) {
+    *room = pool->chunk ? pool->chunk->capacity - pool->chunk_used : 0;
+    return pool->chunk ? pool->chunk->data + pool->chunk_used : NULL;
+}
+static inline void tw_block_pool_cut(struct tw_block_pool *pool, size_t size) {
+    size_t left = pool->chunk->capacity - pool->chunk_used;
+    size = (size + 15) & ~(size_t)15;
+    pool->chunk_used += size < left ? size : left;
+}
+
 void tw_block_pool_release(struct tw_block_pool *pool);
 
 #endif

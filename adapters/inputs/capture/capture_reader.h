@@ -61,6 +61,7 @@ struct tw_capture_reader {
     struct tumble_layout payload_layout; /* of what the projection reads */
     struct tumble_kinesis_record found;  /* the record found last, encoded formats */
     struct tw_arrival arrival;
+    struct tumble_bytes decoded;            /* its data, when it was decoded while it was found; NULL: not yet */
     char shard_id[TW_LIMIT_SHARD_ID_BYTES]; /* the last one, which was checked */
     size_t shard_id_length;
     struct tw_buf shard_text; /* its shard id and sequence number, when they were written with escapes */

@@ -117,9 +117,19 @@ static enum tumble_code parse_encoded(struct tw_capture_reader *reader, struct t
     static const struct tumble_timestamp_format any = {.kind = TUMBLE_TIMESTAMP_AUTO};
     struct tumble_kinesis_record *found = &reader->found;
     if (reader->format == TUMBLE_CAPTURE_LAMBDA) {
-        TW_TRY(tumble_kinesis_record_parse_like(&reader->record_layout, json, reader->at_end, found, consumed, err));
+        size_t room, length;
+        char *space = tw_block_pool_space(reader->pool, &room);
+        TW_TRY(tumble_kinesis_record_decode_like(&reader->record_layout, json, reader->at_end, found, consumed, space,
+                                                 room, &length, err));
+        reader->decoded.data = NULL;
+        if (length != TUMBLE_NOT_DECODED) {
+            reader->decoded.data = space;
+            reader->decoded.length = length;
+            tw_block_pool_cut(reader->pool, length);
+        }
     } else {
         TW_TRY(tumble_get_records_record_parse(json, reader->at_end, found, consumed, err));
+        reader->decoded.data = NULL;
     }
     struct tumble_bytes text;
     TW_TRY(plain(&found->sequence_number, &reader->sequence_text, &text, err));
@@ -286,6 +296,11 @@ enum tumble_code tw_capture_project(struct tw_capture_reader *reader, struct tum
 static enum tumble_code decode(struct tw_capture_reader *reader, struct tumble_captured *record,
                                struct tumble_error *err) {
     struct tumble_bytes text;
+    if (TW_OFTEN(reader->decoded.data != NULL)) {
+        record->data = reader->decoded;
+        record->bad = TUMBLE_OK;
+        return TW_RARELY(tumble_kpl_suspect(record->data)) ? TUMBLE_OK : tw_capture_project(reader, record, err);
+    }
     /* The shard id and the sequence number are kept by now, so their buffer is free. */
     TW_TRY(plain(&reader->found.data, &reader->shard_text, &text, err));
     char *data = tw_block_pool_bytes(reader->pool, text.length / 4 * 3 + 1);
