@@ -3,11 +3,8 @@
 
 /* The subcommands of `tumble`, one file each. argv[0] is the subcommand's name; the result is the exit status. */
 int tw_cmd_replay(int argc, char **argv);
-<<<<<<< HEAD
 int tw_cmd_tune(int argc, char **argv);
-=======
 int tw_cmd_capture(int argc, char **argv);
->>>>>>> 611dc5c (kinesis: a live stream's shards, readers, and capture)
 int tw_cmd_inspect(int argc, char **argv);
 int tw_cmd_invoke(int argc, char **argv);
 int tw_cmd_check(int argc, char **argv);
