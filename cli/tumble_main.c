@@ -17,11 +17,8 @@ static const struct {
     int (*run)(int argc, char **argv);
 } commands[] = {
     {"replay", "captured records -> exact per-window rows", tw_cmd_replay},
-<<<<<<< HEAD
     {"tune", "which mapping, memory and shards a capture needs, and their price", tw_cmd_tune},
-=======
     {"capture", "a Kinesis stream -> a file that replay reads", tw_cmd_capture},
->>>>>>> 611dc5c (kinesis: a live stream's shards, readers, and capture)
     {"invoke", "one Lambda event, by hand", tw_cmd_invoke},
     {"inspect", "what a state directory holds", tw_cmd_inspect},
     {"drain", "rows that wait in a state's outbox -> their outputs", tw_cmd_drain},
