@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <tumble/timestamp.h>
+
 #include "bench/click_payload.h"
 #include "emulator/emulator.h"
 
@@ -23,12 +25,13 @@ struct shard_event { /* the event a shard is filling */
     char *bytes;
     size_t length, capacity;
     uint64_t records;
-    int64_t last_arrival_ms;
+    int64_t window_start_ms;
 };
 
 struct generator {
     struct click_options clicks;
-    uint64_t records;
+    uint64_t first, records;
+    int64_t window_ms; /* lambda: events are cut at windows of this length and carry them; 0: no windows */
     enum format format;
     uint64_t batch;
     uint32_t shard_count;
@@ -125,13 +128,28 @@ static char *get_records_record(char *at, const struct click *click, uint32_t sh
     return literal(at, "\"}");
 }
 
+/* What a tumbling window adds to an event, state last: whoever plays Lambda puts the one of the last answer there. */
+static void put_window(const struct generator *generator, const struct shard_event *event) {
+    char text[512], shard_id[TUMBLE_SHARD_ID_TEXT], start[TUMBLE_TIMESTAMP_TEXT], end[TUMBLE_TIMESTAMP_TEXT];
+    tumble_shard_id_text((uint32_t)(event - generator->shards), shard_id);
+    tumble_timestamp_text(event->window_start_ms, start);
+    tumble_timestamp_text(event->window_start_ms + generator->window_ms, end);
+    int length = snprintf(text, sizeof text,
+                          "],\"window\":{\"start\":\"%s\",\"end\":\"%s\"},\"shardId\":\"%s\",\"eventSourceARN\":\"%s\","
+                          "\"isFinalInvokeForWindow\":false,\"isWindowTerminatedEarly\":false,\"state\":{}}\n",
+                          start, end, shard_id, stream_arn);
+    put(text, (size_t)length);
+}
+
 static void flush_event(const struct generator *generator, struct shard_event *event) {
     if (!event->records) {
         return;
     }
     put("{\"Records\":[", 12);
     put(event->bytes, event->length);
-    if (generator->format == FORMAT_LAMBDA) {
+    if (generator->window_ms) {
+        put_window(generator, event);
+    } else if (generator->format == FORMAT_LAMBDA) {
         put("]}\n", 3);
     } else {
         static const char end[] = "],\"NextShardIterator\":\"AAAAAAAAAAE=\",\"MillisBehindLatest\":0}\n";
@@ -149,8 +167,12 @@ static void add_to_event(struct generator *generator, const struct click *click,
     }
     struct shard_event *event = &generator->shards[shard];
     size_t most = RECORD_ENVELOPE_BYTES + click->length * 4 / 3 + 4;
-    if (event->records == generator->batch || (event->records && event->length + most > EVENT_BYTES)) {
+    int64_t window_start_ms =
+        generator->window_ms ? click->arrival_ms - click->arrival_ms % generator->window_ms : event->window_start_ms;
+    if (event->records == generator->batch || window_start_ms != event->window_start_ms ||
+        (event->records && event->length + most > EVENT_BYTES)) {
         flush_event(generator, event);
+        event->window_start_ms = window_start_ms;
     }
     if (event->length + most > event->capacity) {
         event->capacity = (event->length + most) * 2;
@@ -179,14 +201,14 @@ static void generate(struct generator *generator) {
     if (generator->format == FORMAT_ARRAY) {
         put("[", 1);
     }
-    for (uint64_t i = 0; i < generator->records; i++) {
+    for (uint64_t i = generator->first; i < generator->first + generator->records; i++) {
         click_make(&generator->clicks, i, &click);
         click.user[click.user_length] = '\0';
         if (generator->format == FORMAT_NDJSON) {
             click.payload[click.length] = '\n';
             put(click.payload, click.length + 1);
         } else if (generator->format == FORMAT_ARRAY) {
-            if (i) {
+            if (i > generator->first) {
                 put(",\n", 2);
             }
             put(click.payload, click.length);
@@ -207,9 +229,11 @@ static void generate(struct generator *generator) {
 static const char usage[] = "Usage: tumble-generate [option]…\n"
                             "A click stream made from a seed, on standard output.\n\n"
                             "  --records N         how many (1000000)\n"
+                            "  --first N           index of the first one: the same records as of one long run (0)\n"
                             "  --seed N            same seed, same payloads, in every format (1)\n"
                             "  --format FORMAT     ndjson (default), array, lambda, get-records\n"
                             "  --batch N           records an event, lambda and get-records (1000)\n"
+                            "  --window SECONDS    lambda: events are cut at windows, and carry them\n"
                             "  --shards N          lambda: shards the users are spread over (1)\n"
                             "  --groups N          event types, unevenly frequent (12)\n"
                             "  --users N           users, evenly frequent (100000)\n"
@@ -257,6 +281,8 @@ static int choice(const char *name, const char *value, const char *const *names)
 
 enum {
     OPT_RECORDS = 256,
+    OPT_FIRST,
+    OPT_WINDOW,
     OPT_SEED,
     OPT_FORMAT,
     OPT_BATCH,
@@ -275,6 +301,8 @@ enum {
 };
 
 static const struct option options[] = {{"records", required_argument, NULL, OPT_RECORDS},
+                                        {"first", required_argument, NULL, OPT_FIRST},
+                                        {"window", required_argument, NULL, OPT_WINDOW},
                                         {"seed", required_argument, NULL, OPT_SEED},
                                         {"format", required_argument, NULL, OPT_FORMAT},
                                         {"batch", required_argument, NULL, OPT_BATCH},
@@ -302,6 +330,8 @@ static void read_options(struct generator *generator, int argc, char **argv) {
         const char *name = option < 256 ? "" : options[option - OPT_RECORDS].name;
         switch (option) {
         case OPT_RECORDS: generator->records = whole(name, optarg, 0, UINT64_C(1) << 40); break;
+        case OPT_FIRST: generator->first = whole(name, optarg, 0, UINT64_C(1) << 40); break;
+        case OPT_WINDOW: generator->window_ms = (int64_t)whole(name, optarg, 1, 86400) * 1000; break;
         case OPT_SEED: clicks->seed = whole(name, optarg, 0, UINT64_MAX) * UINT64_C(0xd1342543de82ef95); break;
         case OPT_FORMAT: generator->format = (enum format)choice(name, optarg, formats); break;
         case OPT_BATCH: generator->batch = whole(name, optarg, 1, 1000000); break;
@@ -323,6 +353,9 @@ static void read_options(struct generator *generator, int argc, char **argv) {
     }
     if (optind != argc) {
         die("does not take files, but got", argv[optind]);
+    }
+    if (generator->window_ms && generator->format != FORMAT_LAMBDA) {
+        die("only events have windows: --window needs --format lambda", NULL);
     }
     if (generator->format == FORMAT_GET_RECORDS && generator->shard_count > 1) {
         die("get-records reads one shard: --shards needs --format lambda", NULL);

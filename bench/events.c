@@ -1,0 +1,644 @@
+/* tumble-events: the engine as a long-lived process has it. Events of a time window, one a line, come in through
+ * read(); after each one (or each N) the state is committed and a response made; rows of windows that are over are
+ * written. Prints its figures as one line of JSON.
+ *
+ * A consumer that keeps its own state ("apply"): records are taken from pieces of an event while they are in cache,
+ * and the engine keeps windows in memory or in a state directory. A Lambda handler ("invoke"): the whole event with
+ * its state goes in, the response with the next state comes out, and the state travels on in the next event. */
+
+#define _GNU_SOURCE /* memmem */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <tumble/engine.h>
+#include <tumble/invoke.h>
+#include <tumble/lambda.h>
+
+#include "engine/codec/base64.h"
+
+enum {
+    PIECE_BYTES = 128 << 10, /* read at a time: with what is made of it, half of an L2 cache */
+    SLICE_RECORDS = 512,
+    EVENT_BYTES_MAX = 16 << 20,
+    SHARDS_MAX = 1024,
+    ROW_BYTES = 1 << 20
+};
+
+struct open_window {
+    struct tumble_shard *shard;
+    struct tumble_bytes id; /* the shard's */
+    int64_t start_ms;       /* -1: none yet */
+};
+
+struct run {
+    const char *path, *state_directory, *rows_path, *spec_text;
+    enum tumble_durability durability;
+    int invokes, preloads;
+    int64_t window_ms;
+    unsigned long commit_every, skip_events;
+
+    struct tumble_spec *spec;
+    struct tumble_engine *engine;
+    struct tumble_layout layout;
+    struct open_window windows[SHARDS_MAX];
+    size_t window_count;
+
+    int in;
+    char *buffer; /* unread bytes: begin … end */
+    size_t begin, end, capacity;
+    int at_end;
+    char *text, *scratch;
+    struct tumble_record records[SLICE_RECORDS];
+    size_t record_count, scratch_used;
+
+    char response[64]; /* goes nowhere */
+    int response_length;
+
+    int rows_fd;
+    char *rows;
+    size_t rows_used;
+
+    uint64_t record_total, events, commits, rows_total, skipped_committed;
+    double *event_us, *commit_us;
+    size_t event_capacity, commit_capacity;
+    double began, began_cpu;
+};
+
+static struct run the_run = {.rows_path = "/dev/null", .window_ms = 60000, .commit_every = 1};
+
+static void die(const char *what, const char *why) {
+    fprintf(stderr, "tumble-events: %s%s%s\n", what, why ? ": " : "", why ? why : "");
+    exit(1);
+}
+
+static void must(enum tumble_code code, const char *what, const struct tumble_error *error) {
+    if (code != TUMBLE_OK) {
+        die(what, error->text);
+    }
+}
+
+static void *memory(size_t bytes) {
+    void *made = malloc(bytes);
+    if (!made) {
+        die("out of memory", NULL);
+    }
+    return made;
+}
+
+static double now_us(clockid_t clock) {
+    struct timespec at;
+    clock_gettime(clock, &at);
+    return (double)at.tv_sec * 1e6 + (double)at.tv_nsec / 1e3;
+}
+
+static void note(double **list, size_t *capacity, uint64_t count, double value) {
+    if (count >= *capacity) {
+        *capacity = *capacity ? *capacity * 2 : 1024;
+        *list = realloc(*list, *capacity * sizeof **list);
+        if (!*list) {
+            die("out of memory", NULL);
+        }
+    }
+    (*list)[count] = value;
+}
+
+/* ---- rows ---- */
+
+static void write_all(int fd, const char *bytes, size_t length) {
+    while (length) {
+        ssize_t done = write(fd, bytes, length);
+        if (done < 0 && errno != EINTR) {
+            die("cannot write rows", strerror(errno));
+        }
+        bytes += done > 0 ? done : 0;
+        length -= done > 0 ? (size_t)done : 0;
+    }
+}
+
+static enum tumble_code rows_open(const struct tumble_output_open *how, void **self, struct tumble_error *err) {
+    (void)how;
+    (void)err;
+    *self = &the_run;
+    return TUMBLE_OK;
+}
+
+static enum tumble_code rows_write(void *self, const struct tumble_row *rows, size_t count, struct tumble_delivery *out,
+                                   struct tumble_error *err) {
+    struct run *run = self;
+    (void)err;
+    for (size_t i = 0; i < count; i++) {
+        if (run->rows_used + rows[i].json.length + 1 > ROW_BYTES) {
+            write_all(run->rows_fd, run->rows, run->rows_used);
+            run->rows_used = 0;
+        }
+        if (rows[i].json.length + 1 > ROW_BYTES) {
+            die("a row is larger than the buffer of rows", NULL);
+        }
+        memcpy(run->rows + run->rows_used, rows[i].json.data, rows[i].json.length);
+        run->rows_used += rows[i].json.length;
+        run->rows[run->rows_used++] = '\n';
+        out[i] = (struct tumble_delivery){TUMBLE_DELIVERED, 0, NULL};
+    }
+    run->rows_total += count;
+    return TUMBLE_OK;
+}
+
+static enum tumble_code rows_flush(void *self, int pending_done, struct tumble_error *err) {
+    struct run *run = self;
+    (void)pending_done;
+    (void)err;
+    write_all(run->rows_fd, run->rows, run->rows_used);
+    run->rows_used = 0;
+    return TUMBLE_OK;
+}
+
+static void rows_close(void *self) { (void)self; }
+
+static const struct tumble_output_api rows_output = {.struct_size = sizeof rows_output,
+                                                     .abi_version = TUMBLE_OUTPUT_ABI,
+                                                     .name = "rows",
+                                                     .open = rows_open,
+                                                     .write = rows_write,
+                                                     .flush = rows_flush,
+                                                     .close = rows_close};
+
+static void attach(struct run *run) {
+    struct tumble_error error;
+    struct tumble_output_open how = {.struct_size = sizeof how,
+                                     .kind = TUMBLE_ROW_WINDOW,
+                                     .spec = run->spec,
+                                     .durable = run->durability == TUMBLE_DURABILITY_COMMIT};
+    must(tumble_engine_attach(run->engine, "rows:", &rows_output, &how, &error), "cannot attach the rows", &error);
+}
+
+/* ---- input ---- */
+
+/* More unread bytes, at least one; 0: the end. Views into the buffer do not survive. */
+static int more(struct run *run, size_t at_most) {
+    if (run->at_end) {
+        return 0;
+    }
+    if (run->begin) {
+        memmove(run->buffer, run->buffer + run->begin, run->end - run->begin);
+        run->end -= run->begin;
+        run->begin = 0;
+    }
+    if (run->end + at_most > run->capacity) {
+        die("an event's text goes on and on", run->path);
+    }
+    ssize_t got = read(run->in, run->buffer + run->end, at_most);
+    if (got < 0) {
+        die(run->path, strerror(errno));
+    }
+    run->end += (size_t)got;
+    run->at_end = got == 0;
+    return got > 0;
+}
+
+static void open_input(struct run *run) {
+    struct stat status;
+    run->in = strcmp(run->path, "-") == 0 ? 0 : open(run->path, O_RDONLY | O_CLOEXEC);
+    if (run->in < 0 || fstat(run->in, &status) != 0) {
+        die(run->path, strerror(errno));
+    }
+    run->capacity = EVENT_BYTES_MAX + PIECE_BYTES;
+    run->text = memory(EVENT_BYTES_MAX + PIECE_BYTES);
+    run->scratch = memory((size_t)SLICE_RECORDS * 16 + EVENT_BYTES_MAX);
+    if (!run->preloads) {
+        run->buffer = memory(run->capacity);
+        return;
+    }
+    run->capacity = (size_t)status.st_size + 1;
+    run->buffer = mmap(NULL, run->capacity, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (run->buffer == MAP_FAILED) {
+        die("out of memory", NULL);
+    }
+    madvise(run->buffer, run->capacity, MADV_HUGEPAGE);
+    for (ssize_t got; (got = read(run->in, run->buffer + run->end, run->capacity - run->end)) > 0;) {
+        run->end += (size_t)got;
+    }
+    run->at_end = 1;
+}
+
+/* ---- apply: a consumer with a state of its own ---- */
+
+static struct open_window *window_of(struct run *run, struct tumble_bytes shard_id) {
+    static size_t last;
+    if (last < run->window_count && tumble_bytes_equal(run->windows[last].id, shard_id)) {
+        return &run->windows[last];
+    }
+    for (last = 0; last < run->window_count; last++) {
+        if (tumble_bytes_equal(run->windows[last].id, shard_id)) {
+            return &run->windows[last];
+        }
+    }
+    if (run->window_count == SHARDS_MAX) {
+        die("too many shards", NULL);
+    }
+    struct tumble_error error;
+    struct open_window *made = &run->windows[run->window_count++];
+    must(tumble_engine_shard(run->engine, shard_id, &made->shard, &error), "no shard", &error);
+    made->id = tumble_shard_id(made->shard);
+    made->start_ms = -1;
+    return made;
+}
+
+static void apply_slice(struct run *run, struct open_window *window) {
+    struct tumble_error error;
+    struct tumble_apply_result result;
+    if (run->record_count) {
+        must(tumble_shard_apply(window->shard, window->start_ms, run->records, run->record_count, &result, &error),
+             "a record cannot be applied", &error);
+        if (result.fates[TUMBLE_FATE_APPLIED] != run->record_count) {
+            die("not every record was applied", NULL);
+        }
+        run->record_total += run->record_count;
+    }
+    run->record_count = 0;
+    run->scratch_used = 0;
+}
+
+static void commit(struct run *run) {
+    struct tumble_error error;
+    double began = now_us(CLOCK_MONOTONIC);
+    must(tumble_engine_commit(run->engine, &error), "cannot commit", &error);
+    note(&run->commit_us, &run->commit_capacity, run->commits++, now_us(CLOCK_MONOTONIC) - began);
+}
+
+/* A window that is over: its rows go out behind the commit that closes it. */
+static void turn_window(struct run *run, struct open_window *window, int64_t start_ms) {
+    struct tumble_error error;
+    if (window->start_ms >= 0) {
+        must(tumble_shard_close(window->shard, window->start_ms, &error), "cannot close a window", &error);
+        commit(run);
+        must(tumble_engine_drain(run->engine, &error), "cannot deliver rows", &error);
+    }
+    window->start_ms = start_ms;
+}
+
+/* "1762732800.123", as Lambda writes it; any other form the long way. */
+static int64_t arrival_of(const struct tumble_value *value) {
+    const char *text = value->text;
+    if (value->length == 14 && text[10] == '.') {
+        int64_t ms = 0;
+        for (int i = 0; i < 14; i++) {
+            ms = i == 10 ? ms : ms * 10 + (text[i] - '0');
+        }
+        return ms;
+    }
+    static const struct tumble_timestamp_format seconds = {.kind = TUMBLE_TIMESTAMP_EPOCH_S};
+    struct tumble_error error;
+    int64_t ms;
+    must(tumble_timestamp_ms(&seconds, value, &ms, &error), "no arrival time", &error);
+    return ms;
+}
+
+static void take_record(struct run *run, const struct tumble_kinesis_record *captured, struct open_window **window) {
+    struct tumble_error error;
+    struct tumble_record *record = &run->records[run->record_count];
+    size_t length;
+    if ((captured->data.flags | captured->sequence_number.flags | captured->event_id.flags) & TUMBLE_VALUE_ESCAPED) {
+        die("escapes in an envelope: not what Lambda sends", NULL);
+    }
+    if (run->scratch_used + captured->data.length > EVENT_BYTES_MAX) {
+        die("a record is too large", NULL);
+    }
+    char *data = run->scratch + run->scratch_used;
+    must(tw_base64_decode((struct tumble_bytes){captured->data.text, captured->data.length}, data, &length, &error),
+         "base64", &error);
+    run->scratch_used += length;
+    *record =
+        (struct tumble_record){.data = {data, length},
+                               .partition_key = {captured->partition_key.text, captured->partition_key.length},
+                               .sequence_number = {captured->sequence_number.text, captured->sequence_number.length},
+                               .arrival_ms = arrival_of(&captured->arrival)};
+    run->record_count++;
+    if (!*window) { /* the event's first record names its shard and, as events are cut at windows, its window */
+        const char *colon = memchr(captured->event_id.text, ':', captured->event_id.length);
+        if (!colon) {
+            die("an eventID without a shard", NULL);
+        }
+        *window =
+            window_of(run, (struct tumble_bytes){captured->event_id.text, (size_t)(colon - captured->event_id.text)});
+        int64_t start_ms = record->arrival_ms - record->arrival_ms % run->window_ms;
+        if (start_ms != (*window)->start_ms) {
+            turn_window(run, *window, start_ms);
+        }
+    }
+}
+
+/* Everything behind the records, up to the end of the line. */
+static void skip_line(struct run *run) {
+    for (;;) {
+        char *end = memchr(run->buffer + run->begin, '\n', run->end - run->begin);
+        if (end) {
+            run->begin = (size_t)(end - run->buffer) + 1;
+            return;
+        }
+        run->begin = run->end;
+        if (!more(run, PIECE_BYTES)) {
+            return;
+        }
+    }
+}
+
+static int apply_event(struct run *run) {
+    static const char opening[] = "{\"Records\":[";
+    struct open_window *window = NULL;
+    while (run->end - run->begin < sizeof opening - 1) {
+        if (!more(run, PIECE_BYTES)) {
+            return 0;
+        }
+    }
+    if (memcmp(run->buffer + run->begin, opening, sizeof opening - 1) != 0) {
+        die("a line is no event", run->path);
+    }
+    run->begin += sizeof opening - 1;
+    for (;;) {
+        struct tumble_kinesis_record captured;
+        struct tumble_error error;
+        size_t consumed;
+        struct tumble_bytes rest = {run->buffer + run->begin, run->end - run->begin};
+        enum tumble_code code =
+            tumble_kinesis_record_parse_like(&run->layout, rest, run->at_end, &captured, &consumed, &error);
+        if (code == TUMBLE_EMORE || (code == TUMBLE_OK && consumed == rest.length)) {
+            if (window) {
+                apply_slice(run, window);
+            }
+            if (!more(run, PIECE_BYTES)) {
+                die("the input ends within an event", run->path);
+            }
+            continue;
+        }
+        must(code, "a record cannot be read", &error);
+        take_record(run, &captured, &window);
+        run->begin += consumed;
+        if (run->record_count == SLICE_RECORDS) {
+            apply_slice(run, window);
+        }
+        if (run->buffer[run->begin] != ',') {
+            break;
+        }
+        run->begin++;
+    }
+    if (run->buffer[run->begin] != ']') {
+        die("Records do not end", run->path);
+    }
+    apply_slice(run, window);
+    skip_line(run);
+    return 1;
+}
+
+static void apply_all(struct run *run) {
+    struct tumble_error error;
+    for (double began = now_us(CLOCK_MONOTONIC); apply_event(run); began = now_us(CLOCK_MONOTONIC)) {
+        run->events++;
+        if (run->events % run->commit_every == 0) {
+            commit(run);
+        }
+        run->response_length = snprintf(run->response, sizeof run->response, "{\"batchItemFailures\":[]}");
+        note(&run->event_us, &run->event_capacity, run->events - 1, now_us(CLOCK_MONOTONIC) - began);
+        if (run->events == run->skip_events) { /* what the figures are of begins here */
+            struct tumble_counters counters;
+            commit(run);
+            tumble_engine_counters(run->engine, &counters);
+            run->skipped_committed = counters.bytes_committed;
+            run->commits = run->record_total = 0;
+            run->began = now_us(CLOCK_MONOTONIC);
+            run->began_cpu = now_us(CLOCK_PROCESS_CPUTIME_ID);
+        }
+    }
+    for (size_t i = 0; i < run->window_count; i++) {
+        must(tumble_shard_close(run->windows[i].shard, run->windows[i].start_ms, &error), "cannot close", &error);
+    }
+    commit(run);
+    must(tumble_engine_drain(run->engine, &error), "cannot deliver rows", &error);
+    commit(run); /* what was acknowledged */
+}
+
+/* ---- invoke: Lambda's handler; this plays Lambda ---- */
+
+struct carried {
+    char *state;
+    size_t length, capacity;
+    char window[256]; /* the text from "window" to before isFinalInvokeForWindow, of the event before */
+    size_t window_length;
+};
+
+static void keep_state(struct carried *carried, struct tumble_bytes response) {
+    static const char before[] = "{\"state\":", behind[] = ",\"batchItemFailures\":[";
+    size_t length = response.length - (sizeof before - 1) - (sizeof behind + 1);
+    if (length > carried->capacity) {
+        carried->capacity = 2 * length;
+        carried->state = realloc(carried->state, carried->capacity);
+        if (!carried->state) {
+            die("out of memory", NULL);
+        }
+    }
+    memcpy(carried->state, response.data + sizeof before - 1, length);
+    carried->length = length;
+}
+
+static void invoke(struct run *run, const char *event, size_t length, struct carried *carried) {
+    struct tumble_invoked out;
+    struct tumble_error error;
+    must(tumble_engine_invoke(run->engine, (struct tumble_bytes){event, length}, &out, &error), "invocation", &error);
+    run->record_total += out.records;
+    if (!out.is_final) {
+        keep_state(carried, out.response);
+    }
+}
+
+static void final(struct run *run, struct carried *carried) {
+    if (!carried->window_length) {
+        return;
+    }
+    size_t room = carried->length + carried->window_length + 256;
+    char *text = memory(room), *at = text;
+    at += snprintf(text, room,
+                   "{\"Records\":[],%.*s\"isFinalInvokeForWindow\":true,\"isWindowTerminatedEarly\":false,\"state\":",
+                   (int)carried->window_length, carried->window);
+    memcpy(at, carried->state, carried->length);
+    at += carried->length;
+    *at++ = '}';
+    invoke(run, text, (size_t)(at - text), carried);
+    free(text);
+}
+
+/* The event of the next line, `"state":{}}` at its end left out; NULL: no more. */
+static char *next_event(struct run *run, size_t *length) {
+    char *end;
+    size_t searched = 0;
+    while (!(end = memchr(run->buffer + run->begin + searched, '\n', run->end - run->begin - searched))) {
+        searched = run->end - run->begin;
+        if (!more(run, 1 << 20)) {
+            return NULL;
+        }
+    }
+    char *event = run->buffer + run->begin;
+    run->begin = (size_t)(end - run->buffer) + 1;
+    *length = (size_t)(end - event);
+    if (*length < 11 || memcmp(end - 3, "{}}", 3) != 0) {
+        die("an event without a window: generate with --window", run->path);
+    }
+    *length -= 3;
+    return event;
+}
+
+static void invoke_all(struct run *run) {
+    struct carried carried = {0};
+    char *event;
+    size_t length;
+    for (double began = now_us(CLOCK_MONOTONIC); (event = next_event(run, &length)); began = now_us(CLOCK_MONOTONIC)) {
+        char *window = event + length - (length < 400 ? length : 400);
+        window = memmem(window, (size_t)(event + length - window), "\"window\":", 9);
+        char *behind = window ? memmem(window, (size_t)(event + length - window), "\"isFinal", 8) : NULL;
+        if (!behind || (size_t)(behind - window) > sizeof carried.window) {
+            die("an event without a window", run->path);
+        }
+        size_t window_length = (size_t)(behind - window);
+        if (window_length != carried.window_length || memcmp(window, carried.window, window_length) != 0) {
+            final(run, &carried);
+            memcpy(carried.window, window, window_length);
+            carried.window_length = window_length;
+            carried.length = 0;
+        }
+        if (run->preloads) { /* the line behind it lies there already */
+            memcpy(run->text, event, length);
+            event = run->text;
+        }
+        size_t room = carried.length ? carried.length : 2;
+        if (!run->preloads && event + length + room + 1 > run->buffer + run->begin) {
+            memcpy(run->text, event, length); /* where the next event has been read already */
+            event = run->text;
+        }
+        memcpy(event + length, carried.length ? carried.state : "{}", room);
+        event[length + room] = '}';
+        invoke(run, event, length + room + 1, &carried);
+        note(&run->event_us, &run->event_capacity, run->events++, now_us(CLOCK_MONOTONIC) - began);
+    }
+    final(run, &carried);
+    free(carried.state);
+}
+
+/* ---- the whole ---- */
+
+static int by_value(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
+static void print_percentiles(const char *name, double *values, uint64_t count) {
+    printf(",\"%s_us\":{", name);
+    if (count) {
+        qsort(values, count, sizeof *values, by_value);
+        printf("\"p50\":%.1f,\"p90\":%.1f,\"p99\":%.1f,\"max\":%.1f", values[count / 2], values[count * 9 / 10],
+               values[count * 99 / 100], values[count - 1]);
+    }
+    printf("}");
+}
+
+static const char usage[] =
+    "Usage: tumble-events [option]… EVENTS\n"
+    "Time-window events, one a line (tumble-generate --format lambda --window SECONDS), through the engine.\n\n"
+    "  --spec JSON          what to aggregate (needed)\n"
+    "  --window SECONDS     as the generator had it (60)\n"
+    "  --state DIR          keep the state there; else in memory\n"
+    "  --durability D       commit (default) or none\n"
+    "  --commit-every N     events a commit (1)\n"
+    "  --rows FILE          where rows go (/dev/null)\n"
+    "  --preload            the whole input is in memory before time is taken\n"
+    "  --invoke             as a Lambda handler: state comes with the event and goes with the response\n"
+    "  --skip-events N      figures without the first N events\n";
+
+static void read_options(struct run *run, int argc, char **argv) {
+    static const struct option options[] = {{"spec", required_argument, NULL, 's'},
+                                            {"window", required_argument, NULL, 'w'},
+                                            {"state", required_argument, NULL, 'd'},
+                                            {"durability", required_argument, NULL, 'D'},
+                                            {"commit-every", required_argument, NULL, 'c'},
+                                            {"rows", required_argument, NULL, 'r'},
+                                            {"preload", no_argument, NULL, 'p'},
+                                            {"invoke", no_argument, NULL, 'i'},
+                                            {"skip-events", required_argument, NULL, 'k'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {NULL, 0, NULL, 0}};
+    for (int option; (option = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
+        switch (option) {
+        case 's': run->spec_text = optarg; break;
+        case 'w': run->window_ms = strtol(optarg, NULL, 10) * 1000; break;
+        case 'd': run->state_directory = optarg; break;
+        case 'D':
+            run->durability = strcmp(optarg, "none") == 0 ? TUMBLE_DURABILITY_NONE : TUMBLE_DURABILITY_COMMIT;
+            break;
+        case 'c': run->commit_every = strtoul(optarg, NULL, 10); break;
+        case 'r': run->rows_path = optarg; break;
+        case 'p': run->preloads = 1; break;
+        case 'i': run->invokes = 1; break;
+        case 'k': run->skip_events = strtoul(optarg, NULL, 10); break;
+        case 'h': fputs(usage, stdout); exit(0);
+        default: fputs(usage, stderr); exit(2);
+        }
+    }
+    if (optind + 1 != argc || !run->spec_text || run->window_ms <= 0 || !run->commit_every) {
+        fputs(usage, stderr);
+        exit(2);
+    }
+    run->path = argv[optind];
+}
+
+static void open_engine(struct run *run) {
+    struct tumble_error error;
+    struct tumble_alloc alloc = {0};
+    must(tumble_spec_parse(tumble_bytes_of(run->spec_text), NULL, alloc, &run->spec, &error), "--spec", &error);
+    struct tumble_engine_options options = {.spec = run->spec,
+                                            .source = tumble_bytes_of("events"),
+                                            .window_seconds = run->window_ms / 1000,
+                                            .state_directory = run->state_directory,
+                                            .durability = run->durability};
+    struct tumble_carried_options carried = {.inline_state_limit = 4 << 20};
+    must(run->invokes ? tumble_engine_open_carried(&options, &carried, &run->engine, &error)
+                      : tumble_engine_open(&options, &run->engine, &error),
+         "cannot open the engine", &error);
+    run->rows_fd = open(run->rows_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (run->rows_fd < 0) {
+        die(run->rows_path, strerror(errno));
+    }
+    run->rows = memory(ROW_BYTES);
+    attach(run);
+}
+
+int main(int argc, char **argv) {
+    struct run *run = &the_run;
+    read_options(run, argc, argv);
+    open_engine(run);
+    open_input(run);
+    run->began = now_us(CLOCK_MONOTONIC);
+    run->began_cpu = now_us(CLOCK_PROCESS_CPUTIME_ID);
+    (run->invokes ? invoke_all : apply_all)(run);
+    double seconds = (now_us(CLOCK_MONOTONIC) - run->began) / 1e6;
+    double cpu = (now_us(CLOCK_PROCESS_CPUTIME_ID) - run->began_cpu) / 1e6;
+    struct tumble_counters counters;
+    tumble_engine_counters(run->engine, &counters);
+    printf("{\"seconds\":%.6f,\"cpu_seconds\":%.6f,\"records\":%llu,\"events\":%llu,\"commits\":%llu,\"rows\":%llu,"
+           "\"groups_peak\":%llu,\"bytes_committed\":%llu",
+           seconds, cpu, (unsigned long long)run->record_total, (unsigned long long)run->events,
+           (unsigned long long)run->commits, (unsigned long long)run->rows_total,
+           (unsigned long long)counters.groups_peak,
+           (unsigned long long)(counters.bytes_committed - run->skipped_committed));
+    print_percentiles("event", run->event_us + run->skip_events, run->events - run->skip_events);
+    print_percentiles("commit", run->commit_us, run->commits);
+    printf("}\n");
+    tumble_engine_destroy(run->engine);
+    tumble_spec_destroy(run->spec);
+    return 0;
+}

@@ -1,0 +1,255 @@
+"""What every part of the suite needs: commands timed in interleaved rounds, answers compared, tables written.
+
+Absolute times drift by a third within minutes on a machine that others use too, so nothing here but ratios formed inside
+a round, and their median, is ever held against a goal. Beside the wall clock each command's own processor time is taken,
+which neighbours disturb less."""
+
+import argparse
+import atexit
+import datetime
+import json
+import os
+import platform
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from decimal import Decimal
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+AGGREGATES = [("n", "count", None), ("sum", "sum", "amount"), ("min", "min", "amount"), ("max", "max", "amount")]
+WINDOW = 60
+RATE = 1667  # 100,020 records a window
+
+
+def say(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+def spec(group, aggregates=AGGREGATES):
+    listed = [dict({"name": name, "function": function}, **({"field": field} if field else {})) for name, function, field in aggregates]
+    return json.dumps({"group_by": [group], "aggregates": listed})
+
+
+def flags(group, aggregates=AGGREGATES):
+    """The same for the command."""
+    return ["--group-by", group] + [part for name, function, field in aggregates for part in ("-a", f"{name}={function}({field or ''})")]
+
+
+class Settings:
+    """Where things are, and how often to measure."""
+
+    def __init__(self, args):
+        self.args = args
+        self.bin = os.path.abspath(args.bin)
+        self.tools = os.path.abspath(args.tools)
+        self.out = os.path.abspath(args.directory)
+        self.rounds, self.core, self.quick, self.long = args.rounds, args.core, args.quick, args.long
+        os.makedirs(self.out, exist_ok=True)
+        self.disk = tempfile.mkdtemp(prefix="work-", dir=self.out)  # states: what is synced must reach a disk
+        self.memory = tempfile.mkdtemp(prefix="tumble-bench-", dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else self.out)
+        atexit.register(self.clean_up)
+
+    def clean_up(self):
+        for directory in (self.disk, self.memory):
+            shutil.rmtree(directory, ignore_errors=True)
+
+    def program(self, name):
+        path = os.path.join(self.bin, name)
+        return path if os.access(path, os.X_OK) else None
+
+    def node(self):
+        architecture = {"x86_64": "x64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+        own = os.path.join(self.tools, "node_modules", f"node-linux-{architecture}", "bin", "node")
+        return own if os.access(own, os.X_OK) else shutil.which("node")
+
+    def has_duckdb(self):
+        return self.node() and os.path.isdir(os.path.join(self.tools, "node_modules", "@duckdb", "node-api"))
+
+    def generate(self, name, *options):
+        """A file of the seeded click stream, in memory."""
+        path = os.path.join(self.memory, name)
+        if not os.path.exists(path):
+            with open(path, "wb") as file:
+                subprocess.run([self.program("tumble-generate"), *map(str, options)], stdout=file, check=True)
+        return path
+
+    def events(self, name, records, batch, *options):
+        return self.generate(name, "--format", "lambda", "--window", WINDOW, "--rate", RATE, "--records", records, "--batch", batch, *options)
+
+    def peer(self, name):
+        return os.path.join(ROOT, "bench", "peers", name)
+
+
+def parse_arguments(description, more=None):
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=0, help="interleaved rounds (7; 3 with --quick)")
+    parser.add_argument("--records", type=int, default=0, help="of the main workload (500000; 200000 with --quick)")
+    parser.add_argument("--core", type=int, default=max(os.sched_getaffinity(0)), help="everything is pinned to it")
+    parser.add_argument("--bin", default=os.path.join(ROOT, "build/release/bin"), help="where tumble's programs are")
+    parser.add_argument("--tools", default=os.path.join(ROOT, "build/tools"), help="where node_modules with DuckDB is")
+    parser.add_argument("--directory", default=os.path.join(ROOT, "build/bench"), help="for results, and states: on a disk")
+    parser.add_argument("--quick", action="store_true", help="a first impression")
+    parser.add_argument("--long", action="store_true", help="also what takes an hour")
+    if more:
+        more(parser)
+    args = parser.parse_args()
+    args.rounds = args.rounds or (3 if args.quick else 7)
+    args.records = args.records or (200000 if args.quick else 500000)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended too
+    return Settings(args)
+
+
+class Case:
+    """A command to measure. inner: it prints {"seconds":…} of its own as its last line, and that is its wall time."""
+
+    def __init__(self, name, command, rows=None, inner=False, fresh=None, rows_on_stdout=False, core=True, once=False):
+        self.name, self.command, self.rows, self.inner, self.fresh = name, command, rows, inner, fresh
+        self.rows_on_stdout, self.core, self.once = rows_on_stdout, core, once
+
+
+def run(settings, case):
+    """{"wall": s, "cpu": s, …what it printed}."""
+    if case.fresh:
+        shutil.rmtree(case.fresh, ignore_errors=True)
+        os.makedirs(case.fresh)
+    command = (["taskset", "-c", str(settings.core)] if case.core else []) + [str(part) for part in case.command]
+    out = case.rows if case.rows_on_stdout else os.path.join(settings.memory, "stdout")
+    with open(out, "wb") as stdout, open(os.path.join(settings.memory, "stderr"), "w+b") as stderr:
+        began = time.perf_counter()
+        process = subprocess.Popen(command, stdout=stdout, stderr=stderr, stdin=subprocess.DEVNULL)
+        try:
+            _, status, usage = os.wait4(process.pid, 0)
+        except BaseException:
+            process.kill()
+            raise
+        wall = time.perf_counter() - began
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            stderr.seek(0)
+            raise SystemExit(f"{' '.join(command)}: exit {process.returncode}\n{stderr.read().decode(errors='replace')[-2000:]}")
+    result = {"wall": wall, "cpu": usage.ru_utime + usage.ru_stime}
+    if not case.rows_on_stdout:
+        with open(out, encoding="utf-8", errors="replace") as file:
+            lines = file.read().strip().splitlines()
+        if lines and lines[-1].startswith("{"):
+            printed = json.loads(lines[-1])
+            result["printed"] = printed
+            if case.inner:
+                result["wall"], result["cpu"] = printed["seconds"], printed["cpu_seconds"]
+    return result
+
+
+def interleaved(settings, cases, rounds=None, check=None):
+    """{case name: [result of each round]}. A round before the first warms up, is checked, and does not count."""
+    rounds = rounds or settings.rounds
+    results = {case.name: [] for case in cases}
+    for number in range(rounds + 1):
+        began = time.perf_counter()
+        for case in cases:
+            result = run(settings, case)
+            if number:
+                results[case.name].append(result)
+        if number == 0 and check:
+            check()
+        say(f"   round {number} of {rounds}: {time.perf_counter() - began:.1f} s" + ("" if number else " (not counted)"))
+    return results
+
+
+def middle(values):
+    return {"median": statistics.median(values), "min": min(values), "max": max(values)}
+
+
+def ratios(above, below, clock="wall"):
+    return middle([a[clock] / b[clock] for a, b in zip(above, below)])
+
+
+# ---- answers ----
+
+def answer(path, group):
+    """{(window, group): (count, sum, least, greatest)} of NDJSON rows, whoever wrote them; shards' rows are folded."""
+    total = {}
+    with open(path, encoding="utf-8") as file:
+        for line in file:
+            row = json.loads(line, parse_float=Decimal, parse_int=Decimal)
+            key = (row["window_start"], row[group])
+            old = total.get(key)
+            new = (row["n"], row["sum"], row["min"], row["max"])
+            total[key] = new if old is None else (old[0] + new[0], old[1] + new[1], min(old[2], new[2]), max(old[3], new[3]))
+    return total
+
+
+def same(ours, theirs, exact):
+    """Counts and extremes alike; sums exact, or as near as doubles come that were added up."""
+    if not ours or ours.keys() != theirs.keys():
+        return False
+    slack = Decimal(0) if exact else Decimal("1e-9")
+    return all(a[0] == b[0] and a[2:] == b[2:] and abs(a[1] - b[1]) <= abs(a[1]) * slack for a, b in ((ours[key], theirs[key]) for key in ours))
+
+
+def check_answers(group, ours, others, exact=()):
+    wanted = answer(ours, group)
+    for name, path in others.items():
+        if not same(wanted, answer(path, group), name in exact):
+            raise SystemExit(f"{name} does not give tumble's answer: {path} against {ours}")
+    say(f"   {len(others) + 1} programs give the same {len(wanted):,} rows")
+
+
+# ---- the page ----
+
+def output_of(*command):
+    try:
+        return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=True).stdout.decode().strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+def machine(settings):
+    model = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo", encoding="utf-8") if line.startswith("model name")), platform.machine())
+    versions = {"tumble": output_of(settings.program("tumble"), "--version"), "commit": output_of("git", "-C", ROOT, "rev-parse", "--short", "HEAD"),
+                "gcc": output_of("gcc", "-dumpfullversion"), "node": output_of(settings.node() or "node", "--version"),
+                "python": output_of("/usr/bin/python3", "--version"), "sqlite": output_of("sqlite3", "--version").split(" ")[0],
+                "jq": output_of("jq", "--version"), "mawk": output_of("mawk", "-W", "version").splitlines()[0:1] and output_of("mawk", "-W", "version").splitlines()[0],
+                "miller": output_of("mlr", "--version")}
+    package = os.path.join(settings.tools, "node_modules", "@duckdb", "node-api", "package.json")
+    if os.path.exists(package):
+        versions["duckdb"] = json.load(open(package, encoding="utf-8"))["version"]
+    return {"cpu": model, "cores": os.cpu_count(), "kernel": platform.release(), "system": platform.platform(), "load": os.getloadavg()[0],
+            "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%MZ"), "versions": {k: v for k, v in versions.items() if v},
+            "rounds": settings.rounds, "core": settings.core}
+
+
+def shown(value):
+    if value >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def spread(value, unit=""):
+    return f"{shown(value['median'])}{unit} ({shown(value['min'])}–{shown(value['max'])})"
+
+
+def table(header, rows):
+    return ["| " + " | ".join(header) + " |", "|" + "---|" * len(header), *("| " + " | ".join(map(str, row)) + " |" for row in rows), ""]
+
+
+def verdict(value, must, after, at_least):
+    """A figure against the goal that it must reach and the one it is after."""
+    reached = (lambda goal: value >= goal) if at_least else (lambda goal: value <= goal)
+    sign = "≥" if at_least else "≤"
+    goal = f"{sign} {must:g}" + (f" / {after:g}" if after is not None else "")
+    if not reached(must):
+        return f"{goal}: **missed**, {value / must:.2f} of it"
+    return f"{goal}: {'both met' if after is not None and reached(after) else 'met'}"
+
+
+def write(settings, name, lines, data):
+    """name.md and name.json; earlier parts of one suite run stay beside them."""
+    with open(os.path.join(settings.out, name + ".md"), "w", encoding="utf-8") as file:
+        file.write("\n".join(lines) + "\n")
+    with open(os.path.join(settings.out, name + ".json"), "w", encoding="utf-8") as file:
+        json.dump(data, file, indent=1)
+    print("\n".join(lines), flush=True)

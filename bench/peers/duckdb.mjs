@@ -1,0 +1,30 @@
+// DuckDB on the same bytes: the query alone is timed, from the file to the rows written.
+//     node duckdb.mjs TOOLS FORMAT INPUT GROUP ROWS [THREADS]      FORMAT: events, or ndjson (payloads)
+import { createRequire } from 'node:module';
+import { join, resolve } from 'node:path';
+
+const [tools, format, input, groupBy, rows, threads = '1'] = process.argv.slice(2);
+const { DuckDBInstance } = createRequire(join(resolve(tools), 'package.json'))('@duckdb/node-api');
+const database = await (await DuckDBInstance.create(':memory:')).connect();
+await database.run(`SET threads = ${Number(threads)}`);
+await database.run('SET preserve_insertion_order = false');
+
+const quote = (text) => `'${text.replaceAll("'", "''")}'`;
+const records = format === 'events'
+  ? `SELECT record.kinesis.approximateArrivalTimestamp * 1000 AS ms,
+            json_transform(decode(from_base64(record.kinesis.data)), '{"${groupBy}":"VARCHAR","amount":"DOUBLE"}') AS payload
+     FROM (SELECT unnest(Records) AS record
+           FROM read_json(${quote(input)}, format = 'newline_delimited', maximum_object_size = 16777216,
+                columns = {Records: 'STRUCT(kinesis STRUCT(data VARCHAR, "approximateArrivalTimestamp" DOUBLE))[]'}))`
+  : `SELECT timestamp AS ms, {'${groupBy}': "${groupBy}", 'amount': amount} AS payload
+     FROM read_json(${quote(input)}, format = 'newline_delimited',
+          columns = {timestamp: 'BIGINT', "${groupBy}": 'VARCHAR', amount: 'DOUBLE'})`;
+const query = `SELECT strftime(epoch_ms(window_ms), '%Y-%m-%dT%H:%M:%SZ') AS window_start, * EXCLUDE (window_ms)
+  FROM (SELECT (ms::BIGINT // 60000) * 60000 AS window_ms, payload."${groupBy}" AS "${groupBy}", count(*) AS n,
+               sum(payload.amount) AS sum, min(payload.amount) AS min, max(payload.amount) AS max
+        FROM (${records}) GROUP BY ALL)`;
+const before = process.hrtime.bigint();
+const cpu = process.cpuUsage();
+await database.run(`COPY (${query}) TO ${quote(rows)} (FORMAT json)`);
+const used = process.cpuUsage(cpu);
+console.log(JSON.stringify({ seconds: Number(process.hrtime.bigint() - before) / 1e9, cpu_seconds: (used.user + used.system) / 1e6 }));
