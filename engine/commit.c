@@ -146,8 +146,10 @@ static enum tumble_code write_window(struct commit *commit, struct window_plan *
 
 static enum tumble_code close_window(struct commit *commit, const struct window_plan *plan, struct tumble_error *err) {
     struct tumble_engine *engine = commit->engine;
-    TW_TRY(tw_outbox_put_window(&commit->outbox, plan->shard, plan->window, err));
-    commit->windows_closed++;
+    if (!plan->window->forgotten) {
+        TW_TRY(tw_outbox_put_window(&commit->outbox, plan->shard, plan->window, err));
+        commit->windows_closed++;
+    }
     if (plan->window->stored) {
         struct tw_key header = tw_key_window(plan->shard->index, plan->window->start_ms);
         struct tw_key groups = tw_key_groups_all(plan->shard->index, plan->window->start_ms);
@@ -234,6 +236,9 @@ static enum tumble_code write_all(void *ctx, struct tw_store *store, struct tumb
             TW_TRY(write_shard(commit, engine->shards[i], err));
         }
     }
+    if (engine->forgets) {
+        TW_TRY(tw_outbox_put_forgotten(&commit->outbox, err));
+    }
     for (size_t i = 0; i < commit->plan_count; i++) {
         struct window_plan *plan = &commit->plans[i];
         if (plan->window->phase == TW_WINDOW_CLOSING) {
@@ -282,7 +287,7 @@ static enum tumble_code plan(struct commit *commit, struct tumble_error *err) {
             if (!window->changed) {
                 continue;
             }
-            if (window->phase == TW_WINDOW_CLOSING && !window->loaded) {
+            if (window->phase == TW_WINDOW_CLOSING && !window->loaded && !window->forgotten) {
                 TW_TRY(tw_window_load(shard, window, err));
             }
             memset(&commit->plans[next], 0, sizeof *commit->plans);
@@ -337,6 +342,7 @@ static void settle(struct commit *commit) {
     }
     for (size_t i = 0; i < engine->shard_count; i++) {
         engine->shards[i]->stored = true;
+        engine->shards[i]->forgotten = false;
         tw_buf_clear(&engine->shards[i]->failures);
     }
     tw_buf_clear(&engine->rejected);
@@ -344,6 +350,7 @@ static void settle(struct commit *commit) {
         engine->notes[i].changed = false;
     }
     engine->meta_stored = true;
+    engine->forgets = false;
     tw_outbox_settle(&commit->outbox);
     engine->counters.windows_closed += commit->windows_closed;
     engine->counters.commits++;

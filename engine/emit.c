@@ -290,6 +290,11 @@ static enum tumble_code deliver_rows(struct tumble_engine *engine, struct tw_out
         }
     }
     bool done = !trouble->happened;
+    if (done && output->unflushed == 0) { /* nothing but chunks without rows, if any, up to the end */
+        output->changed = output->changed || output->chunk != engine->next_chunk[output->kind];
+        output->chunk = output->at_chunk = engine->next_chunk[output->kind];
+        output->row = output->at_row = 0;
+    }
     /* What was asked to come again goes on from there. Its whole fragments are flushed with those behind them: to flush
      * them now would have the output wait for what it asked time for. */
     bool goes_on = whole_fragments(output) && output->unflushed > 0 && (!done || !output->at_end_of_fragment);
@@ -345,6 +350,9 @@ enum tumble_code tumble_engine_deliver(struct tumble_engine *engine, const struc
     static const struct tumble_delivery_options now = {.ignore_holds = 1};
     struct tumble_error own = {.byte = -1, .record = -1};
     int64_t next = INT64_MAX;
+    if (engine->forgets) {
+        return tw_fail(err, TUMBLE_EINVAL, "a shard was forgotten: commit before rows are delivered");
+    }
     options = options ? options : &now;
     err = err ? err : &own;
     enum tumble_code result = TUMBLE_OK;

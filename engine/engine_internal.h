@@ -14,8 +14,8 @@
 #include "engine/window/window.h"
 
 /* What the files of the engine share. engine.c: open, shards, notes · apply.c: records → accumulators · commit.c: one
- * transaction · recover.c: what open and a dropped window read back · row.c: a group as a row · outbox.h: what
- * waits for outputs · failure.c: the failures stream. */
+ * transaction · recover.c: what open and a dropped window read back · row.c: a group as a row · forget.c: a shard that
+ * another process has now · outbox.h: what waits for outputs · failure.c: the failures stream. */
 
 enum { TW_CHUNK_RECORDS = TW_STEPS_AT_ONCE }; /* records hashed and prefetched together, see speed notes in apply.c */
 
@@ -38,6 +38,7 @@ struct tumble_shard {
     char id[TW_LIMIT_SHARD_ID_BYTES + 1];
     uint32_t id_length;
     bool stored;
+    bool forgotten;             /* its rows leave the outbox with the next commit */
     struct tw_window **windows; /* ascending by start */
     size_t window_count;
     size_t window_capacity;
@@ -104,6 +105,7 @@ struct tumble_engine {
     struct tw_output outputs[TW_LIMIT_OUTPUTS];
     size_t output_count;
     bool meta_stored;
+    bool forgets;           /* until the next commit */
     bool broken;            /* a commit failed: memory and store may differ */
     uint64_t next_chunk[2]; /* of the outbox, by kind */
     uint64_t first_chunk[2];

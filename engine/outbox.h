@@ -65,6 +65,8 @@ struct tw_outbox_put { /* one transaction's part; begun anew when the transactio
 void tw_outbox_put_begin(struct tw_outbox_put *put, struct tumble_engine *engine);
 enum tumble_code tw_outbox_put_window(struct tw_outbox_put *put, const struct tumble_shard *shard,
                                       const struct tw_window *window, struct tumble_error *err);
+/* What shards to be forgotten have in the outbox becomes chunks without rows. */
+enum tumble_code tw_outbox_put_forgotten(struct tw_outbox_put *put, struct tumble_error *err);
 /* Documents, each varint length + bytes. */
 enum tumble_code tw_outbox_put_failures(struct tw_outbox_put *put, const struct tw_buf *documents,
                                         struct tumble_error *err);

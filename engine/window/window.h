@@ -12,9 +12,10 @@ enum tw_window_phase { TW_WINDOW_OPEN, TW_WINDOW_CLOSING };
 struct tw_window {
     int64_t start_ms;
     enum tw_window_phase phase;
-    bool loaded;  /* groups are in memory; false: they are only in the store */
-    bool changed; /* since the last commit */
-    bool stored;  /* the store knows it */
+    bool loaded;    /* groups are in memory; false: they are only in the store */
+    bool changed;   /* since the last commit */
+    bool stored;    /* the store knows it */
+    bool forgotten; /* closing without rows */
     struct tw_group_table groups;
     struct tw_heap heap;
     uint64_t records;     /* processed, whatever their fate */

@@ -52,6 +52,12 @@ struct tumble_output_status {
 TUMBLE_EXPORT int tumble_engine_output_status(const struct tumble_engine *engine, size_t index,
                                               struct tumble_output_status *out);
 
+/* How far the outbox has come, as numbers that only grow: *written counts what commits put into it (rows, or failures),
+ * and what was written while *written was at most *acknowledged is acknowledged by every output of that kind, those
+ * that are absent too. */
+TUMBLE_EXPORT void tumble_engine_outbox_progress(const struct tumble_engine *engine, enum tumble_row_kind kind,
+                                                 uint64_t *written, uint64_t *acknowledged);
+
 /* An output that the state knows and that this process does not deliver to: its rows stay until it is attached again.
  * Errors: as tumble_engine_attach. */
 TUMBLE_EXPORT enum tumble_code tumble_engine_attach_absent(struct tumble_engine *engine, const char *name,

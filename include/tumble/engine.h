@@ -116,6 +116,13 @@ TUMBLE_EXPORT enum tumble_code tumble_shard_reject(struct tumble_shard *shard, c
 TUMBLE_EXPORT enum tumble_code tumble_shard_close(struct tumble_shard *shard, int64_t window_start_ms,
                                                   struct tumble_error *err);
 
+/* Drops what the shard has here and was not acknowledged: open windows, failures not committed yet, and rows in the
+ * outbox. For a shard that another process reads from now on. It takes effect with the next commit, which must be the
+ * engine's next call but for more of these and for tumble_engine_set_note; then the shard may begin anew. An output
+ * that was offered such rows is closed and opened again. Counters keep what was read. Errors: ENOMEM, ECORRUPT, ESTORE.
+ */
+TUMBLE_EXPORT enum tumble_code tumble_shard_forget(struct tumble_shard *shard, struct tumble_error *err);
+
 /* Visits the open windows of every shard, ordered by start, then by the order in which shards were made. */
 typedef enum tumble_code tumble_window_fn(void *ctx, struct tumble_shard *shard, int64_t window_start_ms);
 TUMBLE_EXPORT enum tumble_code tumble_engine_windows(struct tumble_engine *engine, tumble_window_fn *visit, void *ctx);
