@@ -5,6 +5,7 @@
 int tw_cmd_replay(int argc, char **argv);
 int tw_cmd_tune(int argc, char **argv);
 int tw_cmd_capture(int argc, char **argv);
+int tw_cmd_run(int argc, char **argv);
 int tw_cmd_inspect(int argc, char **argv);
 int tw_cmd_invoke(int argc, char **argv);
 int tw_cmd_check(int argc, char **argv);

@@ -56,6 +56,22 @@ void tw_progress_bar_draw(struct tw_progress_bar *bar, int64_t done_bytes, int64
     bar->drawn = true;
 }
 
+void tw_progress_bar_draw_live(struct tw_progress_bar *bar, uint64_t records, uint32_t shards, int64_t behind_ms) {
+    int64_t elapsed_ms = now_ms() - bar->began_ms;
+    if (!bar->on || elapsed_ms < FIRST_DRAW_MS) {
+        return;
+    }
+    char count[TW_NUMBER_TEXT], rate[TW_NUMBER_TEXT], behind[64] = "";
+    if (behind_ms >= 0) {
+        snprintf(behind, sizeof behind, "  %.1f s behind", (double)behind_ms / 1000);
+    }
+    fprintf(stderr, "\r\033[K%s records  %s records/s  %u shard%s%s", tw_number_text(records, count),
+            tw_number_text((uint64_t)((double)records * 1000 / (double)elapsed_ms), rate), shards,
+            shards == 1 ? "" : "s", behind);
+    fflush(stderr);
+    bar->drawn = true;
+}
+
 void tw_progress_bar_erase(struct tw_progress_bar *bar) {
     if (bar->drawn) {
         fputs("\r\033[K", stderr);

@@ -15,6 +15,9 @@ struct tw_progress_bar {
 void tw_progress_bar_init(struct tw_progress_bar *bar, bool wanted);
 /* total_bytes -1: not known. */
 void tw_progress_bar_draw(struct tw_progress_bar *bar, int64_t done_bytes, int64_t total_bytes, uint64_t records);
+/* Of a stream that has no end: how many of its shards are read, and how far the last of them is behind (-1: not known).
+ */
+void tw_progress_bar_draw_live(struct tw_progress_bar *bar, uint64_t records, uint32_t shards, int64_t behind_ms);
 void tw_progress_bar_erase(struct tw_progress_bar *bar);
 
 #endif

@@ -19,6 +19,7 @@ static const struct {
     {"replay", "captured records -> exact per-window rows", tw_cmd_replay},
     {"tune", "which mapping, memory and shards a capture needs, and their price", tw_cmd_tune},
     {"capture", "a Kinesis stream -> a file that replay reads", tw_cmd_capture},
+    {"run", "a live Kinesis stream -> exact per-window rows", tw_cmd_run},
     {"invoke", "one Lambda event, by hand", tw_cmd_invoke},
     {"inspect", "what a state directory holds", tw_cmd_inspect},
     {"drain", "rows that wait in a state's outbox -> their outputs", tw_cmd_drain},

@@ -7,6 +7,8 @@
 
 void *tumble_runner_alloc(size_t size) { return calloc(1, size ? size : 1); }
 
+void *tumble_runner_alloc_raw(size_t size) { return malloc(size ? size : 1); }
+
 void *tumble_runner_enlarge(void *array, size_t *capacity, size_t item) {
     size_t wanted = *capacity ? *capacity * 2 : 16;
     if (wanted > (size_t)-1 / item) {

@@ -7,6 +7,7 @@
 
 /* The runner is part of programs, not of the library: it takes memory from the C library, zeroed. */
 void *tumble_runner_alloc(size_t size);
+void *tumble_runner_alloc_raw(size_t size); /* not zeroed */
 /* Grows an array to hold count + 1 items; returns it, or NULL and leaves the old one as it was. */
 void *tumble_runner_enlarge(void *array, size_t *capacity, size_t item) __attribute__((cold, noinline));
 static inline void *tumble_runner_grow(void *array, size_t count, size_t *capacity, size_t item) {

@@ -1,0 +1,30 @@
+#ifndef TW_CLI_OUTPUT_LIST_H
+#define TW_CLI_OUTPUT_LIST_H
+
+#include <stdbool.h>
+
+#include "cli/option_table.h"
+#include "runner/output_registry.h"
+
+/* The outputs of a run that goes on for long, as the spec and the command line name them, checked against each other.
+ */
+
+enum { TW_OUTPUT_LIST_MAX = 16 };
+
+struct tw_output_list {
+    struct tumble_output_uri uris[TW_OUTPUT_LIST_MAX];
+    struct tumble_output_uri failures;
+    struct tumble_replay_output list[TW_OUTPUT_LIST_MAX];
+    size_t count;
+    bool has_failures;
+    bool shares_line; /* rows go straight to a terminal, where a progress line would stand among them */
+};
+
+/* format NULL: each output's own. state, summary, spec_path: files that no output may be (NULL allowed). uris: what the
+ * command line named, for messages. 150 kB and not to be moved. Errors: EUSAGE, ENOMEM. */
+enum tumble_code tw_output_list_read(const struct tumble_spec *spec, const struct tw_list *plugins, const char *format,
+                                     bool named_by_flags, struct tw_output_list *out, struct tumble_error *err);
+enum tumble_code tw_output_list_check_files(const struct tw_output_list *outputs, const char *state,
+                                            const char *summary, const char *spec_path, struct tumble_error *err);
+
+#endif
