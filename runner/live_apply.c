@@ -59,8 +59,10 @@ enum tumble_code tumble_live_close_windows(struct live *live, struct live_shard 
         code = close_one(live, shard, shard->open[closed], err);
         closed += code == TUMBLE_OK;
     }
-    shard->open_count -= closed;
-    memmove(shard->open, shard->open + closed, shard->open_count * sizeof *shard->open);
+    if (closed) {
+        shard->open_count -= closed;
+        memmove(shard->open, shard->open + closed, shard->open_count * sizeof *shard->open);
+    }
     return code;
 }
 

@@ -1,0 +1,187 @@
+#!/usr/bin/python3
+"""`tumble run` alone, on real servers: rows are those of a replay, kill -9 and the same command again, signals, resharding, faults.
+
+usage: single.py TUMBLE [TEST...]
+"""
+import base64
+import json
+import os
+import random
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import live  # noqa: E402
+from live import check, kinesis, servers  # noqa: E402
+import subprocess  # noqa: E402
+
+QUICK = ["--poll-interval", "30ms", "--commit-interval", "50ms"]
+
+
+def rows_are_those_of_a_replay(tumble, directory):
+    """One shard, so that fragments are the same too: the rows are the replay's, byte for byte but for the source's key."""
+    with servers.start("kinesalite") as server:
+        client = server.client()
+        kinesis.create_stream(client, "stream", 1)
+        for part in range(4):
+            kinesis.put_records(client, "stream", [live.record(part * 500 + i) for i in range(500)])
+            time.sleep(0.4)
+        code, rows, told = live.run(tumble, servers.environment(server), "--stream", "stream", *live.SPEC, *QUICK, "--until-idle",
+                                    "-q")
+        check(code == 0, told)
+        records = kinesis.read_all(client, "stream")
+        capture = os.path.join(directory, "get-records.json")
+        with open(capture, "w", encoding="utf-8") as file:
+            json.dump({"Records": [{"SequenceNumber": sequence, "PartitionKey": key, "ApproximateArrivalTimestamp": arrival,
+                                    "Data": base64.b64encode(data).decode()} for _, sequence, key, arrival, data in records]}, file)
+        replayed = subprocess.run([tumble, "replay", *live.SPEC, "--partials", "-q", "-f", "ndjson", capture], check=True,
+                                  capture_output=True).stdout.decode()
+        wanted = [json.loads(line) for line in replayed.splitlines()]
+        check(rows == wanted, f"{len(rows)} rows, the replay has {len(wanted)}:\n{rows[:2]}\n{wanted[:2]}")
+        live.check_rows(rows, records)
+
+
+def kill_and_resume(tumble, directory):
+    """Five kills at random instants while records come in; the state goes on where it was."""
+    seed = int(os.environ.get("SEED") or random.randrange(1 << 30))
+    chance = random.Random(seed)
+    print(f"  SEED={seed}", flush=True)
+    output, state = os.path.join(directory, "rows.ndjson"), os.path.join(directory, "state")
+    command = ["--stream", "stream", *live.SPEC, *QUICK, "--idle-seconds", "1", "--state", state, "--durability", "none",
+               "-o", "file:" + output, "-q"]
+    with servers.start("kinesalite") as server:
+        client, environment = server.client(), servers.environment(server)
+        kinesis.create_stream(client, "stream", 3)
+        producer = live.Producer(client, "stream", 1500)
+        for _ in range(5):
+            with live.Run(tumble, environment, *command, log=sys.stderr) as run:
+                time.sleep(chance.uniform(0.1, 0.9))
+                check(run.process.poll() is None, "it ended by itself")
+                run.kill()
+        with live.Run(tumble, environment, *command, log=sys.stderr) as run:
+            time.sleep(0.4)
+            check(run.terminate() == 0, "SIGTERM is not a clean end")
+        producer.stop()
+        code, _, told = live.run(tumble, environment, *command, "--until-idle")
+        check(code == 0, told)
+        live.check_rows(live.read_rows(output), kinesis.read_all(client, "stream"))
+
+
+def resharding(tumble, directory):
+    """Split and merge under way, where the server tells children and where it does not; by ARN too."""
+    for name in ("kinesis-local", "kinesalite"):
+        output, state = os.path.join(directory, name + ".ndjson"), os.path.join(directory, name)
+        with servers.start(name) as server:
+            client, environment = server.client(), servers.environment(server)
+            kinesis.create_stream(client, "stream", 2)
+            facts = client.kinesis("DescribeStreamSummary", StreamName="stream")["StreamDescriptionSummary"]
+            command = ["--stream", facts["StreamARN"] if name == "kinesis-local" else "stream", *live.SPEC, *QUICK, "--state", state,
+                       "--durability", "none", "-o", "file:" + output, "-q"]
+            producer = live.Producer(client, "stream", 300)
+            with live.Run(tumble, environment, *command, log=sys.stderr) as run:
+                time.sleep(0.5)
+                first = [shard["ShardId"] for shard in kinesis.shards(client, "stream")]
+                kinesis.split(client, "stream", first[0])
+                time.sleep(0.5)
+                run.kill()
+            with live.Run(tumble, environment, *command, log=sys.stderr) as run:
+                time.sleep(0.3)
+                now = [shard["ShardId"] for shard in kinesis.shards(client, "stream")]
+                kinesis.merge(client, "stream", now[2], now[3])
+                time.sleep(0.7)
+                check(run.terminate() == 0, "SIGTERM is not a clean end")
+            producer.stop()
+            code, _, told = live.run(tumble, environment, *command, "--until-idle")
+            check(code == 0, told)
+            rows = live.read_rows(output)
+            live.check_rows(rows, kinesis.read_all(client, "stream"))
+            check(len({row["shard_id"] for row in rows}) == 5, "not every shard was read")
+
+
+def quiet_shards_close(tumble, directory):
+    """Windows of a shard that has nothing new are closed after the idle time, and go on as further fragments."""
+    output = os.path.join(directory, "rows.ndjson")
+    with servers.start("kinesalite") as server:
+        client = server.client()
+        kinesis.create_stream(client, "stream", 1)
+        with live.Run(tumble, servers.environment(server), "--stream", "stream", "-w", "1", "-a", "n=count", *QUICK, "--idle-seconds",
+                      "1", "-o", "file:" + output, "-q", log=sys.stderr) as run:
+            kinesis.put_records(client, "stream", [live.record(i) for i in range(10)])
+            deadline = time.monotonic() + 20
+            while not (os.path.exists(output) and live.read_rows(output)):
+                check(time.monotonic() < deadline, "the idle window was not closed")
+                time.sleep(0.05)
+            check(run.terminate() == 0, "SIGTERM is not a clean end")
+        check(live.read_rows(output)[0]["n"] == 10, live.read_rows(output))
+
+
+def troubles_pass(tumble, directory):
+    """Throttles, server errors and cut connections are told once and lived through."""
+    with servers.start("kinesalite") as server:
+        client = server.client()
+        kinesis.create_stream(client, "stream", 2)
+        kinesis.put_records(client, "stream", [live.record(i) for i in range(3000)])
+        with servers.FaultProxy(server, seed=7, rate=0.3, kinds="throttle,500,503,reset,truncate,lost,corrupt,expired-iterator") as proxy:
+            environment = {**servers.environment(server), **proxy.env()}
+            code, rows, told = live.run(tumble, environment, "--stream", "stream", *live.SPEC, *QUICK, "--until-idle")
+        check(code == 0, told)
+        live.check_rows(rows, kinesis.read_all(client, "stream"))
+
+
+def a_bad_record_stops_behind_what_came_before(tumble, directory):
+    output, state = os.path.join(directory, "rows.ndjson"), os.path.join(directory, "state")
+    with servers.start("kinesalite") as server:
+        client, environment = server.client(), servers.environment(server)
+        kinesis.create_stream(client, "stream", 1)
+        kinesis.put_records(client, "stream", [live.record(i) for i in range(100)])
+        time.sleep(1.1)
+        kinesis.put_records(client, "stream", [live.record(100), ("bad", b"{nonsense"), live.record(101)])
+        command = ["--stream", "stream", "-w", "1", "-g", "k", "-a", "n=count", "-a", "s=sum(v)", *QUICK, "--state", state]
+        for _ in range(2):
+            code, _, told = live.run(tumble, environment, *command, "-o", "file:" + output, "--until-idle")
+            check(code == 1 and "is not JSON" in told and "shardId-000000000000" in told, code, told)
+            rows = live.read_rows(output)
+            check(sum(row["n"] for row in rows) == 100, "the window before it is not there:", rows)
+
+
+def what_is_gone_ends_the_run(tumble, directory):
+    with servers.start("kinesalite", deleteStreamMs=0) as server:
+        client, environment = server.client(), servers.environment(server)
+        kinesis.create_stream(client, "stream", 1)
+        log = os.path.join(directory, "log")
+        with open(log, "w", encoding="utf-8") as file, live.Run(tumble, environment, "--stream", "stream", *live.SPEC, *QUICK, "-o",
+                                                                "file:" + os.path.join(directory, "rows"), log=file) as run:
+            time.sleep(0.5)
+            client.kinesis("DeleteStream", StreamName="stream")
+            code = run.wait(30)
+        with open(log, encoding="utf-8") as file:
+            told = file.read()
+        check(code == 3, code, told)
+    code, _, told = live.run(tumble, {**environment, "AWS_MAX_ATTEMPTS": "1"}, "--stream", "stream", *live.SPEC)
+    check(code == 3, "nobody listens, and it says", code, told)
+
+
+TESTS = [rows_are_those_of_a_replay, kill_and_resume, resharding, quiet_shards_close, troubles_pass,
+         a_bad_record_stops_behind_what_came_before, what_is_gone_ends_the_run]
+
+
+def main(arguments):
+    tumble, wanted = os.path.abspath(arguments[0]), arguments[1:]
+    failed = 0
+    for test in TESTS:
+        if wanted and test.__name__ not in wanted:
+            continue
+        began = time.monotonic()
+        with tempfile.TemporaryDirectory() as directory:
+            try:
+                test(tumble, directory)
+                print(f"ok   {test.__name__} ({time.monotonic() - began:.1f} s)", flush=True)
+            except live.Failure as failure:
+                failed += 1
+                print(f"FAIL {test.__name__}: {failure}", flush=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
