@@ -15,6 +15,7 @@
 #include "cli/run_summary.h"
 #include "cli/spec_file.h"
 #include "cli/terminal_text.h"
+#include "cli/watching.h"
 #include "emulator/mapping_parameters.h"
 #include "runner/live.h"
 
@@ -50,6 +51,7 @@ struct settings {
     const char *poll_interval, *commit_interval;
     bool until_idle;
     int64_t duration;
+    struct tw_watching_settings watching;
     const char *refused[6]; /* of `refusals`, by index */
 };
 
@@ -71,7 +73,8 @@ static const struct {
 };
 enum { REFUSALS = sizeof refusals / sizeof *refusals };
 
-#define AT(member) offsetof(struct settings, member)
+#define AT(member)        offsetof(struct settings, member)
+#define OF_WATCHING(name) AT(watching.name)
 #define REFUSED(index, name)                                                                                           \
     { name, 0, TW_OPTION_TEXT, AT(refused[index]), "", NULL, 0, 0, NULL }
 
@@ -135,6 +138,7 @@ static const struct tw_option options[] = {
     {"duration", 0, TW_OPTION_DURATION, AT(duration), "DURATION", "end after so long", 1, 315360000, NULL},
     {"summary", 0, TW_OPTION_TEXT, AT(summary), "FILE", "write the run's figures as JSON (- : standard error)", 0, 0,
      NULL},
+    TW_WATCHING_OPTIONS(OF_WATCHING),
     {"quiet", 'q', TW_OPTION_FLAG, AT(quiet), "[true|false]", "no progress, no notes, no closing line", 0, 0, NULL},
     REFUSED(0, "maximum-retry-attempts"),
     REFUSED(1, "bisect-batch-on-function-error"),
@@ -191,12 +195,14 @@ static void watch_signals(void) {
 
 struct screen {
     struct tw_progress_bar bar;
+    struct tw_watching watching;
     bool quiet;
 };
 
 static int on_progress(void *ctx, const struct tumble_live_progress *progress) {
     struct screen *screen = ctx;
     tw_progress_bar_draw_live(&screen->bar, progress->records, progress->shards, progress->behind_ms);
+    tw_watching_tick(&screen->watching);
     return stop_signal != 0;
 }
 
@@ -380,8 +386,22 @@ static enum tumble_code read_spec(const struct settings *settings, struct tumble
 
 /* ---- the run ---- */
 
-static int report(const struct settings *settings, const struct tumble_live_summary *summary, enum tumble_code code,
-                  const struct tumble_error *err) {
+static enum tumble_code finish_watching(struct tw_watching *watching, const struct tumble_spec *spec,
+                                        const struct tw_live_outcome *outcome, struct tumble_error *err) {
+    struct tw_run_facts *facts = &watching->facts;
+    facts->spec = spec;
+    facts->window_seconds = tumble_spec_window_seconds(spec);
+    facts->shards = outcome->summary->shards;
+    facts->code = outcome->code;
+    facts->is_stopped = outcome->summary->stopped;
+    facts->seconds = outcome->summary->seconds;
+    facts->print_summary = tw_live_summary_print;
+    facts->summary = outcome;
+    return tw_watching_finish(watching, err);
+}
+
+static int report(const struct settings *settings, const struct tumble_spec *spec, struct tw_watching *watching,
+                  const struct tumble_live_summary *summary, enum tumble_code code, const struct tumble_error *err) {
     int status = TW_EXIT_OK;
     if (code != TUMBLE_OK) {
         status = tw_exit_with(err);
@@ -403,6 +423,12 @@ static int report(const struct settings *settings, const struct tumble_live_summ
             status = status == TW_EXIT_OK ? other : status;
         }
     }
+    struct tw_live_outcome outcome = {summary, code};
+    struct tumble_error failure = {.byte = -1, .record = -1};
+    if (finish_watching(watching, spec, &outcome, &failure) != TUMBLE_OK) {
+        int other = tw_exit_with(&failure);
+        status = status == TW_EXIT_OK ? other : status;
+    }
     return status;
 }
 
@@ -417,6 +443,10 @@ static int run(const struct settings *settings, const struct tumble_mapping_para
     static struct tw_output_list outputs; /* 150 kB: not for the stack */
     struct tumble_error err = {.byte = -1, .record = -1};
     struct screen screen = {.quiet = settings->quiet};
+    const struct tw_written_file written[] = {{"summary", settings->summary},
+                                              {"report", settings->watching.report},
+                                              {"emf", settings->watching.emf},
+                                              {NULL, NULL}};
     int64_t poll_ms = 1000, commit_ms = 1000;
     int64_t window = settings->window_seconds                 ? settings->window_seconds
                      : parameters->tumbling_window_in_seconds ? parameters->tumbling_window_in_seconds
@@ -431,7 +461,7 @@ static int run(const struct settings *settings, const struct tumble_mapping_para
     }
     if (tw_output_list_read(spec, &settings->plugins, settings->format ? formats[settings->format] : NULL,
                             settings->outputs.count > 0, &outputs, &err) != TUMBLE_OK ||
-        tw_output_list_check_files(&outputs, settings->state, settings->summary, settings->spec, &err) != TUMBLE_OK ||
+        tw_output_list_check_files(&outputs, settings->state, written, settings->spec, &err) != TUMBLE_OK ||
         (settings->summary && tw_run_summary_probe(settings->summary, settings->state, &err) != TUMBLE_OK)) {
         return tw_exit_with(&err);
     }
@@ -473,18 +503,27 @@ static int run(const struct settings *settings, const struct tumble_mapping_para
     if (!read_durability(settings, &live)) {
         return usage_error("--durability is none, commit or every=N with N of at least 1");
     }
+    if (tw_watching_open(&screen.watching, &settings->watching, TUMBLE_WATCH_LIVE,
+                         settings->source ? settings->source : settings->stream, settings->quiet, &err) != TUMBLE_OK) {
+        tw_watching_close(&screen.watching);
+        return tw_exit_with(&err);
+    }
+    live.watch = screen.watching.watch;
     tw_progress_bar_init(&screen.bar, !settings->quiet && !outputs.shares_line);
     watch_signals();
     static struct tumble_live_summary summary;
     enum tumble_code code = tumble_live_run(&live, &summary, &err);
     tw_progress_bar_erase(&screen.bar);
     err.code = code;
-    return report(settings, &summary, code, &err);
+    int status = report(settings, spec, &screen.watching, &summary, code, &err);
+    tw_watching_close(&screen.watching);
+    return status;
 }
 
 int tw_cmd_run(int argc, char **argv) {
     static struct settings settings = {.threads = 4, .deaggregate = true, .idle_seconds = 120};
     int operands = 0;
+    tw_watching_command(argc, argv);
     settings.output_timeout = 300;
     settings.outbox_limit = 1 << 30;
     enum tw_parsed parsed = tw_options_parse(&table, argc, argv, &settings, &operands);

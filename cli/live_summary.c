@@ -7,11 +7,6 @@
 #include "cli/run_summary.h"
 #include "cli/terminal_text.h"
 
-struct outcome {
-    const struct tumble_live_summary *summary;
-    enum tumble_code code;
-};
-
 static void count(FILE *to, const char *name, uint64_t value) { fprintf(to, "  \"%s\": %" PRIu64 ",\n", name, value); }
 
 static void instant(FILE *to, const char *name, int64_t ms) {
@@ -32,8 +27,8 @@ static void age(FILE *to, const char *name, int64_t ms) {
     }
 }
 
-static void print(FILE *to, const void *what) {
-    const struct outcome *outcome = what;
+void tw_live_summary_print(FILE *to, const void *what) {
+    const struct tw_live_outcome *outcome = what;
     const struct tumble_live_summary *s = outcome->summary;
     const struct tumble_counters *c = &s->counters;
     struct rusage usage;
@@ -88,8 +83,8 @@ static void print(FILE *to, const void *what) {
 
 enum tumble_code tw_live_summary_write(const char *path, const struct tumble_live_summary *summary,
                                        enum tumble_code code, struct tumble_error *err) {
-    struct outcome outcome = {summary, code};
-    return tw_run_summary_write_by(path, print, &outcome, err);
+    struct tw_live_outcome outcome = {summary, code};
+    return tw_run_summary_write_by(path, tw_live_summary_print, &outcome, err);
 }
 
 static const char *plural(uint64_t n) { return n == 1 ? "" : "s"; }

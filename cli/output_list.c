@@ -56,7 +56,8 @@ enum tumble_code tw_output_list_read(const struct tumble_spec *spec, const struc
 }
 
 enum tumble_code tw_output_list_check_files(const struct tw_output_list *outputs, const char *state,
-                                            const char *summary, const char *spec_path, struct tumble_error *err) {
+                                            const struct tw_written_file *others, const char *spec_path,
+                                            struct tumble_error *err) {
     static const char *const state_files[] = {"data.mdb", "lock.mdb", "tumble.lock"};
     static char state_paths[3][4096];
     static struct tw_file_uses written;
@@ -70,8 +71,10 @@ enum tumble_code tw_output_list_check_files(const struct tw_output_list *outputs
         const struct tumble_output_uri *uri = &outputs->failures;
         tw_file_uses_add(&written, "failures", uri->uri, uri->output.target, uri->is_stdout);
     }
-    if (summary && strcmp(summary, "-") != 0) {
-        tw_file_uses_add(&written, "summary", summary, summary, false);
+    for (; others->role; others++) {
+        if (others->name && strcmp(others->name, "-") != 0) {
+            tw_file_uses_add(&written, others->role, others->name, others->name, false);
+        }
     }
     for (size_t i = 0; i < 3 && state; i++) {
         snprintf(state_paths[i], sizeof state_paths[i], "%s/%s", state, state_files[i]);

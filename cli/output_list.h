@@ -20,11 +20,17 @@ struct tw_output_list {
     bool shares_line; /* rows go straight to a terminal, where a progress line would stand among them */
 };
 
-/* format NULL: each output's own. state, summary, spec_path: files that no output may be (NULL allowed). uris: what the
- * command line named, for messages. 150 kB and not to be moved. Errors: EUSAGE, ENOMEM. */
+/* format NULL: each output's own. out is not to be moved. Errors: EUSAGE, ENOMEM. */
 enum tumble_code tw_output_list_read(const struct tumble_spec *spec, const struct tw_list *plugins, const char *format,
                                      bool named_by_flags, struct tw_output_list *out, struct tumble_error *err);
+
+/* Files that the run writes beside them, ended by a role of NULL; a name of NULL or "-" is none. */
+struct tw_written_file {
+    const char *role; /* "summary" */
+    const char *name;
+};
 enum tumble_code tw_output_list_check_files(const struct tw_output_list *outputs, const char *state,
-                                            const char *summary, const char *spec_path, struct tumble_error *err);
+                                            const struct tw_written_file *others, const char *spec_path,
+                                            struct tumble_error *err);
 
 #endif
