@@ -27,6 +27,7 @@ struct settings {
     struct tw_list group_by;
     struct tw_list aggregates;
     int64_t window_seconds;
+    int64_t aws_window; /* by AWS's name: 0 is none, -1 not given */
     const char *where;
     const char *timestamp;
     const char *timestamp_format;
@@ -78,7 +79,7 @@ static const struct tw_option options[] = {
      "rows carry state that `tumble merge` folds (if several shards need it)", 0, 0, NULL},
     {"window", 'w', TW_OPTION_DURATION, AT(window_seconds), "DURATION", "length of the windows: seconds, or as 5m", 1,
      315360000, NULL},
-    {"tumbling-window-in-seconds", 0, TW_OPTION_DURATION, AT(window_seconds), "SECONDS", "the same, by AWS's name", 0,
+    {"tumbling-window-in-seconds", 0, TW_OPTION_DURATION, AT(aws_window), "SECONDS", "the same, by AWS's name", 0,
      315360000, NULL},
     {"where", 0, TW_OPTION_TEXT, AT(where), "JSON", "only records that match, a Lambda filter pattern", 0, 0, NULL},
     {"timestamp", 't', TW_OPTION_TEXT, AT(timestamp), "FIELD", "the field that says when a record arrived", 0, 0, NULL},
@@ -90,7 +91,7 @@ static const struct tw_option options[] = {
     {"records-at", 0, TW_OPTION_TEXT, AT(records_at), "POINTER", "where the array of payloads stands, as /features", 0,
      0, NULL},
     {"shards", 0, TW_OPTION_NUMBER, AT(shards), "N", "shards to spread payloads over (1)", 1, 10000, NULL},
-    {"batch-size", 0, TW_OPTION_NUMBER, AT(batch_size), "N", "most records of a batch (1000)", 1, 10000, NULL},
+    {"batch-size", 0, TW_OPTION_NUMBER, AT(batch_size), "N", "most records of a batch (1000; under a mapping 100)", 1, 10000, NULL},
     {"threads", 0, TW_OPTION_NUMBER, AT(threads), "N", "shards that run at the same time (1)", 1, 1024, NULL},
     {"allowed-lateness", 0, TW_OPTION_DURATION, AT(allowed_lateness), "DURATION",
      "how long a window waits for stragglers: seconds, or as 30s (0)", 0, 315360000, NULL},
@@ -621,6 +622,7 @@ static int run_emulated(const struct settings *settings, const struct tumble_spe
     struct tw_emulation emulation = {.settings = &settings->emulation,
                                      .spec = spec,
                                      .window_seconds = settings->window_seconds,
+                                     .has_no_window = settings->aws_window == 0 && settings->window_seconds == 0,
                                      .batch_size = settings->batch_size,
                                      .plugins = &settings->plugins,
                                      .source = {.paths = inputs,
@@ -666,6 +668,7 @@ static int run_emulated(const struct settings *settings, const struct tumble_spe
 int tw_cmd_replay(int argc, char **argv) {
     static struct settings settings = {.threads = 1, .deaggregate = true};
     int input_count = 0;
+    settings.aws_window = -1;
     settings.output_timeout = 300;
     settings.outbox_limit = 1 << 30;
     tw_watching_command(argc, argv);
@@ -676,6 +679,7 @@ int tw_cmd_replay(int argc, char **argv) {
     if (input_count == 0) {
         return usage_error("no input: name a file, or - for standard input");
     }
+    settings.window_seconds = settings.aws_window > 0 ? settings.aws_window : settings.window_seconds;
     bool emulated = tw_emulation_is_asked_for(&settings.emulation);
     const char *misplaced = emulated ? misplaced_option(&settings, settings.aggregates.count > 0) : NULL;
     if (misplaced) {

@@ -132,6 +132,7 @@ static enum tumble_code read_parameters(struct run *run, struct tumble_error *er
     for (size_t i = 0; i < TEXT_PARAMETERS && code == TUMBLE_OK; i++) {
         if (texts[i].value) {
             code = tumble_mapping_parameters_set(&run->parameters, texts[i].flag, texts[i].value, err);
+            code = code == TUMBLE_OK || code == TUMBLE_ENOMEM ? code : TUMBLE_EUSAGE; /* JSON of a flag is no input */
         }
     }
     if (code == TUMBLE_OK) {
@@ -140,13 +141,14 @@ static enum tumble_code read_parameters(struct run *run, struct tumble_error *er
     if (code == TUMBLE_OK) {
         code = set_boolean(run, "enabled", s->enabled, err);
     }
-    if (code == TUMBLE_OK && (emulation->batch_size || !s->mapping)) {
-        code = set_number(run, "batch-size", emulation->batch_size ? emulation->batch_size : 1000, err);
+    if (code == TUMBLE_OK && emulation->batch_size) {
+        code = set_number(run, "batch-size", emulation->batch_size, err);
     }
-    int64_t window = emulation->window_seconds                    ? emulation->window_seconds
-                     : run->parameters.tumbling_window_in_seconds ? 0
-                                                                  : tumble_spec_window_seconds(emulation->spec);
-    if (code == TUMBLE_OK && window > 0) {
+    bool is_decided = emulation->has_no_window || run->parameters.tumbling_window_in_seconds;
+    int64_t window = emulation->window_seconds ? emulation->window_seconds
+                     : is_decided              ? 0
+                                               : tumble_spec_window_seconds(emulation->spec);
+    if (code == TUMBLE_OK && (window > 0 || emulation->has_no_window)) {
         code = set_number(run, "tumbling-window-in-seconds", window, err);
     }
     if (run->parameters.starting_position == TUMBLE_STARTING_POSITION_NONE) {
@@ -375,6 +377,7 @@ static enum tumble_code prepare(struct run *run, struct tumble_error *err) {
     options->parameters = &run->parameters;
     options->mapping.arrival = s->arrival == ARRIVAL_LIVE ? TUMBLE_ARRIVAL_LIVE : TUMBLE_ARRIVAL_BACKLOG;
     options->mapping.seed = (uint64_t)s->seed;
+    options->mapping.concurrency_limit = (uint32_t)s->concurrency;
     options->mapping.failures_with_records = s->failures_with_records;
     options->progress = emulation->progress;
     options->progress_ctx = emulation->progress_ctx;

@@ -17,6 +17,7 @@ struct tw_emulation_settings {
     const char *sandbox_lifetime;
     int64_t timeout;
     int64_t memory_size;
+    int64_t concurrency;
     const char *mapping; /* a file */
     const char *starting_position, *starting_position_timestamp;
     const char *batching_window, *parallelization_factor, *retry_attempts, *record_age;
@@ -40,6 +41,15 @@ extern const char *const tw_emulation_invokes[];  /* "", direct, event */
         0,          NULL},                                                                                               \
         {"timeout", 0, TW_OPTION_DURATION, at(timeout), "SECONDS", "the function's time-out (3)", 1, 900, NULL},         \
         {"memory-size", 0, TW_OPTION_NUMBER, at(memory_size), "MB", "told to the function (128)", 128, 10240, NULL},     \
+        {"reserved-concurrent-executions",                                                                               \
+         0,                                                                                                              \
+         TW_OPTION_NUMBER,                                                                                               \
+         at(concurrency),                                                                                                \
+         "N",                                                                                                            \
+         "more at a time are throttled (1000)",                                                                          \
+         1,                                                                                                              \
+         100000,                                                                                                         \
+         NULL},                                                                                                          \
         {"sandbox-lifetime",                                                                                             \
          0,                                                                                                              \
          TW_OPTION_TEXT,                                                                                                 \
@@ -213,6 +223,7 @@ struct tw_emulation {
     const struct tw_emulation_settings *settings;
     const struct tumble_spec *spec;
     int64_t window_seconds; /* --window; 0: not given */
+    bool has_no_window;     /* --tumbling-window-in-seconds 0 */
     int64_t batch_size;     /* 0: not given */
     const struct tw_list *plugins;
     struct tumble_capture_stream_options source;

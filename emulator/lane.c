@@ -270,17 +270,32 @@ static void count_invocation(struct tumble_mapping *mapping, const struct tumble
     }
 }
 
+/* The lowest that is free: sandboxes are as many as ran at a time. */
+static uint32_t take_slot(struct tumble_mapping *mapping) {
+    if (mapping->running >= mapping->options.concurrency_limit) {
+        return TW_NO_SLOT;
+    }
+    uint8_t *slot = memchr(mapping->slots, 0, mapping->lane_count);
+    *slot = 1;
+    mapping->running++;
+    if (mapping->running > mapping->metrics.concurrent_executions) {
+        mapping->metrics.concurrent_executions = mapping->running;
+    }
+    return (uint32_t)(slot - mapping->slots);
+}
+
 static enum tumble_code invoke(struct tumble_mapping *mapping, struct tw_lane *lane, int64_t now_ms,
                                struct tumble_error *err) {
     struct tw_segment *segment = tw_lane_current(lane);
     const struct tw_queue *queue = &lane->queue;
     char invocation_id[TUMBLE_REQUEST_ID_TEXT];
     tw_seeded_uuid(&mapping->random, invocation_id);
+    lane->slot = take_slot(mapping);
     struct tumble_function_request request = {
         .request_id = segment->request_id,
         .invocation_id = invocation_id,
         .attempt = segment->failures + segment->throttles + 1,
-        .slot = (uint32_t)(lane - mapping->lanes),
+        .slot = lane->slot,
         .shard = lane->shard,
         .shard_id = tumble_bytes_of(mapping->stream.shards[lane->shard].id),
         .event_source_arn = mapping->event_source_arn,
@@ -296,8 +311,11 @@ static enum tumble_code invoke(struct tumble_mapping *mapping, struct tw_lane *l
         .sent_ms = now_ms,
         .deadline_ms = now_ms + mapping->options.function_timeout_ms,
     };
-    struct tumble_function_answer answer = {.kind = TUMBLE_ANSWER_RESPONSE};
-    TW_TRY(mapping->function.invoke(mapping->function.ctx, &request, &answer, err));
+    struct tumble_function_answer answer = {.kind = TUMBLE_ANSWER_THROTTLED};
+    if (lane->slot != TW_NO_SLOT) {
+        answer.kind = TUMBLE_ANSWER_RESPONSE;
+        TW_TRY(mapping->function.invoke(mapping->function.ctx, &request, &answer, err));
+    }
     int64_t most_us = mapping->options.function_timeout_ms * 1000;
     if (answer.duration_us > most_us) {
         answer.duration_us = most_us;
@@ -321,10 +339,6 @@ static enum tumble_code invoke(struct tumble_mapping *mapping, struct tw_lane *l
     }
     lane->phase = TW_PHASE_RUNNING;
     lane->next_ms = now_ms + (answer.duration_us + 999) / 1000;
-    mapping->running++;
-    if (mapping->running > mapping->metrics.concurrent_executions) {
-        mapping->metrics.concurrent_executions = mapping->running;
-    }
     return TUMBLE_OK;
 }
 

@@ -127,7 +127,10 @@ static void take_state(struct tumble_mapping *mapping, struct tw_lane *lane) {
 enum tumble_code tw_lane_finish(struct tumble_mapping *mapping, struct tw_lane *lane, struct tumble_error *err) {
     struct tw_segment *segment = tw_lane_current(lane);
     struct tumble_mapping_metrics *metrics = &mapping->metrics;
-    mapping->running--;
+    if (lane->slot != TW_NO_SLOT) {
+        mapping->slots[lane->slot] = 0;
+        mapping->running--;
+    }
     lane->not_before_ms = 0;
     switch (lane->outcome.kind) {
     case TW_OUTCOME_SUCCESS:

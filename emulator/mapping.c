@@ -66,6 +66,7 @@ static void fill_defaults(struct tumble_mapping *mapping) {
     DEFAULT(retention_ms, TUMBLE_RETENTION_MS);
     DEFAULT(function_timeout_ms, TUMBLE_FUNCTION_TIMEOUT_MS);
     DEFAULT(read_ahead_records, TUMBLE_READ_AHEAD_RECORDS);
+    DEFAULT(concurrency_limit, TUMBLE_CONCURRENCY_LIMIT);
     DEFAULT(executed_version, "$LATEST");
 #undef DEFAULT
     options->retry_backoff_ms = options->retry_backoff_ms < 0 ? 0 : options->retry_backoff_ms;
@@ -97,7 +98,8 @@ static enum tumble_code make_lanes(struct tumble_mapping *mapping, struct tumble
     mapping->shards = tw_alloc_array(&mapping->alloc, shards, sizeof *mapping->shards);
     mapping->lanes = tw_alloc_array(&mapping->alloc, mapping->lane_count, sizeof *mapping->lanes);
     mapping->heap = tw_alloc_array(&mapping->alloc, mapping->lane_count, sizeof *mapping->heap);
-    if (!mapping->shards || !mapping->lanes || !mapping->heap) {
+    mapping->slots = tw_alloc_zero(&mapping->alloc, mapping->lane_count);
+    if (!mapping->shards || !mapping->lanes || !mapping->heap || !mapping->slots) {
         mapping->lane_count = 0;
         return tw_no_memory(err);
     }
@@ -168,6 +170,7 @@ void tumble_mapping_destroy(struct tumble_mapping *mapping) {
     tw_free(&alloc, mapping->shards);
     tw_free(&alloc, mapping->lanes);
     tw_free(&alloc, mapping->heap);
+    tw_free(&alloc, mapping->slots);
     tw_free(&alloc, mapping);
 }
 

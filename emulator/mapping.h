@@ -25,6 +25,7 @@
 #define TUMBLE_RETRY_BACKOFF_MAX_MS 60000
 #define TUMBLE_RETENTION_MS         86400000 /* of the stream: what ends retries without a limit */
 #define TUMBLE_FUNCTION_TIMEOUT_MS  60000
+#define TUMBLE_CONCURRENCY_LIMIT    1000  /* executions at a time; what is beyond is throttled */
 #define TUMBLE_READ_AHEAD_RECORDS   20000 /* of a shard, beyond a batch for each lane, while a lane has nothing */
 
 enum tumble_arrival_mode {
@@ -74,6 +75,7 @@ struct tumble_mapping_options {
     int64_t retention_ms; /* -1: for ever */
     int64_t function_timeout_ms;
     size_t read_ahead_records;
+    uint32_t concurrency_limit;       /* of the function: ReservedConcurrentExecutions, or the account's */
     int final_without_state_succeeds; /* 0: a final's response has to have a state like any other */
     int dropped_needs_destination;    /* 1: without a destination nothing counts as DroppedEventCount (as seen once) */
     const char *executed_version;     /* of the function in documents; NULL: "$LATEST" */

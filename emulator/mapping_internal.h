@@ -57,7 +57,9 @@ struct tw_outcome {
     struct tumble_bytes state;  /* text of the response's state; view */
 };
 
+#define TW_NO_SLOT UINT32_MAX
 struct tw_lane {
+    uint32_t slot; /* while its invocation runs; TW_NO_SLOT: it was throttled by the limit on concurrency */
     uint32_t shard;
     uint32_t part;
     enum tw_phase phase;
@@ -108,6 +110,7 @@ struct tumble_mapping {
     uint32_t *heap; /* lanes that are ready or running, by time */
     uint32_t heap_count;
     uint32_t running;
+    uint8_t *slots; /* 1: taken, as many as lanes */
     uint64_t random;
     uint64_t record_fixed; /* bytes of a record in the event that all have */
     struct tw_record_filter *filter;

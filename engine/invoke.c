@@ -62,13 +62,14 @@ static enum tumble_code set_up(struct tumble_engine *engine, const struct tumble
 enum tumble_code tumble_engine_open_carried(const struct tumble_engine_options *options,
                                             const struct tumble_carried_options *carried, struct tumble_engine **out,
                                             struct tumble_error *err) {
-    struct tumble_engine_options own = {.spec = options->spec,
-                                        .source = options->source,
-                                        .window_seconds = 1, /* every event brings its own */
-                                        .durability = TUMBLE_DURABILITY_COMMIT,
-                                        .fragments_possible = 1,
-                                        .memory_limit_bytes = options->memory_limit_bytes,
-                                        .alloc = options->alloc};
+    struct tumble_engine_options own = {
+        .spec = options->spec,
+        .source = options->source,
+        .window_seconds = 1, /* every event brings its own */
+        .durability = options->durability == TUMBLE_DURABILITY_NONE ? TUMBLE_DURABILITY_NONE : TUMBLE_DURABILITY_COMMIT,
+        .fragments_possible = 1,
+        .memory_limit_bytes = options->memory_limit_bytes,
+        .alloc = options->alloc};
     TW_TRY(tumble_engine_open(&own, out, err));
     enum tumble_code code = set_up(*out, carried, err);
     if (code != TUMBLE_OK) {

@@ -58,6 +58,7 @@ static enum tumble_code open_engine(struct tumble_engine_function *function, str
     const struct tumble_engine_function_options *options = &function->options;
     struct tumble_engine_options own = {.spec = options->spec,
                                         .source = tumble_bytes_of(options->source),
+                                        .durability = TUMBLE_DURABILITY_NONE, /* as of any run without a state */
                                         .memory_limit_bytes = options->memory_limit_bytes};
     struct tumble_carried_options carried = {
         .report_batch_item_failures = options->report_batch_item_failures,

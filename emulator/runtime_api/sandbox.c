@@ -39,8 +39,9 @@ static enum tumble_code start_process(struct tw_sandbox *sandbox, struct tumble_
              kind->identity.function_version, sandbox->slot);
     snprintf(v.handler, sizeof v.handler, "_HANDLER=%s", kind->identity.handler);
     snprintf(v.root, sizeof v.root, "LAMBDA_TASK_ROOT=%s", directory);
-    const char *const set[] = {
-        v.api, v.name, v.version, v.memory, v.group, v.stream, "AWS_LAMBDA_INITIALIZATION_TYPE=on-demand", NULL};
+    const char *const set[] = {v.api,   v.name,   v.version,        v.memory,
+                               v.group, v.stream, kind->guard.mark, "AWS_LAMBDA_INITIALIZATION_TYPE=on-demand",
+                               NULL};
     const char *const defaults[] = {v.handler, v.root, "AWS_REGION=us-east-1", "AWS_DEFAULT_REGION=us-east-1",
                                     "TZ=:UTC", NULL};
     char **environment = tw_sandbox_environment(&kind->alloc, set, defaults);

@@ -37,7 +37,7 @@ static void close_from(unsigned first, unsigned last, bool at_exec) {
 
 /* Positive numbers are groups that began, negative ones groups that are gone. Runs in a forked process: no memory is
  * asked for. */
-static void guard_groups(int pipe) {
+static void guard_groups(int pipe, const char *mark) {
     static int32_t groups[GUARDED_MAX];
     size_t count = 0;
     int32_t number;
@@ -62,6 +62,7 @@ static void guard_groups(int pipe) {
     while (count > 0) {
         kill(-groups[--count], SIGKILL);
     }
+    tw_sandbox_kill_strays(mark);
 }
 
 static void tell_guard(const struct tw_sandbox_guard *guard, int32_t number) {
@@ -77,6 +78,7 @@ enum tumble_code tw_sandbox_guard_open(struct tw_sandbox_guard *guard, struct tu
     }
     fcntl(ends[0], F_SETFD, FD_CLOEXEC);
     fcntl(ends[1], F_SETFD, FD_CLOEXEC);
+    tw_sandbox_mark(guard->mark);
     pid_t pid = fork();
     if (pid < 0) {
         int error = errno;
@@ -92,7 +94,7 @@ enum tumble_code tw_sandbox_guard_open(struct tw_sandbox_guard *guard, struct tu
         prctl(PR_SET_NAME, "tumble-guard");
         dup2(ends[0], 0);
         close_from(1, UINT32_MAX, false); /* locks, and pipes that somebody waits for the end of */
-        guard_groups(0);
+        guard_groups(0, guard->mark);
         _exit(0);
     }
     close(ends[0]);

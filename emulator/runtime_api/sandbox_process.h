@@ -9,11 +9,15 @@
 #include <tumble/alloc.h>
 #include <tumble/error.h>
 
-/* Kills every process group it was told of when this process ends, however it does. It is a small process of its own,
+#include "emulator/runtime_api/sandbox_stray.h"
+
+/* Kills every process group it was told of when this process ends, however it does, and whatever left such a group and
+ * carries the mark (sandbox_stray.h). It is a small process of its own,
  * forked here: open it before there are threads and files. */
 struct tw_sandbox_guard {
     pid_t pid;
     int pipe;
+    char mark[TW_SANDBOX_MARK]; /* for the environment of what is started */
 };
 /* Errors: EINTERNAL (no process, no pipe). */
 enum tumble_code tw_sandbox_guard_open(struct tw_sandbox_guard *guard, struct tumble_error *err);

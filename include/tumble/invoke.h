@@ -48,9 +48,10 @@ struct tumble_carried_options {
     struct tumble_host host;
 };
 
-/* Opens an engine for tumble_engine_invoke. Of options, window_seconds, state_directory, durability, sync_every,
- * read_only, verify and extra_fields are not used: the event names the window. Such an engine takes, beside invoke,
- * only attach, counters and destroy. Errors: ENOMEM, EINVAL, ESPEC. */
+/* Opens an engine for tumble_engine_invoke. Of options, window_seconds, state_directory, sync_every, read_only, verify
+ * and extra_fields are not used: the event names the window; durability NONE spares outputs their syncing (a trial,
+ * whose rows can be made again), anything else does not. Such an engine takes, beside invoke, only attach, counters and
+ * destroy. Errors: ENOMEM, EINVAL, ESPEC. */
 TUMBLE_EXPORT enum tumble_code tumble_engine_open_carried(const struct tumble_engine_options *options,
                                                           const struct tumble_carried_options *carried,
                                                           struct tumble_engine **out, struct tumble_error *err);

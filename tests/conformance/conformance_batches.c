@@ -413,6 +413,51 @@ static void a_child_before_its_parent_is_refused(void **state) {
     world_free(world);
 }
 
+/* Two shards at a time have two slots, whichever shards they are; one that is beyond the limit is throttled and takes
+ * no retry. */
+static enum tumble_answer_kind note_slot(struct world *world, const struct tumble_function_request *request,
+                                         struct log *answer) {
+    log_add(&world->keys, "%u", request->slot);
+    return succeed(world, request, answer);
+}
+
+static void slots_are_as_many_as_run_at_a_time(void **state) {
+    (void)state;
+    struct world *world = world_new(note_slot);
+    world->stream.shard_count = 4;
+    world->options.arrival = TUMBLE_ARRIVAL_LIVE;
+    world->options.poll_interval_ms = -1;
+    world->duration_us = 1000000;
+    put_key(world, 0, 1, 1000000, "a");
+    put_key(world, 1, 2, 1000500, "a");
+    put_key(world, 2, 3, 1001200, "a");
+    put_key(world, 3, 4, 1005000, "a");
+    run(world);
+    assert_string_equal(world->keys.text, "0100");
+    assert_int_equal(world->metrics.concurrent_executions, 2);
+    world_free(world);
+}
+
+static void what_is_beyond_the_concurrency_is_throttled_and_comes_again(void **state) {
+    (void)state;
+    struct world *world = world_new(note_slot);
+    world->stream.shard_count = 4;
+    world->options.concurrency_limit = 2;
+    world->parameters.maximum_retry_attempts = 0;
+    world->duration_us = 1500000;
+    for (uint32_t shard = 0; shard < 4; shard++) {
+        put_key(world, shard, (int)shard + 1, 1000000, "a");
+    }
+    run(world);
+    assert_int_equal(world->metrics.invocations, 4);
+    assert_int_equal(world->metrics.succeeded_records, 4);
+    assert_int_equal(world->metrics.throttles, 4); /* both at once, and a second later */
+    assert_int_equal(world->metrics.concurrent_executions, 2);
+    assert_int_equal(world->metrics.discarded_records, 0);
+    assert_string_equal(world->keys.text, "0101");
+    world_free(world);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_batch_goes_as_soon_as_there_are_records),
@@ -432,6 +477,8 @@ int main(void) {
         cmocka_unit_test(a_filter_on_anything_but_data_is_refused),
         cmocka_unit_test(a_parallelization_factor_keeps_the_order_of_each_partition_key),
         cmocka_unit_test(lanes_of_a_shard_read_only_so_far_ahead),
+        cmocka_unit_test(slots_are_as_many_as_run_at_a_time),
+        cmocka_unit_test(what_is_beyond_the_concurrency_is_throttled_and_comes_again),
         cmocka_unit_test(pace_is_told_the_time_and_can_stop_the_run),
         cmocka_unit_test(a_child_before_its_parent_is_refused),
     };

@@ -333,6 +333,34 @@ def a_signal_ends_the_run_and_the_function_with_it():
             nothing_is_left(marker)
 
 
+def a_child_in_a_session_of_its_own_ends_with_the_run():
+    with Workspace("function") as work:
+        inputs, _ = capture(work, 300)
+        for number, code in ((None, 0), (signal.SIGINT, 130), (signal.SIGKILL, -9)):
+            marker = work.file("stray%s" % number)
+            child = "%s -c 'import time; time.sleep(900)' %s" % (sys.executable, marker)
+            command = [TUMBLE, "replay", "--timestamp", "ts", "--arrival", "live", "--speed", "max" if number is None else "1", "--function",
+                       "%s & setsid %s & (setsid %s &); %s" % (child, child, child, python("note", work.file("events"))), inputs]
+            with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+                end = time.monotonic() + 20
+                while number is not None and time.monotonic() < end and not (os.path.exists(work.file("events"))):
+                    time.sleep(0.02)
+                if number is not None:
+                    process.send_signal(number)
+                check(process.wait(60) == code, "exit %d" % process.returncode)
+            os.unlink(work.file("events"))
+            nothing_is_left(marker)
+
+
+def more_shards_than_may_run_at_a_time_are_throttled():
+    with Workspace("function") as work:
+        inputs, _ = capture(work, 500)
+        figures = summary_of(work, "--function", python("note", "/dev/null"), "--shards", "50", "--reserved-concurrent-executions", "3",
+                             "--function-duration", "100", inputs)
+        check(figures["ConcurrentExecutions"] == figures["sandboxes"]["started"] == 3, repr(figures))
+        check(figures["Throttles"] > 40 and figures["Errors"] == 0 and figures["succeeded_records"] == 500, repr(figures))
+
+
 # ---- parameters ----
 
 def a_mapping_comes_from_a_file_and_flags_go_before_it():
@@ -350,6 +378,14 @@ def a_mapping_comes_from_a_file_and_flags_go_before_it():
         replay("--function", python("note", work.file("events")), "--mapping", mapping, "--batch-size", "333", inputs)
         events = [json.loads(line.split(b" ", 2)[2]) for line in read(work.file("events")).splitlines()]
         check(max(len(event["Records"]) for event in events) == 333, "--batch-size")
+        os.unlink(work.file("events"))
+        replay("--function", python("note", work.file("events")), "--mapping", mapping, "--tumbling-window-in-seconds", "0", inputs)
+        events = [json.loads(line.split(b" ", 2)[2]) for line in read(work.file("events")).splitlines()]
+        check(all(list(event) == ["Records"] for event in events), "--tumbling-window-in-seconds 0")
+        os.unlink(work.file("events"))
+        replay("--function", python("note", work.file("events")), inputs)
+        events = [json.loads(line.split(b" ", 2)[2]) for line in read(work.file("events")).splitlines()]
+        check([len(event["Records"]) for event in events] == 10 * [100], "AWS's default")
         figures = summary_of(work, "--function", "true", "--mapping", mapping, "--enabled", "false", inputs)
         check(figures["Invocations"] == 0, "disabled")
 
@@ -377,7 +413,8 @@ def what_aws_refuses_is_refused():
         inputs, _ = capture(work, 10)
         for arguments, words in (
                 (("--parallelization-factor", "2", "-w", "60"), "Parallelization factor must be equal to 1 when tumbling window period"),
-                (("-w", "901"), "Member must have value less than or equal to 900"),
+                (("--destination-config", "x"), "--destination-config"), (("--filter-criteria", '{"Filters":[{"Pattern":"x"}]}'), "Invalid filter pattern definition."),
+                (("--reserved-concurrent-executions", "0"), "--reserved-concurrent-executions"), (("-w", "901"), "Member must have value less than or equal to 900"),
                 (("--maximum-record-age-in-seconds", "59"), "MaximumRecordAgeInSeconds must be either -1 (forever) or between 60"),
                 (("--starting-position", "EARLIEST"), "startingPosition"),
                 (("--sort",), "--sort"), (("--state", work.file("state")), "--state"), (("--output", "-"), "--output"),
