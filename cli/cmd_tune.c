@@ -567,6 +567,10 @@ int tw_cmd_tune(int argc, char **argv) {
     if (count == 0) {
         return usage_error("no capture: name a file, or - for standard input");
     }
+    if (settings.save_duration_model && (settings.duration_model || settings.function_duration)) {
+        return usage_error(
+            "--save-duration-model: nothing is timed when --duration-model or --function-duration is given");
+    }
     if (settings.function && settings.threads > 1) {
         return usage_error("a --function is invoked for one point at a time: leave --threads out");
     }

@@ -128,8 +128,9 @@ static enum tumble_code invoke(void *ctx, const struct tumble_function_request *
         answer->kind == TUMBLE_ANSWER_TIMED_OUT ? options->timeout_ms * 1000 : duration_of(run, request, answer);
     if (us >= options->timeout_ms * 1000) {
         char text[TEXT];
-        snprintf(text, sizeof text, "%zu records take %.1f s, and the function's time-out is %.1f s",
-                 request->record_count, (double)us / 1e6, (double)options->timeout_ms / 1e3);
+        snprintf(text, sizeof text, "%zu record%s take%s %.1f s, and the function's time-out is %.1f s",
+                 request->record_count, request->record_count == 1 ? "" : "s", request->record_count == 1 ? "s" : "",
+                 (double)us / 1e6, (double)options->timeout_ms / 1e3);
         ends_badly(run, TUMBLE_TUNE_TIMED_OUT, text); /* every retry would be the same */
         us = options->timeout_ms * 1000;
         answer->kind = TUMBLE_ANSWER_TIMED_OUT;

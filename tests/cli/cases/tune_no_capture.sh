@@ -1,0 +1,1 @@
+"$TUMBLE" tune --spec "$DATA/orders.json"

@@ -1,0 +1,1 @@
+"$TUMBLE" tune "$DATA/clicks.ndjson"
