@@ -58,6 +58,9 @@ static enum tumble_code get_scratch(struct tumble_shard *shard, struct tumble_er
     }
     tw_buf_init(&scratch->payloads, alloc, SIZE_MAX / 4);
     enum tumble_code code = tumble_kpl_new(alloc, &scratch->kpl, err);
+    if (code == TUMBLE_OK && tw_buf_reserve(&scratch->payloads, FIRST_ROOM) != TUMBLE_OK) {
+        code = tw_no_memory(err);
+    }
     if (code != TUMBLE_OK) {
         tw_event_scratch_destroy(scratch, &alloc);
         return code;
@@ -140,7 +143,6 @@ static inline enum tumble_code push(struct reader *reader, const struct tumble_r
     if (++reader->count < SLICE) {
         return TUMBLE_OK;
     }
-    /* Sub-records still to come lie in the buffer as long as no other record is decoded. */
     tw_buf_clear(&scratch->payloads);
     return apply_slice(reader);
 }
@@ -154,6 +156,8 @@ static __attribute__((noinline)) enum tumble_code push_aggregate(struct reader *
     if (kind == TUMBLE_KPL_PLAIN) {
         return push(reader, record);
     }
+    struct tw_buf *payloads = &reader->scratch->payloads;
+    const size_t used = payloads->length;
     while (tumble_kpl_next(kpl, &part)) {
         record->data = part.data;
         record->partition_key = part.partition_key;
@@ -161,6 +165,7 @@ static __attribute__((noinline)) enum tumble_code push_aggregate(struct reader *
         record->bad = part.bad;
         TW_TRY(push(reader, record));
     }
+    payloads->length = used; /* a slice that got full clears it, but the parts behind that slice lie there */
     return TUMBLE_OK;
 }
 
@@ -289,6 +294,9 @@ static enum tumble_code name_shard(struct reader *reader, const struct tumble_ki
     const char *colon = from->event_id.length ? memchr(from->event_id.text, ':', from->event_id.length) : NULL;
     reader->id.data = from->event_id.text;
     reader->id.length = colon ? (size_t)(colon - from->event_id.text) : 0;
+    if (reader->id.length && memchr(reader->id.data, '\\', reader->id.length)) {
+        reader->id.length = 0; /* a view cannot undo escapes */
+    }
     reader->stop = true;
     return TUMBLE_OK;
 }
@@ -298,7 +306,8 @@ static enum tumble_code records(struct reader *reader) {
     if (!reader->scratch) {
         memset(&unused, 0, sizeof unused);
     }
-    struct tw_buf none = {0}, *buf = reader->scratch ? &reader->scratch->payloads : &none;
+    char nothing;
+    struct tw_buf none = {.data = &nothing}, *buf = reader->scratch ? &reader->scratch->payloads : &none;
     for (;; reader->records++) {
         struct tumble_kinesis_record record;
         size_t consumed = 0, decoded;

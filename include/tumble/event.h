@@ -20,7 +20,8 @@ extern "C" {
 #endif
 
 /* The shard an event comes from: in front of the colon of its first record's eventID, or its member shardId when there
- * is no record. A view into event. Errors: EJSON, EUTF8, EDEPTH; EEVENT: neither is there. */
+ * is no record. A view into event. Errors: EJSON, EUTF8, EDEPTH; EEVENT: neither is there, or it is written with
+ * escapes, which nobody does. */
 TUMBLE_EXPORT enum tumble_code tumble_event_shard_id(struct tumble_bytes event, struct tumble_bytes *shard_id,
                                                      struct tumble_error *err);
 
