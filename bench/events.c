@@ -68,8 +68,10 @@ struct run {
     size_t rows_used;
 
     uint64_t record_total, events, commits, rows_total, skipped_committed;
-    double *event_us, *commit_us;
-    size_t event_capacity, commit_capacity;
+    double *event_us, *commit_us, *commit_bytes;
+    size_t event_capacity, commit_capacity, bytes_capacity;
+    uint64_t committed_before;
+    int closing; /* the next commit closes windows */
     double began, began_cpu;
 };
 
@@ -271,16 +273,24 @@ static void commit(struct run *run) {
     struct tumble_error error;
     double began = now_us(CLOCK_MONOTONIC);
     must(tumble_engine_commit(run->engine, &error), "cannot commit", &error);
-    note(&run->commit_us, &run->commit_capacity, run->commits++, now_us(CLOCK_MONOTONIC) - began);
+    note(&run->commit_us, &run->commit_capacity, run->commits, now_us(CLOCK_MONOTONIC) - began);
+    struct tumble_counters counters;
+    tumble_engine_counters(run->engine, &counters);
+    note(&run->commit_bytes, &run->bytes_capacity, run->commits++,
+         (double)(counters.bytes_committed - run->committed_before));
+    run->committed_before = counters.bytes_committed;
+    if (run->closing) {
+        run->closing = 0;
+        must(tumble_engine_drain(run->engine, &error), "cannot deliver rows", &error);
+    }
 }
 
-/* A window that is over: its rows go out behind the commit that closes it. */
+/* A window that is over: the next commit closes it, and its rows go out behind that. */
 static void turn_window(struct run *run, struct open_window *window, int64_t start_ms) {
     struct tumble_error error;
     if (window->start_ms >= 0) {
         must(tumble_shard_close(window->shard, window->start_ms, &error), "cannot close a window", &error);
-        commit(run);
-        must(tumble_engine_drain(run->engine, &error), "cannot deliver rows", &error);
+        run->closing = 1;
     }
     window->start_ms = start_ms;
 }
@@ -399,7 +409,6 @@ static int apply_event(struct run *run) {
 }
 
 static void apply_all(struct run *run) {
-    struct tumble_error error;
     for (double began = now_us(CLOCK_MONOTONIC); apply_event(run); began = now_us(CLOCK_MONOTONIC)) {
         run->events++;
         if (run->events % run->commit_every == 0) {
@@ -418,10 +427,9 @@ static void apply_all(struct run *run) {
         }
     }
     for (size_t i = 0; i < run->window_count; i++) {
-        must(tumble_shard_close(run->windows[i].shard, run->windows[i].start_ms, &error), "cannot close", &error);
+        turn_window(run, &run->windows[i], -1);
     }
     commit(run);
-    must(tumble_engine_drain(run->engine, &error), "cannot deliver rows", &error);
     commit(run); /* what was acknowledged */
 }
 
@@ -538,7 +546,7 @@ static int by_value(const void *a, const void *b) {
 }
 
 static void print_percentiles(const char *name, double *values, uint64_t count) {
-    printf(",\"%s_us\":{", name);
+    printf(",\"%s\":{", name);
     if (count) {
         qsort(values, count, sizeof *values, by_value);
         printf("\"p50\":%.1f,\"p90\":%.1f,\"p99\":%.1f,\"max\":%.1f", values[count / 2], values[count * 9 / 10],
@@ -635,8 +643,9 @@ int main(int argc, char **argv) {
            (unsigned long long)run->commits, (unsigned long long)run->rows_total,
            (unsigned long long)counters.groups_peak,
            (unsigned long long)(counters.bytes_committed - run->skipped_committed));
-    print_percentiles("event", run->event_us + run->skip_events, run->events - run->skip_events);
-    print_percentiles("commit", run->commit_us, run->commits);
+    print_percentiles("event_us", run->event_us + run->skip_events, run->events - run->skip_events);
+    print_percentiles("commit_us", run->commit_us, run->commits);
+    print_percentiles("commit_bytes", run->commit_bytes, run->commits);
     printf("}\n");
     tumble_engine_destroy(run->engine);
     tumble_spec_destroy(run->spec);

@@ -9,8 +9,8 @@ import shutil
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from measure import (Case, WINDOW, check_answers, flags, interleaved, machine, middle, output_of, parse_arguments, ratios, say, shown, spec, spread,  # noqa: E402
-                     table, verdict, write)
+from measure import (Case, WINDOW, check_answers, flags, interleaved, machine, middle, output_of, parse_arguments, ratios, say,  # noqa: E402
+                     shown, spec, spread, table, verdict, write)
 
 # what it is against: (must, after); a handler's and DuckDB's time over ours, ours over a limit's
 GOALS = {

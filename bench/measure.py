@@ -30,7 +30,8 @@ def say(text):
 
 
 def spec(group, aggregates=AGGREGATES):
-    listed = [dict({"name": name, "function": function}, **({"field": field} if field else {})) for name, function, field in aggregates]
+    listed = [dict({"name": name, "function": function}, **({"field": field} if field else {}), **(more[0] if more else {}))
+              for name, function, field, *more in aggregates]
     return json.dumps({"group_by": [group], "aggregates": listed})
 
 
@@ -104,11 +105,12 @@ def parse_arguments(description, more=None):
 
 
 class Case:
-    """A command to measure. inner: it prints {"seconds":…} of its own as its last line, and that is its wall time."""
+    """A command to measure. inner: it prints {"seconds":…,"cpu_seconds":…} of its own as its last line, and these count.
+    summary: a file where it writes {"seconds":…}. fresh: a directory that is empty at its start."""
 
-    def __init__(self, name, command, rows=None, inner=False, fresh=None, rows_on_stdout=False, core=True, once=False):
+    def __init__(self, name, command, rows=None, inner=False, fresh=None, rows_on_stdout=False, cores=1, summary=None, stdin=None):
         self.name, self.command, self.rows, self.inner, self.fresh = name, command, rows, inner, fresh
-        self.rows_on_stdout, self.core, self.once = rows_on_stdout, core, once
+        self.rows_on_stdout, self.cores, self.summary, self.stdin = rows_on_stdout, cores, summary, stdin
 
 
 def run(settings, case):
@@ -116,15 +118,22 @@ def run(settings, case):
     if case.fresh:
         shutil.rmtree(case.fresh, ignore_errors=True)
         os.makedirs(case.fresh)
-    command = (["taskset", "-c", str(settings.core)] if case.core else []) + [str(part) for part in case.command]
+    command = (["taskset", "-c", str(settings.core)] if case.cores == 1 else []) + [str(part) for part in case.command]
     out = case.rows if case.rows_on_stdout else os.path.join(settings.memory, "stdout")
+    feed = subprocess.Popen([str(part) for part in case.stdin], stdout=subprocess.PIPE) if case.stdin else None
     with open(out, "wb") as stdout, open(os.path.join(settings.memory, "stderr"), "w+b") as stderr:
         began = time.perf_counter()
-        process = subprocess.Popen(command, stdout=stdout, stderr=stderr, stdin=subprocess.DEVNULL)
+        process = subprocess.Popen(command, stdout=stdout, stderr=stderr, stdin=feed.stdout if feed else subprocess.DEVNULL)
+        if feed:
+            feed.stdout.close()
         try:
             _, status, usage = os.wait4(process.pid, 0)
+            if feed:
+                feed.wait()
         except BaseException:
             process.kill()
+            if feed:
+                feed.kill()
             raise
         wall = time.perf_counter() - began
         process.returncode = os.waitstatus_to_exitcode(status)
@@ -132,7 +141,11 @@ def run(settings, case):
             stderr.seek(0)
             raise SystemExit(f"{' '.join(command)}: exit {process.returncode}\n{stderr.read().decode(errors='replace')[-2000:]}")
     result = {"wall": wall, "cpu": usage.ru_utime + usage.ru_stime}
-    if not case.rows_on_stdout:
+    if case.summary:
+        with open(case.summary, encoding="utf-8") as file:
+            result["printed"] = json.load(file)
+        result["inner"] = result["printed"]["seconds"]
+    elif not case.rows_on_stdout:
         with open(out, encoding="utf-8", errors="replace") as file:
             lines = file.read().strip().splitlines()
         if lines and lines[-1].startswith("{"):

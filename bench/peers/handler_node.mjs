@@ -54,17 +54,18 @@ function* lines(file) {
 }
 
 const file = openSync(path, 'r');
-let window = null;
-let state = '{}';
+const shards = new Map(); // Lambda's part: each shard's window, and the state between invocations
 for (const line of lines(file)) {
   const event = JSON.parse(line);
-  if (event.window.start !== window) {
-    if (window !== null) emit(window, JSON.parse(state));
-    window = event.window.start;
-    state = '{}';
+  const held = shards.get(event.shardId) ?? { window: event.window.start, state: '{}' };
+  shards.set(event.shardId, held);
+  if (event.window.start !== held.window) {
+    emit(held.window, JSON.parse(held.state));
+    held.window = event.window.start;
+    held.state = '{}';
   }
-  event.state = JSON.parse(state);
-  state = JSON.stringify(handler(event).state);
+  event.state = JSON.parse(held.state);
+  held.state = JSON.stringify(handler(event).state);
 }
-if (window !== null) emit(window, JSON.parse(state));
+for (const { window, state } of shards.values()) emit(window, JSON.parse(state));
 closeSync(file);

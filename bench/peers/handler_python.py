@@ -38,17 +38,18 @@ def emit(window, state, group_by):
 
 def main():
     path, group_by = sys.argv[1:]
-    window, state = None, "{}"
+    shards = {}  # Lambda's part: each shard's window, and the state between invocations
     with open(path, "rb") as events:
         for line in events:
             event = json.loads(line)
-            if event["window"]["start"] != window:
-                if window is not None:
-                    emit(window, json.loads(state), group_by)
-                window, state = event["window"]["start"], "{}"
+            shard, start = event["shardId"], event["window"]["start"]
+            window, state = shards.get(shard, (start, "{}"))
+            if start != window:
+                emit(window, json.loads(state), group_by)
+                state = "{}"
             event["state"] = json.loads(state)
-            state = json.dumps(handler(event, group_by)["state"])
-    if window is not None:
+            shards[shard] = start, json.dumps(handler(event, group_by)["state"])
+    for window, state in shards.values():
         emit(window, json.loads(state), group_by)
 
 

@@ -1,0 +1,120 @@
+#!/usr/bin/python3
+"""Payloads as NDJSON, already decoded: `tumble replay` against DuckDB's query and the usual tools; two cores against
+one; what shuffled members and sketches cost.
+
+    ingest.py [--quick] [--rounds N] [--records N] [--core N] [--bin DIR] [--tools DIR] [--directory DIR]"""
+
+import os
+import shutil
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from measure import (AGGREGATES, Case, RATE, WINDOW, check_answers, flags, interleaved, machine, middle, parse_arguments, ratios,  # noqa: E402
+                     say, spec, spread, table, verdict, write)
+
+DUCKDB_GOALS = {"eventType": 4, "userId": 3}
+SKETCHES = {"distinct": [("distinct", "distinct", "userId")], "quantile": [("quantile", "quantile", "amount", {"q": [0.5, 0.99]})]}
+SKETCHES["both"] = SKETCHES["distinct"] + SKETCHES["quantile"]
+
+
+def replay(settings, name, group, inputs, *more, cores=1, rows=None):
+    rows = rows or os.path.join(settings.memory, "rows-" + name)
+    summary = os.path.join(settings.memory, "summary-" + name)
+    return Case(name, [settings.program("tumble"), "replay", "--window", WINDOW, *flags(group), "--durability", "none", "--format", "ndjson", "--quiet",
+                       "--summary", summary, *more, *inputs], rows=rows, rows_on_stdout=True, summary=summary, cores=cores)
+
+
+def payloads(settings, group, records):
+    """Ours in-process and DuckDB in-query count from the file to the rows written; the others are whole processes."""
+    say(f"== ingest: {records:,} payloads as NDJSON, by {group}")
+    path = settings.generate("payloads", "--rate", RATE, "--records", records)
+
+    def rows(name):
+        return os.path.join(settings.memory, f"rows-{name}")
+
+    cases = [replay(settings, "tumble", group, [path], "--timestamp", "timestamp", "--batch-size", 10000)]
+    if settings.has_duckdb():
+        cases.append(Case("DuckDB", [settings.node(), settings.peer("duckdb.mjs"), settings.tools, "ndjson", path, group, rows("duckdb")], rows=rows("duckdb"),
+                          inner=True))
+    for name, program, command in (("mawk, by position", "mawk", ["mawk", "-v", f"group={group}", "-f", settings.peer("ndjson.awk"), path]),
+                                   ("SQLite", "sqlite3", ["sh", settings.peer("ndjson_sqlite.sh"), path, group]),
+                                   ("jq", "jq", ["jq", "-nc", "--arg", "group", group, "-f", settings.peer("ndjson.jq"), path]),
+                                   ("Miller", "mlr", ["sh", settings.peer("ndjson_miller.sh"), path, group])):
+        if shutil.which(program) and not (name in ("jq", "Miller") and group == "userId"):
+            cases.append(Case(name, command, rows=rows(program), rows_on_stdout=True))
+    results = interleaved(settings, cases, check=lambda: check_answers(group, cases[0].rows, {case.name: case.rows for case in cases[1:]}))
+    for one in results["tumble"]:
+        one["process"], one["wall"] = one["wall"], one["inner"]
+    return {"records": records, "times": {name: {clock: middle([one[clock] for one in rounds]) for clock in ("wall", "cpu")} for name, rounds in results.items()},
+            "ratios": {name: {clock: ratios(results[name], results["tumble"], clock) for clock in ("wall", "cpu")} for name in results if name != "tumble"}}
+
+
+def cores(settings, records):
+    say("== ingest: two cores against one")
+    events = settings.events("events-16-1000", records, 1000, "--shards", 16)
+    cases = [replay(settings, "1 thread", "eventType", [events]), replay(settings, "2 threads", "eventType", [events], "--threads", 2, cores=2)]
+    results = interleaved(settings, cases, check=lambda: check_answers("eventType", cases[0].rows, {"2 threads": cases[1].rows}, exact={"2 threads"}))
+    return ratios(results["1 thread"], results["2 threads"], "inner")
+
+
+def events_case(settings, name, group, events, aggregates=AGGREGATES, durable=False):
+    rows, state = os.path.join(settings.memory, "rows-" + name), os.path.join(settings.disk, name)
+    command = [settings.program("tumble-events"), "--spec", spec(group, aggregates), "--window", WINDOW, "--rows", rows]
+    return Case(name, command + (["--state", state] if durable else []) + [events], rows=rows, inner=True, fresh=state if durable else None)
+
+
+def shuffled(settings, records):
+    """How much of each speed is left where no record's members come in the order of the one before it."""
+    say("== ingest: members in random order")
+    files = {"": settings.events("events-6mb", records, 10000), ", shuffled": settings.events("events-shuffled", records, 10000, "--shuffle-keys")}
+    cases = [events_case(settings, name + suffix, group, path, durable=durable) for suffix, path in files.items()
+             for name, group, durable in (("12 groups, synced", "eventType", True), ("12 groups, in memory", "eventType", False),
+                                          ("100,000 users, synced", "userId", True))]
+    results = interleaved(settings, cases)
+    return {name: {clock: ratios(results[name], results[name + ", shuffled"], clock) for clock in ("wall", "cpu")}
+            for name in results if not name.endswith("shuffled")}
+
+
+def sketches(settings, records):
+    say("== ingest: sketches at 12 groups")
+    events = settings.events("events-6mb", records, 10000)
+    cases = [events_case(settings, "four aggregates", "eventType", events)]
+    cases += [events_case(settings, name, "eventType", events, AGGREGATES + more) for name, more in SKETCHES.items()]
+    results = interleaved(settings, cases)
+    return {name: {clock: ratios(results[name], results["four aggregates"], clock) for clock in ("wall", "cpu")} for name in SKETCHES}
+
+
+def measure(settings):
+    records = settings.args.records
+    return {"machine": machine(settings), "payloads": {group: payloads(settings, group, records) for group in ("eventType", "userId")},
+            "cores": cores(settings, records), "shuffled": shuffled(settings, records), "sketches": sketches(settings, records)}
+
+
+def report(result):
+    lines = ["# Payloads, cores, shuffled members, sketches", ""]
+    rows = []
+    for group, one in result["payloads"].items():
+        ours = one["times"]["tumble"]
+        rows.append((group, "tumble replay", f"{ours['wall']['median'] / one['records'] * 1e9:.0f}", f"{ours['cpu']['median'] / one['records'] * 1e9:.0f}", "", "", ""))
+        for name, ratio in one["ratios"].items():
+            goal = verdict(ratio["wall"]["median"], DUCKDB_GOALS[group], None, True) if name == "DuckDB" else ""
+            times = one["times"][name]
+            rows.append((group, name, f"{times['wall']['median'] / one['records'] * 1e9:.0f}", f"{times['cpu']['median'] / one['records'] * 1e9:.0f}",
+                         spread(ratio["wall"]), spread(ratio["cpu"]), goal))
+    lines += table(("by", "program", "ns a record", "cpu", "theirs / ours", "cpu", "goal"), rows)
+    rows = [("two cores over one, events of 16 shards", spread(result["cores"]), "", verdict(result["cores"]["median"], 1.6, None, True))]
+    rows += [(f"members shuffled, {name}: speed that is left", spread(one["wall"]), spread(one["cpu"]), verdict(one["wall"]["median"], 0.7, None, True))
+             for name, one in result["shuffled"].items()]
+    rows += [(f"{name}: time over that without", spread(one["wall"]), spread(one["cpu"]), verdict(one["wall"]["median"], 1.05, None, False))
+             for name, one in result["sketches"].items()]
+    return lines + table(("what", "measured", "cpu", "goal"), rows)
+
+
+def main():
+    settings = parse_arguments(__doc__)
+    result = measure(settings)
+    write(settings, "ingest", report(result), result)
+
+
+if __name__ == "__main__":
+    main()
