@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "engine/base/fail.h"
+#include "engine/codec/json_scan.h"
 #include "engine/carried.h"
 #include "engine/codec/hash.h"
 
@@ -237,7 +238,7 @@ static enum tumble_code build_batch(struct emission *at, uint64_t first, size_t 
         row->fragment_row = first + i;
         if (at->values) {
             struct tumble_bytes *values = at->values + i * engine->spec->column_count;
-            if (tw_row_split(row->json, values, engine->spec->column_count)) {
+            if (tw_json_split(row->json, values, engine->spec->column_count)) {
                 row->values = values;
                 row->value_count = engine->spec->column_count;
             }

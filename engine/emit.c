@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "engine/base/fail.h"
+#include "engine/codec/json_scan.h"
 #include "engine/base/utf8.h"
 #include "engine/engine_internal.h"
 
@@ -122,7 +123,7 @@ static enum tumble_code gather(struct tw_delivery *delivery, const struct tw_out
         row->json.data = delivery->text.data + delivery->places[i].json_at;
         if ((output->api->flags & TUMBLE_OUTPUT_WANTS_VALUES) && output->kind == TUMBLE_ROW_WINDOW) {
             struct tumble_bytes *values = delivery->values + i * delivery->columns;
-            if (tw_row_split(row->json, values, delivery->columns)) {
+            if (tw_json_split(row->json, values, delivery->columns)) {
                 row->values = values;
                 row->value_count = delivery->columns;
             }

@@ -482,7 +482,7 @@ enum tumble_code tumble_shard_rows(struct tumble_shard *shard, int64_t window_st
         tw_buf_clear(&engine->scratch);
         code = tw_row_append(&writer, shard, window, engine->order[i].reference, &engine->scratch, row.key);
         row.json = tw_buf_view(&engine->scratch);
-        if (code == TUMBLE_OK && tw_row_split(row.json, values, engine->spec->column_count)) {
+        if (code == TUMBLE_OK && tw_json_split(row.json, values, engine->spec->column_count)) {
             row.values = values;
             row.value_count = engine->spec->column_count;
         }

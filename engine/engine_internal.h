@@ -175,8 +175,6 @@ void tw_row_writer_clean_up(struct tw_row_writer *writer);
 /* Appends a group's row as JSON and gives its key. */
 enum tumble_code tw_row_append(struct tw_row_writer *writer, const struct tumble_shard *shard,
                                const struct tw_window *window, uint32_t reference, struct tw_buf *out, uint8_t key[16]);
-/* Splits a row that tw_row_append wrote into the JSON text of its columns; false: it is not such a row. */
-bool tw_row_split(struct tumble_bytes json, struct tumble_bytes *values, size_t count);
 
 /* failure.c */
 enum tumble_code tw_failure_record(struct tumble_shard *shard, const struct tumble_record *record,

@@ -83,40 +83,13 @@ enum tumble_code tw_row_append(struct tw_row_writer *writer, const struct tumble
         TW_TRY(tw_partial_append_all(spec, (const char *)group->state, tw_buf_view(&engine->partial_prefix),
                                      engine->partial_prefix_end, &shard->engine->partial, out));
     }
-    char records[48];
-    int length = snprintf(records, sizeof records, ",\"records\":%llu}", (unsigned long long)group->records);
-    TW_TRY(tw_buf_append(out, records, (size_t)length));
+    const struct tw_decimal records = {.low = group->records};
+    char digits[TW_DECIMAL_TEXT];
+    TW_TRY(tw_buf_append_text(out, ",\"records\":"));
+    TW_TRY(tw_buf_append(out, digits, tw_decimal_format(&records, digits)));
+    TW_TRY(tw_buf_append_byte(out, '}'));
     writer->key.length = writer->key_base;
     TW_TRY(tw_buf_append(&writer->key, group_key.data, group_key.length));
     tw_hash128(writer->key.data, writer->key.length, key);
     return TUMBLE_OK;
-}
-
-bool tw_row_split(struct tumble_bytes json, struct tumble_bytes *values, size_t count) {
-    if (json.length > UINT32_MAX) {
-        return false;
-    }
-    struct tumble_value object = {.text = json.data, .length = (uint32_t)json.length, .type = TUMBLE_TYPE_OBJECT};
-    struct tw_json_walk walk;
-    struct tumble_value key, value;
-    size_t n = 0;
-    tw_json_walk_begin(&walk, &object);
-    while (tw_json_walk_next(&walk, &key, &value)) {
-        if (n == count) {
-            return false;
-        }
-        static const char *const words[] = {
-            [TUMBLE_TYPE_NULL] = "null", [TUMBLE_TYPE_FALSE] = "false", [TUMBLE_TYPE_TRUE] = "true"};
-        if (value.type == TUMBLE_TYPE_STRING) { /* with its quotes */
-            values[n].data = value.text - 1;
-            values[n].length = (size_t)value.length + 2;
-        } else if (value.type <= TUMBLE_TYPE_TRUE) {
-            values[n] = tumble_bytes_of(words[value.type]);
-        } else {
-            values[n].data = value.text;
-            values[n].length = value.length;
-        }
-        n++;
-    }
-    return n == count;
 }

@@ -49,3 +49,32 @@ bool tw_json_walk_next(struct tw_json_walk *walk, struct tumble_value *key, stru
 }
 
 const char *tw_json_space(const char *at, const char *end) { return tw_lex_space(at, end); }
+
+bool tw_json_split(struct tumble_bytes json, struct tumble_bytes *values, size_t count) {
+    if (json.length > UINT32_MAX) {
+        return false;
+    }
+    struct tumble_value object = {.text = json.data, .length = (uint32_t)json.length, .type = TUMBLE_TYPE_OBJECT};
+    struct tw_json_walk walk;
+    struct tumble_value key, value;
+    size_t n = 0;
+    tw_json_walk_begin(&walk, &object);
+    while (tw_json_walk_next(&walk, &key, &value)) {
+        if (n == count) {
+            return false;
+        }
+        static const char *const words[] = {
+            [TUMBLE_TYPE_NULL] = "null", [TUMBLE_TYPE_FALSE] = "false", [TUMBLE_TYPE_TRUE] = "true"};
+        if (value.type == TUMBLE_TYPE_STRING) { /* with its quotes */
+            values[n].data = value.text - 1;
+            values[n].length = (size_t)value.length + 2;
+        } else if (value.type <= TUMBLE_TYPE_TRUE) {
+            values[n] = tumble_bytes_of(words[value.type]);
+        } else {
+            values[n].data = value.text;
+            values[n].length = value.length;
+        }
+        n++;
+    }
+    return n == count;
+}

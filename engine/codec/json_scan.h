@@ -26,6 +26,10 @@ struct tw_json_walk {
 void tw_json_walk_begin(struct tw_json_walk *walk, const struct tumble_value *container);
 bool tw_json_walk_next(struct tw_json_walk *walk, struct tumble_value *key, struct tumble_value *value);
 
+/* Cuts an object that tumble wrote itself into the JSON texts of its members; false: there are not just count of them.
+ */
+bool tw_json_split(struct tumble_bytes json, struct tumble_bytes *values, size_t count);
+
 /* Undoes the escapes of a string value: appends its UTF-8 to buf. The value comes from a validating function. */
 enum tumble_code tw_json_unescape(const struct tumble_value *string, struct tw_buf *out);
 /* Same string, whatever way it is escaped? text holds plain UTF-8. */

@@ -1,3 +1,4 @@
+#include <stdint.h>
 #include <string.h>
 
 #include "engine/window/group_table.h"
@@ -99,9 +100,28 @@ static void sort(const struct tw_group_table *table, struct tw_group_rank *order
     insertion_sort(table, order, n);
 }
 
-static void rank(const struct tw_group_table *table, uint32_t reference, struct tw_group_rank *out) {
+/* How many bytes at the front all keys share, given that of those before: "user-098140" tells little by its first
+ * eight. */
+static size_t shared(const struct tw_group_table *table, uint32_t first, uint32_t reference, size_t before) {
+    struct tumble_bytes a = tw_group_key(table, tw_group_at(table, first));
+    struct tumble_bytes b = tw_group_key(table, tw_group_at(table, reference));
+    size_t most = a.length < b.length ? a.length : b.length, same = 0;
+    most = before < most ? before : most;
+    while (most - same >= 8 && memcmp(a.data + same, b.data + same, 8) == 0) {
+        same += 8;
+    }
+    while (same < most && a.data[same] == b.data[same]) {
+        same++;
+    }
+    return same;
+}
+
+/* skip: what all keys share at the front. */
+static void rank(const struct tw_group_table *table, uint32_t reference, size_t skip, struct tw_group_rank *out) {
     struct tumble_bytes key = tw_group_key(table, tw_group_at(table, reference));
     uint64_t prefix = 0;
+    key.data += skip;
+    key.length -= skip;
     if (key.length >= 8) {
         memcpy(&prefix, key.data, sizeof prefix);
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
@@ -137,9 +157,14 @@ static int depth_budget(size_t n) {
 void tw_group_order(const struct tw_group_table *table, struct tw_group_rank *order) {
     struct tw_group_walk walk = {0};
     uint32_t reference;
-    size_t n = 0;
+    size_t n = 0, skip = SIZE_MAX;
     while (tw_group_next(table, &walk, &reference)) {
-        rank(table, reference, &order[n++]);
+        order[n].reference = reference;
+        skip = skip ? shared(table, order[0].reference, reference, skip) : 0;
+        n++;
+    }
+    for (size_t i = 0; i < n; i++) {
+        rank(table, order[i].reference, skip, &order[i]);
     }
     if (!is_sorted(table, order, n)) {
         sort(table, order, n, depth_budget(n));
@@ -148,8 +173,12 @@ void tw_group_order(const struct tw_group_table *table, struct tw_group_rank *or
 
 void tw_group_order_of(const struct tw_group_table *table, const uint32_t *references, size_t n,
                        struct tw_group_rank *order) {
+    size_t skip = n ? SIZE_MAX : 0;
+    for (size_t i = 0; i < n && skip; i++) {
+        skip = shared(table, references[0], references[i], skip);
+    }
     for (size_t i = 0; i < n; i++) {
-        rank(table, references[i], &order[i]);
+        rank(table, references[i], skip, &order[i]);
     }
     if (!is_sorted(table, order, n)) {
         sort(table, order, n, depth_budget(n));

@@ -100,7 +100,7 @@ bool tw_group_next(const struct tw_group_table *table, struct tw_group_walk *wal
 
 /* Fills order (count entries, caller's memory) with the groups ascending by key bytes. */
 struct tw_group_rank {
-    uint64_t prefix; /* first eight key bytes, big-endian, so that most comparisons touch no entry */
+    uint64_t prefix; /* the first eight key bytes in which any two differ, big-endian, so that most comparisons touch no entry */
     uint32_t reference;
     uint32_t reserved;
 };

@@ -12,6 +12,7 @@
 #include "adapters/outputs/file/file_options.h"
 #include "engine/base/fail.h"
 #include "engine/codec/hash.h"
+#include "engine/codec/json_scan.h"
 
 enum {
     BUFFER_BYTES = 256 * 1024,
@@ -39,8 +40,8 @@ struct file_output {
     bool widths_known;
     struct tw_buf held; /* values of the rows the table holds back: u32 length and text of each */
     size_t held_rows;
-    struct tumble_bytes *held_values; /* one row's views into held */
-    size_t held_value_count;
+    struct tumble_bytes *values; /* csv and table: one row's, views into its text or into held */
+    size_t value_count;
     struct tumble_error failure; /* sticky: after it nothing is written any more */
 };
 
@@ -160,7 +161,7 @@ static enum tumble_code hold_row(struct file_output *self, const struct tumble_r
     TW_TRY(tw_table_measure(&self->table, row));
     size_t before = self->held.length;
     enum tumble_code code = TUMBLE_OK;
-    for (size_t i = 0; i < self->held_value_count && code == TUMBLE_OK; i++) {
+    for (size_t i = 0; i < self->value_count && code == TUMBLE_OK; i++) {
         struct tumble_bytes value = i < row->value_count ? row->values[i] : (struct tumble_bytes){NULL, 0};
         code = tw_buf_append_u32(&self->held, (uint32_t)value.length);
         if (code == TUMBLE_OK) {
@@ -186,11 +187,11 @@ static enum tumble_code release_held(struct file_output *self) {
         self->header_due = false;
     }
     struct tw_cursor cursor = tw_cursor_of(tw_buf_view(&self->held));
-    struct tumble_row row = {.values = self->held_values, .value_count = self->held_value_count};
+    struct tumble_row row = {.values = self->values, .value_count = self->value_count};
     while (self->held_rows > 0) {
-        for (size_t i = 0; i < self->held_value_count; i++) {
+        for (size_t i = 0; i < self->value_count; i++) {
             uint32_t length = 0;
-            if (!tw_take_u32(&cursor, &length) || !tw_take_bytes(&cursor, length, &self->held_values[i])) {
+            if (!tw_take_u32(&cursor, &length) || !tw_take_bytes(&cursor, length, &self->values[i])) {
                 return TUMBLE_EINTERNAL;
             }
         }
@@ -201,9 +202,17 @@ static enum tumble_code release_held(struct file_output *self) {
     return TUMBLE_OK;
 }
 
-static enum tumble_code format_row(struct file_output *self, const struct tumble_row *row) {
+static enum tumble_code format_row(struct file_output *self, const struct tumble_row *given) {
     if (self->format == TW_FILE_NDJSON) {
-        return tw_format_ndjson_row(&self->buffer, row);
+        return tw_format_ndjson_row(&self->buffer, given);
+    }
+    struct tumble_row split = *given, *row = &split;
+    if (!row->values) {
+        if (!tw_json_split(row->json, self->values, self->value_count)) {
+            return TUMBLE_EINVAL;
+        }
+        row->values = self->values;
+        row->value_count = self->value_count;
     }
     if (self->format == TW_FILE_CSV) {
         if (self->header_due) {
@@ -392,10 +401,11 @@ static enum tumble_code read_checkpoint(struct file_output *self, struct tumble_
     return TUMBLE_OK;
 }
 
-static enum tumble_code prepare_table(struct file_output *self, uint32_t width, struct tumble_error *err) {
-    self->held_value_count = tumble_spec_column_count(self->spec);
-    self->held_values = tw_alloc_array(&self->alloc, self->held_value_count, sizeof *self->held_values);
-    if (!self->held_values || tw_table_init(&self->table, self->spec, width, self->alloc) != TUMBLE_OK) {
+static enum tumble_code prepare_columns(struct file_output *self, uint32_t width, struct tumble_error *err) {
+    self->value_count = tumble_spec_column_count(self->spec);
+    self->values = tw_alloc_array(&self->alloc, self->value_count, sizeof *self->values);
+    if (!self->values ||
+        (self->format == TW_FILE_TABLE && tw_table_init(&self->table, self->spec, width, self->alloc) != TUMBLE_OK)) {
         return tw_no_memory(err);
     }
     return TUMBLE_OK;
@@ -412,7 +422,7 @@ static void file_close(void *ptr) {
     tw_table_clean_up(&self->table);
     tw_buf_clean_up(&self->held);
     tw_buf_clean_up(&self->buffer);
-    tw_free(&self->alloc, self->held_values);
+    tw_free(&self->alloc, self->values);
     tw_free(&self->alloc, self->path);
     struct tumble_alloc alloc = self->alloc;
     tw_free(&alloc, self);
@@ -444,8 +454,8 @@ static enum tumble_code file_open(const struct tumble_output_open *how, void **o
     if (code == TUMBLE_OK && self->path[0] == '\0') {
         code = tw_fail(err, TUMBLE_EUSAGE, "file: needs a path behind it, as in file:rows.ndjson");
     }
-    if (code == TUMBLE_OK && self->format == TW_FILE_TABLE) {
-        code = prepare_table(self, options.width, err);
+    if (code == TUMBLE_OK && self->format != TW_FILE_NDJSON) {
+        code = prepare_columns(self, options.width, err);
     }
     if (code == TUMBLE_OK && to_stdout) {
         open_stdout(self);
@@ -562,7 +572,7 @@ const struct tumble_output_api tumble_file_output = {
     .struct_size = sizeof tumble_file_output,
     .abi_version = TUMBLE_OUTPUT_ABI,
     .name = "file",
-    .flags = TUMBLE_OUTPUT_WANTS_VALUES | TUMBLE_OUTPUT_NO_RETRY,
+    .flags = TUMBLE_OUTPUT_NO_RETRY,
     .target = "PATH",
     .summary = "lines appended to a file, atomically per commit; - is standard output",
     .options = tw_file_option_table,
