@@ -275,7 +275,7 @@ enum tumble_code tumble_emulate(const struct tumble_emulate_options *options, st
     memset(summary, 0, sizeof *summary);
     clock_gettime(CLOCK_MONOTONIC, &emulation.began);
     enum tumble_code code = run(&emulation, err);
-    if (code != TUMBLE_OK && summary->stopped && (code == TUMBLE_EINTERRUPTED || code == TUMBLE_EOUTPUT)) {
+    if ((code == TUMBLE_EINTERRUPTED || code == TUMBLE_EOUTPUT) && interrupted(&emulation)) {
         code = TUMBLE_OK; /* said by who asked for it */
     }
     summary->seconds = (double)since_ms(&emulation.began) / 1000.0;
