@@ -200,8 +200,9 @@ static enum tumble_code take_record(struct tw_get_records *answer, const struct 
     } else {
         TW_TRY(tw_sequence_check(text, &record->sequence_number, err));
         if (tw_sequence_compare(record->sequence_number, last) <= 0) {
-            return tw_fail(err, TUMBLE_EORDER, "record %.60s stands behind %.60s", record->sequence_number.data,
-                           last.data);
+            int digits = record->sequence_number.length > 60 ? 60 : (int)record->sequence_number.length;
+            return tw_fail(err, TUMBLE_EORDER, "record %.*s does not stand above the one before it", digits,
+                           record->sequence_number.data);
         }
     }
     TW_TRY(read_arrival(&found->arrival, &record->arrival_ms, err));

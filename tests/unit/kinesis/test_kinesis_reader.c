@@ -388,7 +388,8 @@ static void refusals_end_the_reader(void **state) {
         {"400 InvalidArgumentException", NULL, TUMBLE_EUSAGE, "refused"},
         {ITERATOR("a"), "400 ResourceNotFoundException", TUMBLE_EINPUT, "gone"},
         {ITERATOR("a"), "400 KMSDisabledException", TUMBLE_EINPUT, "kms:Decrypt"},
-        {ITERATOR("a"), PAGE(RECORD("2", "1") "," RECORD("1", "1"), "\"b\"", "1"), TUMBLE_EORDER, "behind"},
+        {ITERATOR("a"), PAGE(RECORD("2", "1") "," RECORD("1", "1"), "\"b\"", "1"), TUMBLE_EORDER,
+         "does not stand above"},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         const char *bodies[] = {SUMMARY("ACTIVE"), cases[i].iterator, cases[i].records};
