@@ -32,6 +32,7 @@ struct settings {
     int compress;
     bool force;
     const char *summary;
+    int64_t limit;
     int64_t retry_for;
     bool quiet;
 };
@@ -56,6 +57,7 @@ static const struct tw_option options[] = {
     {"compress", 0, TW_OPTION_CHOICE, AT(compress), "none|gzip|zstd", "by the file's name when it is not given", 0, 0,
      compressions},
     {"force", 0, TW_OPTION_FLAG, AT(force), "[true|false]", "replace a file that is there", 0, 0, NULL},
+    {"limit", 0, TW_OPTION_NUMBER, AT(limit), "N", "records of one GetRecords", 1, 10000, NULL},
     {"summary", 0, TW_OPTION_TEXT, AT(summary), "FILE", "write the figures as JSON (- : standard error)", 0, 0, NULL},
     {"retry-for", 0, TW_OPTION_DURATION, AT(retry_for), "DURATION", "how long a shard may fail (300)", 1, 315360000,
      NULL},
@@ -79,6 +81,7 @@ static const struct tw_option_table table = {
              "  -o, --output FILE                - is standard output, the default\n"
              "      --compress none|gzip|zstd    by the file's name (.gz, .zst) when it is not given\n"
              "      --force                      replace a file that is there\n"
+             "      --limit N                    records of one GetRecords, at most 10000\n"
              "      --retry-for DURATION         how long a shard may fail (300)\n"
              "      --region, --profile, --endpoint-url  as AWS's own tools take them\n"
              "      --summary FILE               write the figures as JSON (- : standard error)\n"
@@ -193,6 +196,7 @@ static int open_all(struct capture *self, struct tumble_kinesis_merge_options *r
     range->stream = self->stream;
     range->shard_ids = settings->shards.items;
     range->shard_id_count = settings->shards.count;
+    range->limit = (int)settings->limit;
     range->patience_ms = settings->retry_for * 1000;
     if (range->until == TUMBLE_KINESIS_UNTIL_TIME && range->until_ms < 0) {
         range->until_ms = tumble_kinesis_now_ms(self->stream);

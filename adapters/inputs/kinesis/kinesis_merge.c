@@ -136,6 +136,7 @@ static enum tumble_code list(struct tumble_kinesis_merge *merge, bool first, int
     int share = RECORDS_HELD / (int)(merge->count ? merge->count : 1);
     merge->limit = share < FEWEST_RECORDS ? FEWEST_RECORDS : share;
     merge->limit = merge->limit > TUMBLE_KINESIS_RECORDS ? TUMBLE_KINESIS_RECORDS : merge->limit;
+    merge->limit = merge->options.limit ? merge->options.limit : merge->limit;
     return TUMBLE_OK;
 }
 

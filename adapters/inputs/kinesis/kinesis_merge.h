@@ -21,6 +21,7 @@ struct tumble_kinesis_merge_options {
     int64_t until_ms;
     const char *const *shard_ids; /* only these; count 0: all there are. Copied */
     size_t shard_id_count;
+    int limit;           /* records of one GetRecords; 0: what lets all shards together hold 20,000, 10,000 at most */
     int64_t patience_ms; /* how long a shard may fail before that is an error; 0: 5 minutes */
 };
 
