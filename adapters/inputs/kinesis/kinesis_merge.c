@@ -271,10 +271,9 @@ static void finish(struct lane *lane, bool closed) {
 static void cut(const struct tumble_kinesis_merge *merge, struct lane *lane, const struct tumble_kinesis_batch *batch,
                 int64_t asked_wall) {
     int64_t until = merge->options.until_ms;
-    bool tip = batch->millis_behind_latest == 0 && batch->count < (size_t)merge->limit;
     switch (merge->options.until) {
     case TUMBLE_KINESIS_UNTIL_STOPPED: return;
-    case TUMBLE_KINESIS_UNTIL_TIP: lane->ending = lane->ending || tip; return;
+    case TUMBLE_KINESIS_UNTIL_TIP: lane->ending = lane->ending || batch->at_tip; return;
     case TUMBLE_KINESIS_UNTIL_TIME: break;
     default: return;
     }
@@ -285,7 +284,7 @@ static void cut(const struct tumble_kinesis_merge *merge, struct lane *lane, con
             return;
         }
     }
-    lane->ending = lane->ending || (tip && batch->count == 0 && asked_wall >= until + CLOCKS_APART_MS);
+    lane->ending = lane->ending || (batch->at_tip && batch->count == 0 && asked_wall >= until + CLOCKS_APART_MS);
 }
 
 static enum tumble_code poll(struct tumble_kinesis_merge *merge, struct lane *lane, struct tumble_error *err) {
@@ -313,7 +312,7 @@ static enum tumble_code poll(struct tumble_kinesis_merge *merge, struct lane *la
     lane->next = 0;
     lane->received = steady_ms(merge);
     lane->behind_ms = batch.millis_behind_latest;
-    lane->empty_asked = batch.count == 0 && batch.millis_behind_latest == 0 ? asked : -1;
+    lane->empty_asked = batch.count == 0 && batch.at_tip ? asked : -1;
     lane->ending = batch.is_end != 0;
     if (batch.is_end && !lane->has_children && merge->options.until != TUMBLE_KINESIS_UNTIL_TIP) {
         lane->wants_children = merge->relist = true;

@@ -343,6 +343,12 @@ static void tell_children(struct tumble_kinesis_reader *reader, struct tumble_ki
     batch->child_count = found->child_count;
 }
 
+static bool is_tip(const struct tumble_kinesis_reader *reader) {
+    const struct tw_get_records *found = &reader->found;
+    return found->next_iterator.length == 0 ||
+           (found->millis_behind_latest == 0 && found->count < (size_t)reader->limit);
+}
+
 /* When the shard may be asked again: its limits of calls and of bytes, and patience where there is nothing to hurry
  * for. */
 static int64_t next_poll(const struct tumble_kinesis_reader *reader, int64_t asked_at, int64_t answered_at) {
@@ -355,7 +361,7 @@ static int64_t next_poll(const struct tumble_kinesis_reader *reader, int64_t ask
         int64_t until = asked_at + (int64_t)(found->bytes * 1000 / (uint64_t)bytes_per_second) + 1;
         next = until > next ? until : next;
     }
-    if (found->millis_behind_latest == 0 && found->count < (size_t)reader->limit) {
+    if (is_tip(reader)) {
         int64_t idle = answered_at + (options->idle_ms > 0 ? options->idle_ms : IDLE_MS);
         next = idle > next ? idle : next;
     }
@@ -410,6 +416,7 @@ static enum tumble_code take(struct tumble_kinesis_reader *reader, struct tumble
     }
     batch->asked = 1;
     batch->answered_ms = now;
+    batch->at_tip = is_tip(reader);
     batch->millis_behind_latest = found->millis_behind_latest;
     remember(reader, now);
     reader->ended = found->next_iterator.length == 0;

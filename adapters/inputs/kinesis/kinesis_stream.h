@@ -146,6 +146,8 @@ struct tumble_kinesis_batch {
     size_t count;
     uint64_t bytes;               /* of data and partition keys */
     int asked;                    /* a GetRecords was answered (with records or without) */
+    int at_tip;                   /* that answer left nothing in the shard: 0 behind, and fewer records than asked for
+                                     (some servers say 0 always) */
     int64_t millis_behind_latest; /* of that answer: 0 at the tip of the shard; -1: none yet, or not told */
     int64_t answered_ms;          /* wall clock when it came; 0: not asked */
     int is_end; /* the shard is closed and read to its end, these records being the last; every further
