@@ -4,6 +4,33 @@
 
 #include "engine/codec/base64.h"
 
+/* What is decoded up to its quote is what is decoded once the quote is known. room: of the output, which is exactly
+ * that large, as the text is. */
+static void check_quoted(const uint8_t *data, size_t size, size_t room) {
+    char *text = malloc(size + 1), *out = malloc(room + 1), *again = malloc(size + 1);
+    if (!text || !out || !again) {
+        abort();
+    }
+    text = realloc(text, size ? size : 1);
+    out = realloc(out, room ? room : 1);
+    if (!text || !out) {
+        abort();
+    }
+    if (size) {
+        memcpy(text, data, size);
+    }
+    size_t length = 0, wanted = 0;
+    size_t stop = tw_base64_decode_quoted(text, size, out, room, &length);
+    if (stop != TW_BASE64_UNQUOTED) {
+        FUZZ_CHECK(stop < size && text[stop] == '"' && memchr(text, '"', size) == text + stop);
+        FUZZ_CHECK(tw_base64_decode_portable((struct tumble_bytes){text, stop}, again, &wanted, NULL) == TUMBLE_OK);
+        FUZZ_CHECK(length == wanted && length <= room && memcmp(again, out, length) == 0);
+    }
+    free(text);
+    free(out);
+    free(again);
+}
+
 /* Whatever decodes encodes to the very same text (there is one spelling only), in place or not; whatever does not
  * decode says where. Any bytes survive encoding and decoding. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
@@ -47,5 +74,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     free(out);
     free(in_place);
     free(again);
+    check_quoted(data, size, size);
+    check_quoted(data, size, size ? data[size - 1] : 0);
     return 0;
 }

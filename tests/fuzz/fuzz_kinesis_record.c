@@ -1,13 +1,15 @@
 #include "fuzz_target.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 #include <tumble/lambda.h>
 
+#include "engine/codec/base64.h"
 #include "engine/codec/json_scan.h"
 
 /* The hand-written record parsers against the general scanner and projection: the same bytes are malformed at the same
- * place, and what is well-formed has the same members. */
+ * place, and what is well-formed has the same members. And the parsers that learn against the one that does not. */
 
 static const char *const lambda_paths[] = {"kinesis.data",
                                            "kinesis.partitionKey",
@@ -72,6 +74,77 @@ static void check(enum tumble_code (*parse)(struct tumble_bytes, int, struct tum
     }
 }
 
+static bool same_record(const struct tumble_kinesis_record *a, const struct tumble_kinesis_record *b) {
+    enum { MEMBERS = sizeof *a / sizeof(struct tumble_value) };
+    const struct tumble_value *one = &a->data, *other = &b->data;
+    for (size_t i = 0; i < MEMBERS; i++) {
+        if (one[i].type != other[i].type || one[i].flags != other[i].flags || one[i].length != other[i].length ||
+            (one[i].type != TUMBLE_TYPE_MISSING && one[i].text != other[i].text)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* With a layout, whatever it has learned, and with decoding on the way or without: the same as parse and decode. */
+static void check_like(struct tumble_layout *layout, struct tumble_bytes json, int end_of_input, bool decode,
+                       size_t room) {
+    struct tumble_kinesis_record wanted, record;
+    struct tumble_error want = {.byte = -1}, err = {.byte = -1};
+    size_t wanted_consumed = 7, consumed = 7, length = TUMBLE_NOT_DECODED, plain_length = 0;
+    char *out = malloc(room ? room : 1);
+    enum tumble_code code = tumble_kinesis_record_parse(json, end_of_input, &wanted, &wanted_consumed, &want);
+    enum tumble_code like =
+        decode ? tumble_kinesis_record_decode_like(layout, json, end_of_input, &record, &consumed, out, room, &length,
+                                                   &err)
+               : tumble_kinesis_record_parse_like(layout, json, end_of_input, &record, &consumed, &err);
+    FUZZ_CHECK(out && like == code);
+    if (code != TUMBLE_OK) {
+        FUZZ_CHECK(err.byte == want.byte && strcmp(err.text, want.text) == 0);
+    } else {
+        FUZZ_CHECK(consumed == wanted_consumed && same_record(&record, &wanted));
+    }
+    if (code == TUMBLE_OK && length != TUMBLE_NOT_DECODED) {
+        struct tumble_bytes text = {wanted.data.text, wanted.data.length};
+        char *plain = malloc(text.length + 1);
+        FUZZ_CHECK(plain && length <= room && wanted.data.flags == 0);
+        FUZZ_CHECK(tw_base64_decode_portable(text, plain, &plain_length, NULL) == TUMBLE_OK);
+        FUZZ_CHECK(length == plain_length && memcmp(out, plain, length) == 0);
+        free(plain);
+    }
+    free(out);
+}
+
+/* Each line of the input as a record, by turns with and without decoding, often enough for runs to be made; then in
+ * their order once more. */
+static void check_lines(struct tumble_bytes json) {
+    struct tumble_layout layout = {0};
+    for (unsigned again = 0; again < 2; again++) {
+        struct tumble_bytes rest = json;
+        for (unsigned lines = 0; lines < 8; lines++) {
+            const char *newline = rest.length ? memchr(rest.data, '\n', rest.length) : NULL;
+            struct tumble_bytes line = {rest.data, newline ? (size_t)(newline - rest.data) : rest.length};
+            char *copy = malloc(line.length ? line.length : 1); /* ends where its memory ends */
+            FUZZ_CHECK(copy != NULL);
+            if (line.length) {
+                memcpy(copy, line.data, line.length);
+            }
+            struct tumble_bytes view = {copy, line.length};
+            unsigned times = lines == 0 && again == 0 && json.length % 8 == 0 ? 300 : 3;
+            for (unsigned i = 0; i < times; i++) {
+                check_like(&layout, view, i & 1, (i ^ again) & 1 || i > 250,
+                           i % 5 == 4 ? line.length / 3 : line.length);
+            }
+            free(copy);
+            if (!newline) {
+                break;
+            }
+            rest.data += line.length + 1;
+            rest.length -= line.length + 1;
+        }
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static struct tumble_projection *lambda;
     static struct tumble_projection *answer;
@@ -82,5 +155,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct tumble_bytes json = {(const char *)data, size};
     check(tumble_kinesis_record_parse, lambda, json);
     check(tumble_get_records_record_parse, answer, json);
+    check_lines(json);
     return 0;
 }
