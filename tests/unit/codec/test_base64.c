@@ -8,6 +8,7 @@
 
 #include "codec/exact_copy.h"
 #include "engine/codec/base64.h"
+#include "engine/codec/cpu.h"
 
 static void the_vectors_of_rfc_4648_encode_and_decode(void **state) {
     (void)state;
@@ -174,6 +175,149 @@ static void all_decoders_give_the_same_result_and_error(void **state) {
     assert_in_range(refused, 2000, 19000);
 }
 
+/* Text of exactly length + behind bytes of memory, the characters first, a quote behind them, then what never matters;
+ * room bytes of output. What is decoded is held against the portable decoder; false: nothing was. */
+static bool decodes_quoted(const char *characters, size_t length, size_t behind, size_t room) {
+    char *text = malloc(length + behind ? length + behind : 1);
+    char *out = malloc(room ? room : 1);
+    char wanted[512];
+    size_t got = 12345, wanted_length = 0;
+    assert_non_null(text);
+    assert_non_null(out);
+    memcpy(text, characters, length);
+    memset(text + length, 'A', behind);
+    if (behind) {
+        text[length] = '"';
+    }
+    size_t stop = tw_base64_decode_quoted(text, length + behind, out, room, &got);
+    const bool decoded = stop != TW_BASE64_UNQUOTED;
+    if (decoded) {
+        const char *quote = memchr(text, '"', length + behind);
+        assert_ptr_equal(text + stop, quote);
+        assert_int_equal(tw_base64_decode_portable((struct tumble_bytes){text, stop}, wanted, &wanted_length, NULL),
+                         TUMBLE_OK);
+        assert_int_equal(got, wanted_length);
+        assert_true(got <= room);
+        assert_memory_equal(out, wanted, got);
+    }
+    free(text);
+    free(out);
+    return decoded;
+}
+
+/* Behind the quote this many bytes are left and in front of the end of room, and nothing is out of the ordinary: then
+ * a machine with vectors has to take it, or the pass was not saved. */
+enum { ENOUGH = 64 };
+
+static void random_text(char *text, size_t length, uint64_t *random) {
+    static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    for (size_t i = 0; i < length; i++) {
+        text[i] = alphabet[random_below(random, 64)];
+    }
+}
+
+static void a_quoted_text_is_decoded_as_one_whose_end_is_known(void **state) {
+    (void)state;
+    const bool vectors = tw_cpu() != TW_CPU_PORTABLE;
+    uint64_t random = 5;
+    for (size_t length = 0; length <= 300; length++) {
+        char bytes[300], text[404];
+        for (size_t i = 0; i < length; i++) {
+            bytes[i] = (char)next_random(&random);
+        }
+        const size_t encoded = tw_base64_encoded_length(length);
+        tw_base64_encode((struct tumble_bytes){bytes, length}, text);
+        assert_int_equal(decodes_quoted(text, encoded, ENOUGH, encoded / 4 * 3 + ENOUGH), vectors);
+        for (size_t behind = 0; behind <= ENOUGH; behind++) { /* the memory ends soon after the text, or before */
+            bool decoded = decodes_quoted(text, encoded, behind, encoded / 4 * 3 + ENOUGH);
+            assert_true(behind || !decoded);
+        }
+        for (size_t room = 0; room < encoded / 4 * 3 + ENOUGH; room += 1 + room / 40) {
+            bool decoded = decodes_quoted(text, encoded, ENOUGH, room);
+            assert_true(room >= length || !decoded);
+        }
+        assert_false(decodes_quoted(text, length % 3 ? encoded - 1 : 0, 0, 300)); /* no quote at all */
+    }
+}
+
+/* Any number of characters, also one that no encoder makes, with and without padding that does not belong. */
+static void a_quoted_text_of_a_wrong_length_is_left_alone(void **state) {
+    (void)state;
+    uint64_t random = 6;
+    for (size_t length = 0; length <= 300; length++) {
+        char text[304];
+        random_text(text, length, &random);
+        for (size_t padding = 0; padding <= 3; padding++) {
+            memset(text + length, '=', padding);
+            bool decoded = decodes_quoted(text, length + padding, ENOUGH, 400);
+            if ((length + padding) % 4 != 0 || padding == 3) {
+                assert_false(decoded);
+            }
+        }
+    }
+}
+
+static void a_quoted_text_with_a_wrong_character_anywhere_is_left_alone(void **state) {
+    (void)state;
+    static const char wrong[] = "-_=\\ \n,:{\x01\x7f\x80\xff@[`.*!";
+    static const size_t lengths[] = {4, 28, 32, 36, 60, 64, 68, 100, 128, 132, 256, 300};
+    uint64_t random = 7;
+    for (size_t l = 0; l < sizeof lengths / sizeof *lengths; l++) {
+        char text[300];
+        const size_t length = lengths[l];
+        random_text(text, length, &random);
+        for (size_t place = 0; place < length; place++) {
+            const char right = text[place];
+            for (size_t i = 0; i < sizeof wrong; i++) { /* with the NUL at its end */
+                text[place] = wrong[i];
+                if (wrong[i] != '=' || place + 1 != length) {
+                    assert_false(decodes_quoted(text, length, ENOUGH, 400));
+                } else {
+                    decodes_quoted(text, length, ENOUGH, 400);
+                }
+            }
+            text[place] = '"'; /* ends there */
+            assert_int_equal(decodes_quoted(text, length, ENOUGH, 400), place % 4 == 0 && tw_cpu() != TW_CPU_PORTABLE);
+            text[place] = right;
+        }
+    }
+}
+
+static void every_byte_is_told_apart_in_a_quoted_text(void **state) {
+    (void)state;
+    static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    for (int byte = 0; byte < 256; byte++) {
+        for (size_t place = 0; place < 64; place++) {
+            char text[72];
+            memset(text, 'A', sizeof text);
+            text[place] = (char)byte;
+            bool good = byte != 0 && strchr(alphabet, byte);
+            if (byte != '"') {
+                assert_int_equal(decodes_quoted(text, sizeof text, ENOUGH, 200), good && tw_cpu() != TW_CPU_PORTABLE);
+            }
+        }
+    }
+}
+
+/* The unused bits in front of padding have to be zero here too. */
+static void padding_of_a_quoted_text_is_strict(void **state) {
+    (void)state;
+    for (size_t plain = 0; plain <= 128; plain += 4) {
+        static const char *const good[] = {"QQ==", "QUI=", "////"}, *const bad[] = {"QR==", "QUJ=", "Q===", "=QQ=",
+                                                                                    "QQ=Q", "====", "QQ= ", "Q=I="};
+        char text[160];
+        memset(text, 'x', plain);
+        for (size_t i = 0; i < 3; i++) {
+            memcpy(text + plain, good[i], 4);
+            assert_int_equal(decodes_quoted(text, plain + 4, ENOUGH, 300), tw_cpu() != TW_CPU_PORTABLE);
+        }
+        for (size_t i = 0; i < 8; i++) {
+            memcpy(text + plain, bad[i], 4);
+            assert_false(decodes_quoted(text, plain + 4, ENOUGH, 300));
+        }
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_vectors_of_rfc_4648_encode_and_decode),
@@ -181,6 +325,11 @@ int main(void) {
         cmocka_unit_test(malformed_text_is_refused_with_its_place),
         cmocka_unit_test(every_byte_outside_the_alphabet_is_refused_at_every_place),
         cmocka_unit_test(all_decoders_give_the_same_result_and_error),
+        cmocka_unit_test(a_quoted_text_is_decoded_as_one_whose_end_is_known),
+        cmocka_unit_test(a_quoted_text_of_a_wrong_length_is_left_alone),
+        cmocka_unit_test(a_quoted_text_with_a_wrong_character_anywhere_is_left_alone),
+        cmocka_unit_test(every_byte_is_told_apart_in_a_quoted_text),
+        cmocka_unit_test(padding_of_a_quoted_text_is_strict),
     };
     return cmocka_run_group_tests_name("base64", tests, NULL, NULL);
 }

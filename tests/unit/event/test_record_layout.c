@@ -10,6 +10,8 @@
 
 #include "codec/exact_copy.h"
 #include "codec/layout_compare.h"
+#include "engine/codec/base64.h"
+#include "engine/codec/cpu.h"
 #include "engine/codec/layout.h"
 
 enum { MEMBERS = 7 };
@@ -21,7 +23,36 @@ static void members(const struct tumble_kinesis_record *record, struct tumble_va
     memcpy(values, all, sizeof all);
 }
 
+/* Decoded on the way, or not: what base64 the record holds either way. */
+static bool decoded_right(const struct tumble_value *data, const char *decoded, size_t length) {
+    char wanted[512];
+    size_t wanted_length = 0;
+    struct tumble_bytes view = {data->text, data->length};
+    return length == TUMBLE_NOT_DECODED ||
+           (data->type == TUMBLE_TYPE_STRING && data->flags == 0 && data->length < sizeof wanted &&
+            tw_base64_decode_portable(view, wanted, &wanted_length, NULL) == TUMBLE_OK && wanted_length == length &&
+            memcmp(wanted, decoded, length) == 0);
+}
+
+static bool agrees_decoding(struct tumble_layout *layout, struct tumble_bytes json, int end_of_input, bool consume,
+                            const struct outcome *general) {
+    struct outcome like = {.consumed = 77, .err.byte = -1};
+    struct tumble_kinesis_record record;
+    char *out = malloc(json.length ? json.length : 1);
+    size_t length = 0;
+    assert_non_null(out);
+    like.code = tumble_kinesis_record_decode_like(layout, json, end_of_input, &record, consume ? &like.consumed : NULL,
+                                                  out, json.length, &length, &like.err);
+    members(&record, like.values);
+    bool same =
+        same_outcome(general, &like, MEMBERS) && (like.code != TUMBLE_OK || decoded_right(&record.data, out, length));
+    free(out);
+    return same;
+}
+
 static bool agree(struct tumble_layout *layout, const char *text, size_t length, int end_of_input, bool consume) {
+    static unsigned turn; /* what is changed byte by byte is decoded too every so often */
+    struct tumble_layout twin = *layout;
     struct outcome general = {.consumed = 77, .err.byte = -1};
     struct outcome like = {.consumed = 77, .err.byte = -1};
     struct tumble_kinesis_record record;
@@ -33,7 +64,8 @@ static bool agree(struct tumble_layout *layout, const char *text, size_t length,
     like.code = tumble_kinesis_record_parse_like(layout, json, end_of_input, &record, consume ? &like.consumed : NULL,
                                                  &like.err);
     members(&record, like.values);
-    bool same = same_outcome(&general, &like, MEMBERS);
+    bool same = same_outcome(&general, &like, MEMBERS) &&
+                (turn++ % 3 != 0 || agrees_decoding(&twin, json, end_of_input, consume, &general));
     free(copy);
     return same;
 }
@@ -192,11 +224,89 @@ static void members_nobody_asks_for_may_vary_too(void **state) {
     assert_int_equal(tw_layout_newlines(&layout), 0);
 }
 
+/* One layout, now with decoding, now without; data of all lengths, some of it no base64 or with escapes. */
+static void decoding_may_come_and_go(void **state) {
+    (void)state;
+    for (uint64_t seed = 1; seed <= 4; seed++) {
+        struct tumble_layout layout = {0};
+        uint64_t random = seed;
+        size_t decoded = 0;
+        for (int i = 0; i < 3000; i++) {
+            char bytes[200], data[300], text[700], out[300];
+            size_t length = seed == 1 ? 60 : random_below(&random, seed == 2 ? 10 : sizeof bytes), got = 0;
+            for (size_t b = 0; b < length; b++) {
+                bytes[b] = (char)next_random(&random);
+            }
+            size_t encoded = tw_base64_encoded_length(length), dice = random_below(&random, 40);
+            tw_base64_encode((struct tumble_bytes){bytes, length}, data);
+            data[encoded] = '\0';
+            if (dice == 0 && encoded) {
+                data[random_below(&random, encoded)] = "*=\"-"[random_below(&random, 4)];
+            } else if (dice == 1 && encoded > 6) {
+                memcpy(data + random_below(&random, encoded - 6), "\\u0041", 6);
+            }
+            int written =
+                snprintf(text, sizeof text,
+                         RECORD("\"%u\"", "\"%d\"", "\"%s\"", "1545084650.%03u", "\"s:%d\"", "\"1.0\"", "\"a\""),
+                         (unsigned)random_below(&random, 9), i, data, (unsigned)random_below(&random, 999), i);
+            assert_true(written > 0 && (size_t)written < sizeof text);
+            char *copy = exact_copy(text, (size_t)written);
+            struct tumble_bytes json = {copy, (size_t)written};
+            struct outcome general = {.consumed = 77, .err.byte = -1}, like = general;
+            struct tumble_kinesis_record record;
+            general.code = tumble_kinesis_record_parse(json, 1, &record, &general.consumed, &general.err);
+            members(&record, general.values);
+            if ((i / 500) % 2 == 0 ? random_below(&random, 8) != 0 : random_below(&random, 8) == 0) {
+                like.code = tumble_kinesis_record_decode_like(&layout, json, 1, &record, &like.consumed, out,
+                                                              sizeof out, &got, &like.err);
+                if (like.code == TUMBLE_OK) {
+                    assert_true(decoded_right(&record.data, out, got));
+                    decoded += got != TUMBLE_NOT_DECODED;
+                }
+            } else {
+                like.code = tumble_kinesis_record_parse_like(&layout, json, 1, &record, &like.consumed, &like.err);
+            }
+            members(&record, like.values);
+            if (!same_outcome(&general, &like, MEMBERS)) {
+                fail_msg("seed %d, record %d read differently: %s", (int)seed, i, text);
+            }
+            free(copy);
+        }
+        assert_true(tw_cpu() == TW_CPU_PORTABLE ? decoded == 0 : decoded > 1000);
+    }
+}
+
+/* Records whose data stands there twice, or is no string the second time. */
+static void what_is_decoded_is_the_last_data(void **state) {
+    (void)state;
+#define LONG "QUJDQUJDQUJDQUJDQUJDQUJDQUJDQUJDQUJDQUJDQUJDQUJDQUJDQUJDQUJD"
+    static const char *const records[] = {
+        "{\"kinesis\":{\"data\":\"" LONG "\",\"data\":\"RVJT\"," REST "},\"eventID\":\"" LONG LONG "\"}",
+        "{\"kinesis\":{\"data\":\"RVJT\",\"data\":\"" LONG "\"," REST "},\"eventID\":\"" LONG LONG "\"}",
+        "{\"kinesis\":{\"data\":\"" LONG "\",\"data\":\"RV-T\"," REST "},\"eventID\":\"" LONG LONG "\"}",
+        "{\"kinesis\":{\"data\":\"" LONG "\",\"data\":7," REST "},\"eventID\":\"" LONG LONG "\"}",
+        "{\"kinesis\":{\"data\":\"" LONG "\",\"data\":null," REST "},\"eventID\":\"" LONG LONG "\"}",
+        "{\"kinesis\":{\"data\":\"" LONG "\"," REST "},\"kinesis\":{\"data\":\"RVJT\"," REST "},\"e\":\"" LONG LONG
+        "\"}",
+    };
+    enum { RECORDS = sizeof records / sizeof *records };
+    for (size_t i = 0; i < RECORDS; i++) {
+        for (size_t j = 0; j < RECORDS; j++) {
+            struct tumble_layout layout = {0};
+            for (int again = 0; again < 3; again++) {
+                assert_agree(&layout, records[i]);
+                assert_agree(&layout, records[j]);
+            }
+        }
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_value_of_a_record_may_change),     cmocka_unit_test(every_cut_of_a_record_is_seen),
         cmocka_unit_test(every_changed_byte_of_a_record_is_seen), cmocka_unit_test(any_record_may_follow_any_other),
-        cmocka_unit_test(members_nobody_asks_for_may_vary_too),
+        cmocka_unit_test(members_nobody_asks_for_may_vary_too),   cmocka_unit_test(decoding_may_come_and_go),
+        cmocka_unit_test(what_is_decoded_is_the_last_data),
     };
     return cmocka_run_group_tests_name("record_layout", tests, NULL, NULL);
 }

@@ -1,0 +1,135 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "aggregate/law.h"
+
+/* A step for each of many values in one call leaves what as many calls leave, byte for byte. */
+
+enum { VALUES = 64, GROUPS = 9, STATE_WORDS = 16, MAX_STRIDE = 4 };
+
+struct groups {
+    struct tw_heap heap;
+    uint64_t states[GROUPS][STATE_WORDS];
+};
+
+/* kind: what the numbers of a round have in common. */
+static void draw_number(char *out, size_t size, unsigned kind) {
+    char digits[40];
+    size_t count = kind == 0 ? 1 + law_draw(6) : kind == 1 ? 34 : 1 + law_draw(34);
+    for (size_t i = 0; i < count; i++) {
+        digits[i] = (char)('0' + law_draw(10));
+    }
+    digits[0] = count > 1 ? (char)('1' + law_draw(9)) : digits[0];
+    digits[count] = '\0';
+    const char *sign = law_draw(3) == 0 ? "-" : "";
+    if (law_draw(12) == 0) {
+        static const char *const zeros[] = {"0", "-0", "0.00", "0e5", "-0e-7"};
+        snprintf(out, size, "%s", zeros[law_draw(5)]);
+    } else if (kind == 0) { /* money */
+        snprintf(out, size, "%s%s.%02d", sign, digits, (int)law_draw(100));
+    } else if (kind == 1) { /* of every digit there may be */
+        snprintf(out, size, "%s%se%d", sign, digits, (int)law_draw(5) - 2);
+    } else if (kind == 2) { /* sums of these go wide */
+        snprintf(out, size, "%s%se%d", sign, digits, (int)law_draw(600) - 324);
+    } else { /* now and then one that does */
+        snprintf(out, size, "%s%se%d", sign, digits, law_draw(40) == 0 ? 250 : (int)law_draw(20) - 10);
+    }
+}
+
+static void snapshot(const struct tw_aggregate *aggregate, const struct tw_params *params, const void *state,
+                     struct tw_buf *out) {
+    assert_int_equal(aggregate->encode(state, params, out), TUMBLE_OK);
+    assert_int_equal(aggregate->value(state, params, 0, out), TUMBLE_OK);
+}
+
+static void steps_all_alike(const char *name, int rounds) {
+    const struct tw_aggregate *aggregate = tw_aggregate_find(tumble_bytes_of(name), tumble_bytes_of(""));
+    struct stepping_options options;
+    assert_non_null(aggregate);
+    assert_non_null(aggregate->step_all);
+    assert_int_equal(stepping_options_of(&options, aggregate, NULL, NULL), TUMBLE_OK);
+    const uint32_t offset = 16; /* in front of it lies the state of another aggregate */
+    assert_true(offset + aggregate->state_size <= sizeof(uint64_t) * STATE_WORDS);
+    for (int round = 0; round < rounds; round++) {
+        struct groups one_by_one, at_once;
+        struct groups *both[2] = {&one_by_one, &at_once};
+        const size_t stride = 1 + law_draw(MAX_STRIDE), groups = round % 5 == 0 ? 1 : 1 + law_draw(GROUPS);
+        for (int i = 0; i < 2; i++) {
+            tw_heap_init(&both[i]->heap, tw_alloc_default());
+            memset(both[i]->states, 0x5a, sizeof both[i]->states);
+            for (size_t g = 0; g < GROUPS; g++) {
+                aggregate->init((char *)both[i]->states[g] + offset, &options.params);
+            }
+        }
+        for (int chunk = 0; chunk < 6; chunk++) {
+            struct tw_value values[VALUES * MAX_STRIDE];
+            char *states[VALUES];
+            const size_t count = chunk == 0 ? 0 : 1 + law_draw(VALUES);
+            size_t growth = 0;
+            memset(values, 0, sizeof values);
+            for (size_t i = 0; i < count; i++) {
+                char text[64];
+                const size_t group = law_draw(groups);
+                draw_number(text, sizeof text, (unsigned)round % 4);
+                values[i * stride] = value_of(text);
+                struct tw_input input = {.value = &values[i * stride]};
+                void *state = (char *)one_by_one.states[group] + offset;
+                states[i] = (char *)at_once.states[group];
+                step_input(aggregate, &options.params, state, &input, &one_by_one.heap);
+                growth += aggregate->growth ? aggregate->growth(states[i] + offset, &options.params, &input) : 0;
+            }
+            assert_true(tw_heap_reserve(&at_once.heap, growth));
+            aggregate->step_all(states, offset, values, stride, count, &at_once.heap);
+        }
+        for (size_t g = 0; g < GROUPS; g++) {
+            struct tw_buf bytes[2];
+            for (int i = 0; i < 2; i++) {
+                tw_buf_init(&bytes[i], tw_alloc_default(), 1 << 20);
+                snapshot(aggregate, &options.params, (char *)both[i]->states[g] + offset, &bytes[i]);
+            }
+            assert_int_equal(bytes[0].length, bytes[1].length);
+            assert_memory_equal(bytes[0].data, bytes[1].data, bytes[0].length);
+            /* nothing in front of the state or behind it was touched */
+            const size_t behind = (offset + aggregate->state_size + 7) & ~(size_t)7;
+            for (size_t word = 0; word < STATE_WORDS; word++) {
+                if (word * 8 < offset || word * 8 >= behind) {
+                    assert_true(at_once.states[g][word] == UINT64_C(0x5a5a5a5a5a5a5a5a));
+                }
+            }
+            tw_buf_clean_up(&bytes[0]);
+            tw_buf_clean_up(&bytes[1]);
+        }
+        tw_heap_clean_up(&one_by_one.heap);
+        tw_heap_clean_up(&at_once.heap);
+    }
+}
+
+static void sums_in_one_go_are_sums(void **state) {
+    (void)state;
+    steps_all_alike("sum", 400);
+}
+
+static void extremes_in_one_go_are_extremes(void **state) {
+    (void)state;
+    steps_all_alike("min", 200);
+    steps_all_alike("max", 200);
+}
+
+static void counts_in_one_go_are_counts(void **state) {
+    (void)state;
+    steps_all_alike("count", 100);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sums_in_one_go_are_sums),
+        cmocka_unit_test(extremes_in_one_go_are_extremes),
+        cmocka_unit_test(counts_in_one_go_are_counts),
+    };
+    return cmocka_run_group_tests_name("step_all", tests, NULL, NULL);
+}
