@@ -109,8 +109,8 @@ static void print_function(FILE *to, const struct tw_tune_report *report) {
         return;
     }
     fputs(result->is_timed ? ", timed here: " : ": ", to);
-    fprintf(to, "%.1f us, %.3f a record, %.3f a kB of payload, %.3f of state, %.3f of a final's", us[0], us[1], us[2],
-            us[3], us[4]);
+    fprintf(to, "%.1f us, %.3f a record, %.3f a kB of payload, %.3f of state, %.3f of a final's; a first one %.0f more",
+            us[0], us[1], us[2], us[3], us[4], us[5]);
     if (result->is_timed) {
         fprintf(to, " (half within %.0f %%)", 100 * result->model.median_miss);
     }

@@ -17,14 +17,14 @@ static const double ENOUGH = 1e-12;     /* change of a part, of its weight, at w
 static const double FAR = 3;            /* times the median miss: a sample that was disturbed */
 static const double NEAR = 0.05;        /* miss of one that was not, in any case */
 
-static const char *const names[TUMBLE_DURATION_PARTS] = {"invocation_us", "record_us", "payload_kb_us", "state_kb_us",
-                                                         "final_kb_us"};
+static const char *const names[TUMBLE_DURATION_PARTS] = {"invocation_us", "record_us",   "payload_kb_us",
+                                                         "state_kb_us",   "final_kb_us", "first_us"};
 
 struct tumble_duration_load tumble_duration_load_of(uint64_t records, uint64_t payload_bytes, uint64_t state_in_bytes,
                                                     uint64_t state_out_bytes, int is_final) {
     return (struct tumble_duration_load){{1, (double)records, (double)payload_bytes / 1000,
                                           (double)(state_in_bytes + state_out_bytes) / 1000,
-                                          is_final ? (double)state_in_bytes / 1000 : 0}};
+                                          is_final ? (double)state_in_bytes / 1000 : 0, 0}};
 }
 
 double tumble_duration_us(const struct tumble_duration_model *model, const struct tumble_duration_load *load) {

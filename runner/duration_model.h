@@ -16,6 +16,7 @@ enum tumble_duration_part {
     TUMBLE_DURATION_PAYLOAD_KB, /* of records' data; kB: 1,000 bytes */
     TUMBLE_DURATION_STATE_KB,   /* of `state` as JSON, in the event and in the response */
     TUMBLE_DURATION_FINAL_KB,   /* of `state` in the event of a final, beside that */
+    TUMBLE_DURATION_FIRST,      /* of a sandbox's first invocation, beside all that; not fitted */
     TUMBLE_DURATION_PARTS
 };
 
@@ -44,7 +45,8 @@ struct tumble_duration_sample {
 enum tumble_code tumble_duration_fit(const struct tumble_duration_sample *samples, size_t count,
                                      struct tumble_duration_model *out, struct tumble_error *err);
 
-/* As JSON: {"invocation_us": …, "record_us": …, "payload_kb_us": …, "state_kb_us": …, "final_kb_us": …}. */
+/* As JSON: {"invocation_us": …, "record_us": …, "payload_kb_us": …, "state_kb_us": …, "final_kb_us": …,
+ * "first_us": …}. */
 void tumble_duration_model_print(FILE *to, const struct tumble_duration_model *model);
 /* Errors: EUSAGE (the file and what is wrong with it), ENOMEM. */
 enum tumble_code tumble_duration_model_load(const char *path, struct tumble_duration_model *out,

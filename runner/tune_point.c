@@ -44,7 +44,7 @@ static int64_t or_default(int64_t value, int64_t standard) { return value < 0 ? 
 /* ---- how long it takes ---- */
 
 static int64_t duration_of(const struct point_run *run, const struct tumble_function_request *request,
-                           const struct tumble_function_answer *answer) {
+                           const struct tumble_function_answer *answer, int is_first) {
     const struct tumble_tune_options *options = run->options;
     uint64_t payload = 0;
     if (options->duration_us > 0) {
@@ -55,6 +55,7 @@ static int64_t duration_of(const struct point_run *run, const struct tumble_func
     }
     struct tumble_duration_load load = tumble_duration_load_of(request->record_count, payload, request->state.length,
                                                                answer->response.length, request->is_final);
+    load.of[TUMBLE_DURATION_FIRST] = is_first;
     double us = tumble_duration_us(run->model, &load);
     double computing = us * (options->waiting > 0 ? 1 - options->waiting : 1);
     us +=
@@ -84,7 +85,7 @@ static void ends_badly(struct point_run *run, enum tumble_tune_problem problem, 
 }
 
 /* Does the slot's sandbox begin with this one? */
-static int is_cold(struct point_run *run, uint32_t slot) {
+static int begins_sandbox(struct point_run *run, uint32_t slot) {
     int is_first = slot < run->slots && !run->is_warm[slot];
     if (is_first) {
         run->is_warm[slot] = 1;
@@ -120,12 +121,13 @@ static enum tumble_code invoke(void *ctx, const struct tumble_function_request *
                                struct tumble_function_answer *answer, struct tumble_error *err) {
     struct point_run *run = ctx;
     const struct tumble_tune_options *options = run->options;
+    int is_first = begins_sandbox(run, request->slot);
     enum tumble_code code = run->inner.invoke(run->inner.ctx, request, answer, err);
     if (code != TUMBLE_OK) {
         return code;
     }
-    int64_t us =
-        answer->kind == TUMBLE_ANSWER_TIMED_OUT ? options->timeout_ms * 1000 : duration_of(run, request, answer);
+    int64_t us = answer->kind == TUMBLE_ANSWER_TIMED_OUT ? options->timeout_ms * 1000
+                                                         : duration_of(run, request, answer, is_first);
     if (us >= options->timeout_ms * 1000) {
         char text[TEXT];
         snprintf(text, sizeof text, "%zu record%s take%s %.1f s, and the function's time-out is %.1f s",
@@ -142,7 +144,7 @@ static enum tumble_code invoke(void *ctx, const struct tumble_function_request *
     }
     code = note(run, request, us, err);
     answer->duration_us = us;
-    if (is_cold(run, request->slot)) {
+    if (is_first) {
         answer->duration_us += or_default(options->cold_start_us, TUMBLE_TUNE_COLD_START_US);
     }
     return code;

@@ -13,7 +13,7 @@ from harness import Failed, Workspace, check, run  # noqa: E402
 from mapping_by_hand import Mapping, VirtualClock, WallClock  # noqa: E402
 
 PRICES = os.path.join(HERE, "..", "..", "share", "prices.json")
-MODEL = {"invocation_us": 150, "record_us": 40, "payload_kb_us": 30, "state_kb_us": 25, "final_kb_us": 10}
+MODEL = {"invocation_us": 150, "record_us": 40, "payload_kb_us": 30, "state_kb_us": 25, "final_kb_us": 10, "first_us": 700}
 DAY_S = 86400
 TOLERANCE = 0.10
 
@@ -37,6 +37,8 @@ class Bench:
                                              "aggregates": [{"name": "n", "function": "count"},
                                                             {"name": "sum", "function": "sum", "field": "amount"},
                                                             {"name": "who", "function": "distinct", "field": "userId"}]})
+        self.plain = self.write("plain.json", {"window": {"seconds": 10}, "timestamp": {"field": "timestamp"}, "group_by": ["eventType"],
+                                               "aggregates": [{"name": "n", "function": "count"}]})
         self.model = self.write("model.json", MODEL)
 
     def write(self, name, value):
@@ -86,12 +88,12 @@ def dominates(a, b):
 
 def case_pareto(bench):
     """No point that is marked is dominated; every other one is, or is the equal of one; the choice is what it says."""
-    capture = bench.capture(rate=300, records=6000)
-    grid = ["--batch-size", "20,50,200,1000", "--maximum-batching-window-in-seconds", "0,1,3,7", "--memory", "128,300,1769",
+    capture = bench.capture(rate=120, records=1500)
+    grid = ["--batch-size", "10,40,100,1000", "--maximum-batching-window-in-seconds", "0,1,3,7", "--memory", "128,300,1769",
             "--shards", "1,2,3"]
     for objective, key in (("price", lambda p: figures(p)[2]), ("latency", lambda p: p["wait_ms"]["p99"]),
                            ("balanced", lambda p: figures(p)[2] * (p["wait_ms"]["p99"] + 1))):
-        result = bench.tune("--spec", bench.spec, "--all", "--objective", objective, *grid, capture)
+        result = bench.tune("--spec", bench.plain, "--all", "--objective", objective, *grid, capture)
         points = result["points"]
         check(len(points) == 4 * 4 * 3 * 3, "%d points" % len(points))
         fine = [point for point in points if point["problem"] is None]
@@ -106,7 +108,7 @@ def case_pareto(bench):
                 check(better or figures(point) in marked, "%r is not marked, and nothing is better" % (figures(point),))
         check(key(chosen(result)) == min(key(point) for point in fine), "the choice is not the best by " + objective)
         check(key(chosen(result)) in [key(p) for p in fine if p["pareto"]], "the choice is off the front")
-    shown = bench.tune("--spec", bench.spec, *grid, capture)["points"]
+    shown = bench.tune("--spec", bench.plain, *grid, capture)["points"]
     check(all(point["pareto"] or point["chosen"] for point in shown), "points are shown that were not asked for")
     check(len(shown) == len({json.dumps(point) for point in shown}), "a point is shown twice")
 
@@ -128,7 +130,7 @@ def case_max_iterator_age(bench):
 
 def case_prices(bench):
     """What a point costs, reckoned here from the capture and the prices."""
-    capture = bench.capture(payload_bytes=30000, records=400, rate=20)
+    capture = bench.capture(payload_bytes=30000, records=200, rate=20)
     with open(PRICES, encoding="utf-8") as file:
         prices = json.load(file)
     other = bench.write("prices.json", dict(prices, **{"lambda": dict(prices["lambda"], million_requests=7.5)}))
@@ -166,21 +168,22 @@ def case_early_ends(bench):
     spec = bench.write("users.json", {"window": {"seconds": 60}, "timestamp": {"field": "timestamp"}, "group_by": ["eventId"],
                                       "aggregates": [{"name": "n", "function": "count"}]})
     capture = bench.capture(records=50000, rate=900)
-    points = bench.tune("--spec", spec, "--shards", "1,4", "--memory", "1769", "--batch-size", "1000", "--all",
-                        "--maximum-batching-window-in-seconds", "0", capture)["points"]
+    points = bench.tune("--spec", spec, "--shards", "1,4", "--memory", "1769", "--batch-size", "10000", "--all",
+                        "--maximum-batching-window-in-seconds", "6", capture)["points"]
     check(points[0]["early_terminations"] > 0 and points[0]["state_bytes_max"] > 2**20, "one shard carries it all: %r" % points[0])
     check(points[1]["early_terminations"] == 0 and points[1]["state_bytes_max"] < 2**20, "four do not: %r" % points[1])
     check(points[1]["chosen"], "windows that end early are chosen")
+    capture = bench.capture("bad.ndjson", records=300, rate=30)
     with open(capture, "ab") as file:
         file.write(b'{"timestamp":%d,"eventType":"buy","amount":"many"}\n' % (bench.records(capture)[-1][0] + 1))
-    done = run([bench.tumble, "tune", "--spec", bench.spec, "--duration-model", bench.model, "-q", capture])
+    done = run([bench.tumble, "tune", "--spec", bench.spec, "--duration-model", bench.model, "-q", "--shards", "1,2", capture])
     check(done.code == 1 and "points failed; the first: " in done.text() and "no point of the grid works" in done.text(), done.text())
 
 
 def case_threads(bench):
     """The same bytes whatever the threads; and what was timed can be given again."""
-    capture = bench.capture(rate=900, records=15000)
-    words = [bench.tumble, "tune", "-q", "--spec", bench.spec, "--all", "--duration-model", bench.model]
+    capture = bench.capture(rate=300, records=1500)
+    words = [bench.tumble, "tune", "-q", "--spec", bench.spec, "--all", "--duration-model", bench.model, "--batch-size", "30,1000"]
     for form in ("table", "json", "csv"):
         one = run([*words, "--format", form, "--threads", "1", capture])
         four = run([*words, "--format", form, "--threads", "4", capture])
@@ -373,11 +376,11 @@ def case_realtime(bench):
 def case_bootstrap(bench):
     """Our own function, in real time; what else this machine does decides about a few milliseconds, so up to three times."""
     function = "env TUMBLE_SPEC=%s TUMBLE_OUTPUTS=file:/dev/null %s" % (bench.spec, bench.bootstrap)
-    capture = bench.capture(records=20000, rate=1000, users=100000)
+    capture = bench.capture(records=90000, rate=6000, users=100000, payload_bytes=400)
     for attempt in range(3):
         try:
-            return compare_replay(bench, capture, function, "1", "--batch-size", "250,1000", "--maximum-batching-window-in-seconds",
-                                  "0,2")
+            return compare_replay(bench, capture, function, "1", "--batch-size", "4000", "--maximum-batching-window-in-seconds",
+                                  "0,1")
         except Failed:
             if attempt == 2:
                 raise
