@@ -19,6 +19,7 @@ struct tumble_function_request {
     uint32_t attempt;          /* of this request id, throttled ones included; 1: the first */
     uint32_t slot; /* 0 … concurrency - 1: two requests of one slot never overlap. As good as a sandbox's number */
     uint32_t shard;
+    uint32_t lane; /* of the shard, 0 … ParallelizationFactor - 1: its requests come one after the other */
     struct tumble_bytes shard_id;
     struct tumble_bytes event_source_arn;
     const struct tumble_stream_record *records;

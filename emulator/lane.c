@@ -297,6 +297,7 @@ static enum tumble_code invoke(struct tumble_mapping *mapping, struct tw_lane *l
         .attempt = segment->failures + segment->throttles + 1,
         .slot = lane->slot,
         .shard = lane->shard,
+        .lane = lane->part,
         .shard_id = tumble_bytes_of(mapping->stream.shards[lane->shard].id),
         .event_source_arn = mapping->event_source_arn,
         .records = queue->records + queue->front,

@@ -388,8 +388,14 @@ void tumble_watch_counters(struct tumble_watch *watch, const struct tumble_count
 void tumble_watch_mapping(struct tumble_watch *watch, const struct tumble_mapping_metrics *metrics) {
     if (watch) {
         pthread_mutex_lock(&watch->lock);
-        watch->view.mapping = *metrics;
-        watch->view.has_mapping = 1;
+        struct tumble_watch_view *view = &watch->view;
+        view->mapping = *metrics;
+        view->has_mapping = 1;
+        if (metrics->throttles > view->throttles) { /* those by the account's limit, of which no function hears */
+            uint64_t more = metrics->throttles - view->throttles;
+            tumble_watch_series_at(&watch->series, watch->series.now_us)->throttles += (uint32_t)more;
+            view->throttles += more;
+        }
         pthread_mutex_unlock(&watch->lock);
     }
 }

@@ -73,7 +73,7 @@ static void follow_window(struct tumble_watched_function *function, struct tumbl
     slot->is_open = 1;
     slot->is_answered = 0;
     slot->closing = (struct tumble_watch_closing){.shard = shard,
-                                                  .lane = request->slot % function->factor,
+                                                  .lane = request->lane,
                                                   .is_early = request->is_terminated_early,
                                                   .window_start_ms = request->window_start_ms,
                                                   .window_end_ms = request->window_end_ms,
@@ -92,7 +92,7 @@ static void tell(struct tumble_watched_function *function, struct tumble_watched
     int failed =
         answer->duration_us > most_us || (answer->kind != TUMBLE_ANSWER_RESPONSE && answer->kind != TUMBLE_ANSWER_LOST);
     struct tumble_watch_batch batch = {.shard = shard,
-                                       .lane = request->slot % function->factor,
+                                       .lane = request->lane,
                                        .outcome = answer->kind == TUMBLE_ANSWER_THROTTLED ? TUMBLE_WATCH_THROTTLED
                                                   : failed                                ? TUMBLE_WATCH_ERROR
                                                                                           : TUMBLE_WATCH_SUCCEEDED,
@@ -135,7 +135,7 @@ static enum tumble_code invoke(void *ctx, const struct tumble_function_request *
     if (code != TUMBLE_OK) {
         return code;
     }
-    struct tumble_watched_slot *slot = slot_of(function, request->slot);
+    struct tumble_watched_slot *slot = slot_of(function, request->shard * function->factor + request->lane);
     if (!slot) {
         return tumble_runner_fail(err, TUMBLE_ENOMEM, "out of memory");
     }

@@ -133,6 +133,15 @@ def check_emf(path, summary):
     assert max(line.get("IteratorAge", 0) for line in lines) == summary["IteratorAge"]["Maximum"]
 
 
+def what_no_function_hears_of_is_counted(directory):
+    """Throttles by a concurrency limit; lanes of a shard without windows."""
+    common = ["-q", "-t", "timestamp", "-w", "60", "--partition-key", "userId", "--aggregate", "n=count()", "--arrival", "live", "-o", "file:/dev/null", directory + "/clicks.ndjson"]
+    replay("--shards", "8", "--reserved-concurrent-executions", "2", "--function-duration", "300", "--report", directory + "/limit.html", "--summary", directory + "/limit.json", *common)
+    report, summary = report_page.read(directory + "/limit.html"), load(directory + "/limit.json")
+    assert report["totals"]["throttles"] == sum(column(report, "throttles")) == summary["Throttles"] > 0
+    assert report["totals"]["batches"] == summary["Invocations"] and report["totals"]["newRecords"] == 60000
+
+
 def names_from_strangers_stay_names(directory):
     """Sources, groups and arguments are chosen by others; none of them gets out of the data."""
     hostile = "</script><script>document.title='owned'</script><!-- \u2028 {{data}} \"'\\ \u0000".replace("\u0000", "")
@@ -211,7 +220,7 @@ def nothing_read_is_a_report_too(directory):
 def main():
     with tempfile.TemporaryDirectory() as directory:
         generate(directory + "/clicks.ndjson", "--records", "60000", "--groups", "20", "--out-of-order", "2000")
-        for test in (a_report_of_a_replay_says_what_its_summary_says, a_report_of_a_mapping_says_what_its_summary_says, names_from_strangers_stay_names,
+        for test in (a_report_of_a_replay_says_what_its_summary_says, a_report_of_a_mapping_says_what_its_summary_says, what_no_function_hears_of_is_counted, names_from_strangers_stay_names,
                      the_page_is_small_however_long_the_run, a_report_is_written_whole_or_not_at_all, nothing_read_is_a_report_too):
             test(directory)
             print("ok", test.__name__, flush=True)
