@@ -11,7 +11,19 @@ uint64_t click_random(uint64_t seed, uint64_t index, uint64_t use) {
     return z ^ (z >> 31);
 }
 
-enum { USE_UUID_HIGH, USE_UUID_LOW, USE_USER, USE_TYPE, USE_AMOUNT, USE_TIME, USE_NULL, USE_ESCAPE, USE_ORDER };
+enum {
+    USE_UUID_HIGH,
+    USE_UUID_LOW,
+    USE_USER,
+    USE_TYPE,
+    USE_AMOUNT,
+    USE_TIME,
+    USE_NULL,
+    USE_ESCAPE,
+    USE_ORDER,
+    USE_SHAPE,
+    USE_CITY
+};
 
 /* Uniform in [0, n), n < 2^32. */
 static uint64_t below(uint64_t random, uint64_t n) { return ((random >> 32) * n) >> 32; }
@@ -177,6 +189,17 @@ void click_make(const struct click_options *options, uint64_t index, struct clic
     }
     if (escaped) {
         at = text(at, ",\"note\":\"\\\"caf\\u00e9\\\" \\ud83d\\ude00\\n\"");
+    }
+    static const char *const cities[] = {"Zürich", "東京", "Αθήνα", "São Paulo", "Київ 🌻"};
+    if (happens(click_random(seed, index, USE_CITY), options->non_ascii_rate)) {
+        at = text(text(text(at, ",\"city\":\""), cities[index % 5]), "\"");
+    }
+    uint64_t shape = click_random(seed, index, USE_SHAPE);
+    if (happens(shape, options->mixed_rate)) { /* one of seven other sets of members */
+        unsigned members = 1 + (unsigned)(shape >> 8) % 7;
+        at = members & 1 ? text(at, ",\"referrer\":\"https://example.org/a/b?c=d\"") : at;
+        at = members & 2 ? text(at, ",\"geo\":{\"lat\":47.3769,\"lon\":8.5417,\"tags\":[\"a\",\"b\"]}") : at;
+        at = members & 4 ? text(at, ",\"session\":1234567,\"first\":true,\"campaign\":null") : at;
     }
     static const char pad[] = ",\"padding\":\"";
     size_t used = (size_t)(at - out->payload) + 1;

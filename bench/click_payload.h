@@ -18,6 +18,8 @@ struct click_options {
     uint64_t out_of_order_ms; /* timestamps go back by up to this */
     double null_rate;         /* part of the records whose amount is null */
     double escape_rate;       /* part of the records with backslash escapes in strings */
+    double non_ascii_rate;    /* part of the records with a member of UTF-8 beyond ASCII */
+    double mixed_rate;        /* part of the records with other members beside the five */
     int shuffle_keys;
     size_t payload_bytes; /* pads to at least this many */
     enum click_time time;
@@ -31,7 +33,7 @@ struct click {
     int64_t arrival_ms;
 };
 
-#define CLICK_PAYLOAD_BYTES 512
+#define CLICK_PAYLOAD_BYTES 768
 
 void click_make(const struct click_options *options, uint64_t index, struct click *out);
 

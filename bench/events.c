@@ -44,6 +44,7 @@ struct run {
     enum tumble_durability durability;
     int invokes, preloads;
     int64_t window_ms;
+    double events_per_second; /* 0: one after the other */
     unsigned long commit_every, skip_events;
 
     struct tumble_spec *spec;
@@ -269,6 +270,24 @@ static void apply_slice(struct run *run, struct open_window *window) {
     run->scratch_used = 0;
 }
 
+/* When the next event was to come: under open load its latency counts from there, not from when this got round to it.
+ */
+static double intended(struct run *run) {
+    double now = now_us(CLOCK_MONOTONIC);
+    if (run->events_per_second <= 0) {
+        return now;
+    }
+    double at = run->began + (double)(run->events - run->skip_events) / run->events_per_second * 1e6;
+    for (; now < at; now = now_us(CLOCK_MONOTONIC)) {
+        if (at - now > 200) { /* sleep, and turn the rest of the time */
+            long ns = (long)((at - now - 100) * 1e3);
+            struct timespec pause = {ns / 1000000000, ns % 1000000000};
+            nanosleep(&pause, NULL);
+        }
+    }
+    return at;
+}
+
 static void commit(struct run *run) {
     struct tumble_error error;
     double began = now_us(CLOCK_MONOTONIC);
@@ -409,7 +428,7 @@ static int apply_event(struct run *run) {
 }
 
 static void apply_all(struct run *run) {
-    for (double began = now_us(CLOCK_MONOTONIC); apply_event(run); began = now_us(CLOCK_MONOTONIC)) {
+    for (double began = intended(run); apply_event(run); began = intended(run)) {
         run->events++;
         if (run->events % run->commit_every == 0) {
             commit(run);
@@ -549,8 +568,8 @@ static void print_percentiles(const char *name, double *values, uint64_t count) 
     printf(",\"%s\":{", name);
     if (count) {
         qsort(values, count, sizeof *values, by_value);
-        printf("\"p50\":%.1f,\"p90\":%.1f,\"p99\":%.1f,\"max\":%.1f", values[count / 2], values[count * 9 / 10],
-               values[count * 99 / 100], values[count - 1]);
+        printf("\"p50\":%.1f,\"p90\":%.1f,\"p99\":%.1f,\"p999\":%.1f,\"max\":%.1f", values[count / 2],
+               values[count * 9 / 10], values[count * 99 / 100], values[count * 999 / 1000], values[count - 1]);
     }
     printf("}");
 }
@@ -566,6 +585,7 @@ static const char usage[] =
     "  --rows FILE          where rows go (/dev/null)\n"
     "  --preload            the whole input is in memory before time is taken\n"
     "  --invoke             as a Lambda handler: state comes with the event and goes with the response\n"
+    "  --rate N             open load: an event each 1/N s; latencies count from when it was to come\n"
     "  --skip-events N      figures without the first N events\n";
 
 static void read_options(struct run *run, int argc, char **argv) {
@@ -578,6 +598,7 @@ static void read_options(struct run *run, int argc, char **argv) {
                                             {"preload", no_argument, NULL, 'p'},
                                             {"invoke", no_argument, NULL, 'i'},
                                             {"skip-events", required_argument, NULL, 'k'},
+                                            {"rate", required_argument, NULL, 'R'},
                                             {"help", no_argument, NULL, 'h'},
                                             {NULL, 0, NULL, 0}};
     for (int option; (option = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
@@ -592,6 +613,7 @@ static void read_options(struct run *run, int argc, char **argv) {
         case 'r': run->rows_path = optarg; break;
         case 'p': run->preloads = 1; break;
         case 'i': run->invokes = 1; break;
+        case 'R': run->events_per_second = strtod(optarg, NULL); break;
         case 'k': run->skip_events = strtoul(optarg, NULL, 10); break;
         case 'h': fputs(usage, stdout); exit(0);
         default: fputs(usage, stderr); exit(2);

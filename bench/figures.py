@@ -9,7 +9,7 @@ import shutil
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from measure import (Case, WINDOW, check_answers, flags, interleaved, machine, middle, output_of, parse_arguments, ratios, say,  # noqa: E402
+from measure import (Case, WINDOW, check_answers, flags, interleaved, machine, middle, output_of, parse_arguments, plot, ratios, say,  # noqa: E402
                      shown, spec, spread, table, verdict, write)
 
 # what it is against: (must, after); a handler's and DuckDB's time over ours, ours over a limit's
@@ -103,6 +103,10 @@ def measure(settings):
                 compared[f"{ours}|{other}"] = {clock: ratios(results[ours], results[other], clock) for clock in ("wall", "cpu")}
             elif other.endswith(", " + group):
                 compared[f"{ours}|{other[:-len(group) - 2]}"] = {clock: ratios(results[other], results[ours], clock) for clock in ("wall", "cpu")}
+    bars = [(f"{COLUMNS[column].split(',')[0]}: {name}", compared[f"{column}|{name}"]["wall"][key], must) for column, goals in GOALS.items()
+            for name, (must, _) in goals.items() if name not in LIMITS and f"{column}|{name}" in compared for key in ("median",)]
+    plot(settings, "figures", "set style data histogram\nset style fill solid\nset xtics rotate by -30\nset ylabel 'times as quick'\n"
+         "plot $data using 2:xtic(1) title 'measured', '' using 3 title 'goal'", bars)
     return {"machine": machine(settings), "records": records, "bytes": os.path.getsize(events), "compared": compared,
             "times": {name: {clock: middle([one[clock] for one in rounds]) for clock in ("wall", "cpu")} for name, rounds in results.items()}}
 

@@ -245,6 +245,8 @@ static const char usage[] = "Usage: tumble-generate [option]…\n"
                             "  --payload-bytes N   pads payloads to this length\n"
                             "  --null-rate P       part of the amounts that are null (0)\n"
                             "  --escapes P         part of the records with backslash escapes (0)\n"
+                            "  --non-ascii P       part of the records with text beyond ASCII (0)\n"
+                            "  --mixed P           part of the records with other members beside the five (0)\n"
                             "  --shuffle-keys      members in random order\n";
 
 static uint64_t whole(const char *name, const char *value, uint64_t least, uint64_t most) {
@@ -297,6 +299,8 @@ enum {
     OPT_PAYLOAD,
     OPT_NULLS,
     OPT_ESCAPES,
+    OPT_NON_ASCII,
+    OPT_MIXED,
     OPT_SHUFFLE
 };
 
@@ -317,6 +321,8 @@ static const struct option options[] = {{"records", required_argument, NULL, OPT
                                         {"payload-bytes", required_argument, NULL, OPT_PAYLOAD},
                                         {"null-rate", required_argument, NULL, OPT_NULLS},
                                         {"escapes", required_argument, NULL, OPT_ESCAPES},
+                                        {"non-ascii", required_argument, NULL, OPT_NON_ASCII},
+                                        {"mixed", required_argument, NULL, OPT_MIXED},
                                         {"shuffle-keys", no_argument, NULL, OPT_SHUFFLE},
                                         {"help", no_argument, NULL, 'h'},
                                         {NULL, 0, NULL, 0}};
@@ -346,6 +352,8 @@ static void read_options(struct generator *generator, int argc, char **argv) {
         case OPT_PAYLOAD: clicks->payload_bytes = whole(name, optarg, 0, 10 * 1024 * 1024); break;
         case OPT_NULLS: clicks->null_rate = number(name, optarg, 0, 1); break;
         case OPT_ESCAPES: clicks->escape_rate = number(name, optarg, 0, 1); break;
+        case OPT_NON_ASCII: clicks->non_ascii_rate = number(name, optarg, 0, 1); break;
+        case OPT_MIXED: clicks->mixed_rate = number(name, optarg, 0, 1); break;
         case OPT_SHUFFLE: clicks->shuffle_keys = 1; break;
         case 'h': fputs(usage, stdout); exit(0);
         default: fputs(usage, stderr); exit(2);

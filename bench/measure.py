@@ -266,3 +266,13 @@ def write(settings, name, lines, data):
     with open(os.path.join(settings.out, name + ".json"), "w", encoding="utf-8") as file:
         json.dump(data, file, indent=1)
     print("\n".join(lines), flush=True)
+
+
+def plot(settings, name, script, data):
+    """name.svg by gnuplot; data: rows that the script finds as "$data". Without gnuplot there are no plots."""
+    if not shutil.which("gnuplot"):
+        return
+    block = "\n".join(" ".join(f'"{part}"' if isinstance(part, str) else f"{part:.9g}" for part in row) for row in data)
+    text = (f"set terminal svg size 900,480 dynamic font 'sans,13' background '#ffffff'\nset output '{os.path.join(settings.out, name)}.svg'\n"
+            f"$data << END\n{block}\nEND\nset grid ytics lc rgb '#dddddd'\nset key top left\n{script}\n")
+    subprocess.run(["gnuplot"], input=text.encode(), check=True)

@@ -11,7 +11,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from measure import parse_arguments, say  # noqa: E402
 
-PARTS = ("figures", "commits", "ingest", "memory")
+PARTS = ("figures", "commits", "ingest", "scaling", "memory", "latency", "matrix")
 
 
 def main():
