@@ -51,6 +51,7 @@ struct settings {
     const char *poll_interval, *commit_interval;
     bool until_idle;
     int64_t duration;
+    const char *lease_table, *application, *worker_id, *lease_duration;
     struct tw_watching_settings watching;
     const char *refused[6]; /* of `refusals`, by index */
 };
@@ -136,6 +137,13 @@ static const struct tw_option options[] = {
     {"until-idle", 0, TW_OPTION_FLAG, AT(until_idle), "[true|false]",
      "close every window and end when all there is was read", 0, 0, NULL},
     {"duration", 0, TW_OPTION_DURATION, AT(duration), "DURATION", "end after so long", 1, 315360000, NULL},
+    {"lease-table", 0, TW_OPTION_TEXT, AT(lease_table), "NAME",
+     "share the stream with other processes by leases in this DynamoDB table", 0, 0, NULL},
+    {"application", 0, TW_OPTION_TEXT, AT(application), "NAME", "those that share it (made of source and spec)", 0, 0,
+     NULL},
+    {"worker-id", 0, TW_OPTION_TEXT, AT(worker_id), "NAME", "this process, for people (the host's name)", 0, 0, NULL},
+    {"lease-duration", 0, TW_OPTION_TEXT, AT(lease_duration), "DURATION",
+     "a process silent for so long is taken for dead (20s)", 0, 0, NULL},
     {"summary", 0, TW_OPTION_TEXT, AT(summary), "FILE", "write the run's figures as JSON (- : standard error)", 0, 0,
      NULL},
     TW_WATCHING_OPTIONS(OF_WATCHING),
@@ -447,7 +455,7 @@ static int run(const struct settings *settings, const struct tumble_mapping_para
                                               {"report", settings->watching.report},
                                               {"emf", settings->watching.emf},
                                               {NULL, NULL}};
-    int64_t poll_ms = 1000, commit_ms = 1000;
+    int64_t poll_ms = 1000, commit_ms = 1000, lease_ms = 20000;
     int64_t window = settings->window_seconds                 ? settings->window_seconds
                      : parameters->tumbling_window_in_seconds ? parameters->tumbling_window_in_seconds
                                                               : tumble_spec_window_seconds(spec);
@@ -458,6 +466,16 @@ static int run(const struct settings *settings, const struct tumble_mapping_para
         (settings->commit_interval && !read_duration(settings->commit_interval, 1, 3600000, &commit_ms))) {
         return usage_error(
             "an interval is a number with ms, s or m behind it, as 250ms; polls are 10ms apart at least");
+    }
+    if (settings->lease_duration && !read_duration(settings->lease_duration, 500, 3600000, &lease_ms)) {
+        return usage_error("--lease-duration is a number with ms, s or m behind it, from 500ms to 60m");
+    }
+    if (!settings->lease_table && (settings->application || settings->worker_id || settings->lease_duration)) {
+        return usage_error("--application, --worker-id and --lease-duration go with --lease-table");
+    }
+    if (settings->lease_table && parameters->maximum_record_age_in_seconds >= 0) {
+        return usage_error("--maximum-record-age-in-seconds is not for shared streams: who reads a shard again after "
+                           "another must find the same records");
     }
     if (tw_output_list_read(spec, &settings->plugins, settings->format ? formats[settings->format] : NULL,
                             settings->outputs.count > 0, &outputs, &err) != TUMBLE_OK ||
@@ -494,6 +512,10 @@ static int run(const struct settings *settings, const struct tumble_mapping_para
         .failures = outputs.has_failures ? &outputs.failures.output : NULL,
         .output_timeout_ms = settings->output_timeout * 1000,
         .outbox_limit_bytes = (uint64_t)settings->outbox_limit,
+        .lease_table = settings->lease_table,
+        .application = settings->application,
+        .worker_id = settings->worker_id,
+        .lease_ms = lease_ms,
         .progress = on_progress,
         .progress_ctx = &screen,
         .interrupted = is_interrupted,

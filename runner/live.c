@@ -9,7 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "runner/live_internal.h"
+#include "runner/live_share.h"
 
 void tumble_live_say(const struct live *live, const char *format, ...) {
     char line[1024];
@@ -36,7 +36,12 @@ static uint64_t now_ns(void) {
 /* ---- commits ---- */
 
 static enum tumble_code deliver(struct live *live, struct tumble_error *err) {
-    uint64_t began = now_ns();
+    uint64_t began = now_ns(), written, before, acknowledged;
+    if (!tumble_live_share_may_deliver(live)) {
+        live->deliver_at_ms = tumble_live_steady_ms() + LIVE_PROGRESS_MS;
+        return TUMBLE_OK;
+    }
+    tumble_engine_outbox_progress(live->engine, TUMBLE_ROW_WINDOW, &written, &before);
     enum tumble_code code = tumble_deliver_due(&live->deliverer, err);
     struct tumble_output_status status;
     live->deliver_at_ms = INT64_MAX;
@@ -44,14 +49,16 @@ static enum tumble_code deliver(struct live *live, struct tumble_error *err) {
         if (status.attempts && status.is_waiting && status.next_ms < live->deliver_at_ms) {
             live->deliver_at_ms = status.next_ms;
         }
-        /* what was acknowledged enters the next commit */
     }
+    tumble_engine_outbox_progress(live->engine, TUMBLE_ROW_WINDOW, &written, &acknowledged);
+    live->is_dirty |= acknowledged != before; /* that enters the next commit */
     tumble_watch_took(live->options->watch, TUMBLE_WATCH_DELIVERY, tumble_watch_now_us(), now_ns() - began);
     return code;
 }
 
 enum tumble_code tumble_live_commit(struct live *live, struct tumble_error *err) {
     uint64_t began = now_ns();
+    tumble_live_share_before_commit(live);
     enum tumble_code code = tumble_live_note_positions(live, err);
     if (code == TUMBLE_OK) {
         code = tumble_engine_commit(live->engine, err);
@@ -69,7 +76,8 @@ enum tumble_code tumble_live_commit(struct live *live, struct tumble_error *err)
     tumble_watch_read(live->options->watch, tumble_watch_now_us(), live->summary->records_read,
                       live->summary->bytes_read, -1);
     tumble_live_settle_shards(live);
-    return deliver(live, err);
+    code = tumble_live_share_committed(live, err);
+    return code == TUMBLE_OK ? deliver(live, err) : code;
 }
 
 /* ---- setting up ---- */
@@ -141,14 +149,19 @@ static int is_interrupted(void *ctx) {
 /* Outputs get a little time to take what is due when a signal came. */
 static int64_t remaining_ms(void *ctx) {
     struct live *live = ctx;
+    int64_t leased = tumble_live_share_remaining_ms(live);
     if (!is_interrupted(live)) {
-        return INT64_MAX;
+        return leased;
     }
     int64_t now = tumble_live_steady_ms(), none = 0;
     atomic_compare_exchange_strong(&live->grace_until_ms, &none, now + LIVE_GRACE_MS);
     int64_t until = atomic_load(&live->grace_until_ms);
-    return until > now ? until - now : 0;
+    int64_t left = until > now ? until - now : 0;
+    return left < leased ? left : leased;
 }
+
+/* Waiting for an output is over: a signal came, or rows that wait are another process's now. */
+static int waiting_ends(void *ctx) { return is_interrupted(ctx) || tumble_live_share_has_lost(ctx); }
 
 /* Asked by readers, from any thread. */
 static int reading_ends(void *ctx) {
@@ -165,7 +178,8 @@ static enum tumble_code attach(struct live *live, const struct tumble_replay_out
                                      .option_count = output->option_count,
                                      .uri = output->uri,
                                      .kind = kind,
-                                     .host = &live->host};
+                                     .host = &live->host,
+                                     .rows_may_vanish = live->share != NULL};
     return tumble_engine_attach(live->engine, output->uri, output->api, &how, err);
 }
 
@@ -178,7 +192,7 @@ static enum tumble_code attach_outputs(struct live *live, struct tumble_error *e
                                                 .timeout_ms = options->output_timeout_ms,
                                                 .outbox_limit_bytes = options->outbox_limit_bytes,
                                                 .state_directory = options->state_directory,
-                                                .stopping = is_interrupted,
+                                                .stopping = waiting_ends,
                                                 .stopping_ctx = live,
                                                 .say = options->say,
                                                 .say_ctx = options->say_ctx};
@@ -219,7 +233,7 @@ static enum tumble_code first_listing(struct live *live, struct tumble_error *er
         code = tumble_live_listed(live, shards, count, err);
     }
     live->list_at_ms = tumble_live_steady_ms() + LIVE_LIST_MS;
-    return code == TUMBLE_OK ? end_unlisted(live, err) : code;
+    return code == TUMBLE_OK && !live->share ? end_unlisted(live, err) : code;
 }
 
 static enum tumble_code set_up(struct live *live, struct tumble_error *err) {
@@ -240,15 +254,19 @@ static enum tumble_code set_up(struct live *live, struct tumble_error *err) {
     }
     code = open_engine(live, err);
     code = code == TUMBLE_OK ? tumble_live_resume(live, err) : code;
+    code = code == TUMBLE_OK ? tumble_live_share_open(live, err) : code;
     code = code == TUMBLE_OK ? attach_outputs(live, err) : code;
     code = code == TUMBLE_OK ? first_listing(live, err) : code;
-    /* Where outputs begin is committed before they are written to; then rows left over from an earlier run go out. */
-    code = code == TUMBLE_OK ? tumble_live_commit(live, err) : code;
+    code = code == TUMBLE_OK ? tumble_live_share_start(live, err) : code;
     code = code == TUMBLE_OK
                ? tumble_live_feeds_new(live->stream, options->threads, LIVE_QUEUE_BYTES, &live->feeds, err)
                : code;
+    code = code == TUMBLE_OK ? tumble_live_share_begin(live, err) : code;
+    /* Where outputs begin is committed before they are written to; then rows left over from an earlier run go out. */
+    code = code == TUMBLE_OK ? tumble_live_commit(live, err) : code;
     code = code == TUMBLE_OK ? tumble_live_start_shards(live, err) : code;
-    return code == TUMBLE_OK ? tumble_live_lister_new(live->stream, live->feeds, &live->lister, err) : code;
+    code = code == TUMBLE_OK ? tumble_live_lister_new(live->stream, live->feeds, &live->lister, err) : code;
+    return code == TUMBLE_OK && live->share ? tumble_live_keeper_start(live->share, err) : code;
 }
 
 /* ---- the loop ---- */
@@ -262,6 +280,7 @@ static enum tumble_code take_listing(struct live *live, struct tumble_error *err
     if (listing.code == TUMBLE_OK) {
         live->listings_done = listing.number;
         code = tumble_live_listed(live, listing.shards, listing.count, err);
+        tumble_live_share_listed(live);
         if (live->list_trouble_told) {
             live->list_trouble_told = 0;
             tumble_live_say(live, "listing the stream's shards works again");
@@ -326,7 +345,7 @@ static int is_at_tip(const struct live *live) {
 static int wants_commit(const struct live *live, int64_t now) {
     int is_drained = 0;
     for (size_t i = 0; i < live->shard_count; i++) {
-        is_drained |= live->shards[i]->phase == LIVE_DRAINED;
+        is_drained |= live->shards[i]->phase == LIVE_DRAINED && live->is_dirty;
     }
     return is_drained || live->uncommitted_bytes >= LIVE_COMMIT_BYTES ||
            (live->is_dirty && now - live->committed_at_ms >= live->options->commit_ms);
@@ -376,6 +395,7 @@ static enum tumble_code turn(struct live *live, struct tumble_error *err) {
     }
     ask_for_listing(live, now);
     code = code == TUMBLE_OK ? take_listing(live, err) : code;
+    code = code == TUMBLE_OK ? tumble_live_share_turn(live, err) : code;
     code = code == TUMBLE_OK ? tumble_live_start_shards(live, err) : code;
     tell_progress(live, now);
     int is_over = live->options->duration_ms > 0 && now - live->began_ms >= live->options->duration_ms;
@@ -397,6 +417,7 @@ static enum tumble_code close_all(struct live *live, struct tumble_error *err) {
 }
 
 static void stop_reading(struct live *live) {
+    tumble_live_share_quiet(live);
     atomic_store(&live->reading_ends, 1);
     tumble_live_lister_destroy(live->lister);
     tumble_live_feeds_destroy(live->feeds);
@@ -412,11 +433,11 @@ static enum tumble_code end(struct live *live, int at_tip, struct tumble_error *
         code = close_all(live, err);
     }
     code = code == TUMBLE_OK ? tumble_live_commit(live, err) : code;
-    if (code == TUMBLE_OK && !live->summary->stopped) {
+    if (code == TUMBLE_OK && !live->summary->stopped && tumble_live_share_may_deliver(live)) {
         code = tumble_deliver_all(&live->deliverer, err);
-    } else if (code == TUMBLE_OK) {
-        code = tumble_engine_commit(live->engine, err);
     }
+    code = code == TUMBLE_OK ? tumble_live_commit(live, err) : code; /* acknowledgements */
+    tumble_live_share_release(live);
     return code;
 }
 
@@ -425,8 +446,9 @@ static void keep_what_there_is(struct live *live) {
     struct tumble_error ignored = {.byte = -1, .record = -1};
     stop_reading(live);
     if (tumble_live_commit(live, &ignored) == TUMBLE_OK) {
-        tumble_engine_commit(live->engine, &ignored);
+        tumble_live_commit(live, &ignored);
     }
+    tumble_live_share_release(live);
 }
 
 static enum tumble_code run(struct live *live, struct tumble_error *err) {
@@ -482,6 +504,7 @@ enum tumble_code tumble_live_run(const struct tumble_live_options *options, stru
     }
     fill_summary(&live);
     stop_reading(&live);
+    tumble_live_share_close(&live);
     tumble_live_free_shards(&live);
     tumble_engine_destroy(live.engine);
     tumble_kinesis_close(live.stream);

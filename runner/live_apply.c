@@ -44,6 +44,10 @@ static enum tumble_code close_one(struct live *live, struct live_shard *shard, i
         return code;
     }
     tell_closed(live, shard, &info);
+    code = tumble_live_share_closed(live, shard, &info, err);
+    if (code != TUMBLE_OK) {
+        return code;
+    }
     if (!tumble_live_push_start(&shard->closing, &shard->closing_count, &shard->closing_capacity, start_ms)) {
         return tumble_live_no_memory(err);
     }
@@ -268,6 +272,37 @@ static enum tumble_code expire(struct live *live, struct live_shard *shard, cons
     return code;
 }
 
+/* Another process delivered what this record is part of, before the shard came here. */
+static enum tumble_code pass_over(struct live *live, struct live_shard *shard, const struct tumble_live_batch *batch,
+                                  size_t index, struct tumble_error *err) {
+    const struct tumble_kinesis_read *from = &batch->records[index];
+    struct tumble_record record = {.data = from->data, .sequence_number = from->sequence_number};
+    enum tumble_code code = flush(live, shard, batch, err);
+    if (code == TUMBLE_OK) {
+        code = tumble_shard_reject(shard->engine_shard, &record, TUMBLE_FATE_DUPLICATE, NULL, err);
+    }
+    if (code == TUMBLE_OK) {
+        pass(shard, from);
+    }
+    return code;
+}
+
+/* The process before this one closed the window behind this record, and rows that say so may have left. */
+static enum tumble_code end_as_recorded(struct live *live, struct live_shard *shard,
+                                        const struct tumble_live_batch *batch, int64_t start_ms,
+                                        struct tumble_error *err) {
+    enum tumble_code code = flush(live, shard, batch, err);
+    for (size_t i = 0; i < shard->open_count && code == TUMBLE_OK; i++) {
+        if (shard->open[i] == start_ms) {
+            code = close_one(live, shard, start_ms, err);
+            shard->open_count--;
+            memmove(shard->open + i, shard->open + i + 1, (shard->open_count - i) * sizeof *shard->open);
+            break;
+        }
+    }
+    return code;
+}
+
 static enum tumble_code apply_records(struct live *live, struct live_shard *shard,
                                       const struct tumble_live_batch *batch, struct tumble_error *err) {
     int64_t oldest = live->options->maximum_record_age_ms < 0
@@ -287,9 +322,18 @@ static enum tumble_code apply_records(struct live *live, struct live_shard *shar
         if (live->run_count && start_ms != live->run_window_ms) {
             code = flush(live, shard, batch, err);
         }
+        const struct live_fragment *cut = tumble_live_share_cut(shard, start_ms, record->sequence_number);
+        if (cut && cut->cut.is_delivered) {
+            code = code == TUMBLE_OK ? pass_over(live, shard, batch, i, err) : code;
+            continue;
+        }
+        int ends = cut && tumble_bytes_equal(tumble_bytes_of(cut->cut.last), record->sequence_number);
         live->run_window_ms = start_ms;
         if (code == TUMBLE_OK) {
             code = gather_parts(live, shard, record, i, err);
+        }
+        if (code == TUMBLE_OK && ends) {
+            code = end_as_recorded(live, shard, batch, start_ms, err);
         }
     }
     code = code == TUMBLE_OK ? flush(live, shard, batch, err) : code;

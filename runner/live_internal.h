@@ -5,6 +5,7 @@
 
 #include <tumble/kpl.h>
 
+#include "adapters/leases/dynamodb_lease.h"
 #include "runner/delivery.h"
 #include "runner/latency.h"
 #include "runner/live.h"
@@ -24,6 +25,8 @@ enum {
 };
 
 struct live_lister;
+struct live_share;
+struct live_lease;
 
 enum live_phase {
     LIVE_WAITING, /* for its parents to be drained; shared: or for its lease */
@@ -32,11 +35,12 @@ enum live_phase {
     LIVE_DONE
 };
 
-/* A fragment that was closed, until nobody can need to know of it any more. */
+/* Shared: a fragment of a window, until nobody can need to know of it any more. */
 struct live_fragment {
-    int64_t start_ms;
-    char first[TUMBLE_KINESIS_SEQUENCE];
-    char last[TUMBLE_KINESIS_SEQUENCE];
+    struct tumble_lease_cut cut;
+    int is_closed;    /* by this process; else another closed it there, and it will be again */
+    int is_recorded;  /* the lease's item says so: its rows may leave */
+    uint64_t written; /* acknowledged when the outbox is acknowledged up to here; 0: not committed yet */
 };
 
 struct live_shard {
@@ -63,6 +67,16 @@ struct live_shard {
     int64_t behind_ms;    /* as the shard said last; -1 */
     int is_in_trouble;
     uint32_t watch;
+    /* shared */
+    struct live_lease *lease; /* NULL: another process may have it */
+    struct live_fragment *fragments;
+    size_t fragment_count;
+    size_t fragment_capacity;
+    int lease_behind; /* the item is not known to say what it should */
+    int begins_at;    /* AT_SEQUENCE_NUMBER: with begin_sequence, while nothing was applied */
+    char begin_sequence[TUMBLE_KINESIS_SEQUENCE];
+    char local_owner[TUMBLE_LEASE_OWNER]; /* of the lease under which the state has the shard; "": it has not */
+    uint64_t local_term;
 };
 
 struct live {
@@ -75,6 +89,7 @@ struct live {
     struct tumble_output_host host;
     struct tumble_live_feeds *feeds;
     struct live_lister *lister;
+    struct live_share *share; /* NULL: the stream is this process's alone */
     struct tumble_kpl *kpl;
     int64_t window_ms;
     struct live_shard **shards;
@@ -102,6 +117,10 @@ struct live {
     int trouble_told;
     int list_trouble_told;
     int stopping;
+    /* shared: of the outbox, as the commit under way makes them last */
+    uint64_t acknowledged;
+    uint64_t failures_written;
+    uint64_t failures_acknowledged;
     _Atomic int64_t grace_until_ms; /* what is due may still be delivered; 0: no signal came yet */
     atomic_int reading_ends;
     struct tumble_latency *latency;
@@ -116,6 +135,9 @@ enum tumble_code tumble_live_no_memory(struct tumble_error *err);
 enum tumble_code tumble_live_commit(struct live *live, struct tumble_error *err);
 
 /* live_shards.c */
+enum tumble_code tumble_live_start_reading(struct live *live, struct live_shard *shard, struct tumble_error *err);
+/* Nothing more of it is read, and what is not applied is dropped. */
+void tumble_live_stop_reading(struct live *live, struct live_shard *shard);
 struct live_shard *tumble_live_shard(const struct live *live, const char *id);
 enum tumble_code tumble_live_add_shard(struct live *live, const char *id, struct live_shard **out,
                                        struct tumble_error *err);
@@ -144,6 +166,37 @@ enum tumble_code tumble_live_close_idle(struct live *live, struct tumble_error *
 /* live_notes.c */
 enum tumble_code tumble_live_resume(struct live *live, struct tumble_error *err);
 enum tumble_code tumble_live_note_positions(struct live *live, struct tumble_error *err);
+
+/* live_share.c: leases, what they allow and what they must be told. Without a share all of these do nothing. */
+/* Joins the group; positions of unknown shards are then the group's. Before shards are read. */
+enum tumble_code tumble_live_share_open(struct live *live, struct tumble_error *err);
+/* Takes what the state has still, forgets the rest of it, and begins to keep leases. After the first listing. */
+enum tumble_code tumble_live_share_start(struct live *live, struct tumble_error *err);
+/* Begins to read what was taken; feeds are there. */
+enum tumble_code tumble_live_share_begin(struct live *live, struct tumble_error *err);
+/* The feeds go away: nobody is woken any more. */
+void tumble_live_share_quiet(struct live *live);
+void tumble_live_share_close(struct live *live);
+/* What leases were taken, lost or asked for: between batches. */
+enum tumble_code tumble_live_share_turn(struct live *live, struct tumble_error *err);
+void tumble_live_share_listed(struct live *live);
+/* A window is closed: to be recorded before its rows leave. */
+enum tumble_code tumble_live_share_closed(struct live *live, struct live_shard *shard,
+                                          const struct tumble_window_info *info, struct tumble_error *err);
+/* What was closed there by a process before this one: NULL: nothing. */
+const struct live_fragment *tumble_live_share_cut(const struct live_shard *shard, int64_t start_ms,
+                                                  struct tumble_bytes sequence);
+/* Around a commit: before, after it (records what was closed), and whether rows may leave now. */
+void tumble_live_share_before_commit(struct live *live);
+enum tumble_code tumble_live_share_committed(struct live *live, struct tumble_error *err);
+int tumble_live_share_may_deliver(const struct live *live);
+/* How long output calls may go on; INT64_MAX: for ever. From any thread. */
+int64_t tumble_live_share_remaining_ms(const struct live *live);
+int tumble_live_share_has_lost(const struct live *live); /* from any thread */
+/* Everything that is delivered is told, then all leases are given up. */
+void tumble_live_share_release(struct live *live);
+enum tumble_code tumble_live_share_note(struct live *live, struct tumble_error *err);
+enum tumble_code tumble_live_share_resume(struct live *live, struct tumble_error *err);
 
 /* live_lister.c */
 struct live_listing {

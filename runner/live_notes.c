@@ -31,7 +31,7 @@ enum tumble_code tumble_live_note_positions(struct live *live, struct tumble_err
     }
     enum tumble_code code = set_note(live, "shards", text, err);
     tumble_runner_free(text);
-    return code;
+    return code == TUMBLE_OK ? tumble_live_share_note(live, err) : code;
 }
 
 static enum tumble_code damaged(struct tumble_error *err) {
@@ -92,6 +92,9 @@ static char *settings_text(const struct live *live) {
                          live->facts.arn, live->facts.created_ms, options->keep_aggregates ? "false" : "true");
     for (size_t i = 0; i < options->output_count; i++) {
         length += (size_t)snprintf(text + length, size - length, "--output=%s\n", options->outputs[i].uri);
+    }
+    if (options->lease_table) {
+        length += (size_t)snprintf(text + length, size - length, "--lease-table=%.500s\n", options->lease_table);
     }
     if (options->failures) {
         snprintf(text + length, size - length, "--failures=%s\n", options->failures->uri);
@@ -180,6 +183,7 @@ enum tumble_code tumble_live_resume(struct live *live, struct tumble_error *err)
         code = compare(stored, settings, &rest, err);
         code = code == TUMBLE_OK ? read_start(live, rest, err) : code;
         code = code == TUMBLE_OK ? resume_shards(live, err) : code;
+        code = code == TUMBLE_OK ? tumble_live_share_resume(live, err) : code;
     }
     tumble_runner_free(settings);
     return code;

@@ -35,14 +35,32 @@ enum tumble_code tumble_live_add_shard(struct live *live, const char *id, struct
     return TUMBLE_OK;
 }
 
+static void drop_held(struct live_shard *shard) {
+    while (shard->held) {
+        struct tumble_live_batch *next = shard->held->next;
+        tumble_live_batch_free(shard->held);
+        shard->held = next;
+    }
+    shard->held_last = &shard->held;
+    shard->held_records = 0;
+}
+
+void tumble_live_stop_reading(struct live *live, struct live_shard *shard) {
+    if (shard->feed && live->feeds) {
+        tumble_live_feeds_remove(live->feeds, shard->feed);
+    }
+    shard->feed = 0;
+    drop_held(shard);
+    shard->tip_since_ms = shard->behind_ms = -1;
+    live->troubled_shards -= shard->is_in_trouble != 0;
+    shard->is_in_trouble = 0;
+}
+
 void tumble_live_free_shards(struct live *live) {
     for (size_t i = 0; i < live->shard_count; i++) {
         struct live_shard *shard = live->shards[i];
-        while (shard->held) {
-            struct tumble_live_batch *next = shard->held->next;
-            tumble_live_batch_free(shard->held);
-            shard->held = next;
-        }
+        drop_held(shard);
+        tumble_runner_free(shard->fragments);
         tumble_runner_free(shard->open);
         tumble_runner_free(shard->closing);
         tumble_runner_free(shard);
@@ -126,12 +144,15 @@ enum tumble_code tumble_live_open_shard(struct live *live, struct live_shard *sh
     return tumble_engine_windows(live->engine, add_open, shard) == TUMBLE_OK ? TUMBLE_OK : tumble_live_no_memory(err);
 }
 
-static enum tumble_code start_reading(struct live *live, struct live_shard *shard, struct tumble_error *err) {
+enum tumble_code tumble_live_start_reading(struct live *live, struct live_shard *shard, struct tumble_error *err) {
     struct tumble_kinesis_position position = {.start = live->start, .timestamp_ms = live->start_ms, .arrival_ms = -1};
     if (shard->sequence[0]) {
         position.start = TUMBLE_KINESIS_AFTER_SEQUENCE_NUMBER;
         position.sequence = tumble_bytes_of(shard->sequence);
         position.arrival_ms = shard->arrival_ms;
+    } else if (shard->begins_at) {
+        position.start = TUMBLE_KINESIS_AT_SEQUENCE_NUMBER;
+        position.sequence = tumble_bytes_of(shard->begin_sequence);
     } else if (live->begins_latest) {
         position.start = TUMBLE_KINESIS_LATEST;
     }
@@ -148,10 +169,13 @@ static enum tumble_code start_reading(struct live *live, struct live_shard *shar
 }
 
 enum tumble_code tumble_live_start_shards(struct live *live, struct tumble_error *err) {
+    if (live->share) { /* leases say which */
+        return TUMBLE_OK;
+    }
     for (size_t i = 0; i < live->shard_count; i++) {
         struct live_shard *shard = live->shards[i];
         if (shard->phase == LIVE_WAITING && shard->is_listed && parents_are_drained(live, shard)) {
-            enum tumble_code code = start_reading(live, shard, err);
+            enum tumble_code code = tumble_live_start_reading(live, shard, err);
             if (code != TUMBLE_OK) {
                 return code;
             }
@@ -165,7 +189,7 @@ void tumble_live_settle_shards(struct live *live) {
     for (size_t i = 0; i < live->shard_count; i++) {
         struct live_shard *shard = live->shards[i];
         shard->closing_count = 0;
-        if (shard->phase == LIVE_DRAINED) {
+        if (shard->phase == LIVE_DRAINED && !live->share) {
             shard->phase = LIVE_DONE;
             tumble_watch_shard_gone(live->options->watch, shard->watch);
             live->list_at_ms = 0; /* its children */

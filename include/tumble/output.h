@@ -132,6 +132,8 @@ struct tumble_output_open {
     struct tumble_bytes checkpoint;        /* as last committed; empty: the first time */
     int durable;                           /* 1: flush must survive a power cut */
     const struct tumble_output_host *host; /* NULL: no deadline, nobody listens */
+    int rows_may_vanish; /* 1: rows behind the checkpoint may never come again, as another process has their shard now:
+                            what is there of them may be taken away */
 };
 
 enum {

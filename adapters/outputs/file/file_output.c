@@ -365,7 +365,7 @@ static enum tumble_code check_header(struct file_output *self, struct tumble_err
                           self->path, (int)line, there);
 }
 
-static enum tumble_code read_checkpoint(struct file_output *self, struct tumble_bytes checkpoint,
+static enum tumble_code read_checkpoint(struct file_output *self, struct tumble_bytes checkpoint, bool may_cut,
                                         struct tumble_error *err) {
     int64_t size = self->tail_end;
     if (checkpoint.length == 0) { /* the first time: what is there stays, and rows go behind it */
@@ -391,6 +391,10 @@ static enum tumble_code read_checkpoint(struct file_output *self, struct tumble_
                        "%s: the bytes before offset %" PRIu64 " are not those that were committed there: "
                        "put the file back as it was, or begin anew with a new --state directory",
                        self->path, committed);
+    }
+    if (may_cut && size > self->flushed) {
+        self->tail_end = self->flushed;
+        return ftruncate(self->fd, self->flushed) == 0 ? TUMBLE_OK : fail_errno(self, err, "cut", errno);
     }
     if (self->format == TW_FILE_TABLE && size > self->flushed) {
         return tw_fail(err, TUMBLE_EMISMATCH,
@@ -428,6 +432,11 @@ static void file_close(void *ptr) {
     tw_free(&alloc, self);
 }
 
+static bool may_vanish(const struct tumble_output_open *how) {
+    return how->struct_size >= offsetof(struct tumble_output_open, rows_may_vanish) + sizeof how->rows_may_vanish &&
+           how->rows_may_vanish;
+}
+
 static enum tumble_code file_open(const struct tumble_output_open *how, void **out, struct tumble_error *err) {
     *out = NULL;
     struct tumble_alloc alloc = tw_alloc_default();
@@ -463,7 +472,7 @@ static enum tumble_code file_open(const struct tumble_output_open *how, void **o
         code = open_named(self, how->checkpoint, err);
     }
     if (code == TUMBLE_OK && self->keeps_place) {
-        code = read_checkpoint(self, how->checkpoint, err);
+        code = read_checkpoint(self, how->checkpoint, may_vanish(how), err);
     }
     if (code != TUMBLE_OK) {
         file_close(self);

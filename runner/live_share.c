@@ -1,0 +1,772 @@
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "runner/live_share.h"
+
+enum { MARGIN = 6 /* a lease is taken for over this part of its time before it is */ };
+
+int tumble_live_compare_sequences(const char *a, const char *b) {
+    size_t x = strlen(a), y = strlen(b);
+    return x != y ? (x < y ? -1 : 1) : strcmp(a, b);
+}
+
+/* ---- opening ---- */
+
+static uint64_t random_bits(void) {
+    uint64_t bits = 0;
+    if (getentropy(&bits, sizeof bits) != 0) {
+        bits = (uint64_t)tumble_live_boot_ms() << 20 ^ (uint64_t)getpid();
+    }
+    return bits;
+}
+
+/* For people, and of no other process ever. */
+static void name_owner(const char *worker_id, char out[TUMBLE_LEASE_OWNER]) {
+    char host[80] = "";
+    if (!worker_id && gethostname(host, sizeof host - 1) != 0) {
+        host[0] = '\0';
+    }
+    snprintf(out, TUMBLE_LEASE_OWNER, "%.100s-%ld-%016" PRIx64, worker_id ? worker_id : host, (long)getpid(),
+             random_bits());
+}
+
+static int ends(void *ctx) {
+    const struct live *live = ctx;
+    return atomic_load(&live->grace_until_ms) != 0 &&
+           tumble_live_steady_ms() > atomic_load(&live->grace_until_ms) + LIVE_GRACE_MS;
+}
+
+static enum tumble_code join(struct live *live, struct live_share *share, struct tumble_error *err) {
+    const struct tumble_live_options *options = live->options;
+    struct tumble_lease_group group = {.source = options->source ? options->source : live->facts.arn,
+                                       .spec_digest = tumble_spec_digest(options->spec),
+                                       .window_ms = live->window_ms,
+                                       .created_ms = live->facts.created_ms,
+                                       .start = (int)live->start,
+                                       .start_ms = live->start_ms};
+    char *application =
+        options->application ? NULL : tumble_runner_format("%s %016" PRIx64, group.source, group.spec_digest);
+    if (!options->application && !application) {
+        return tumble_live_no_memory(err);
+    }
+    struct tumble_leases_options leases = {.table = options->lease_table,
+                                           .application = application ? application : options->application,
+                                           .owner = share->owner,
+                                           .region = options->stream.region,
+                                           .profile = options->stream.profile,
+                                           .call_ms = share->lease_ms / 3 > 500 ? share->lease_ms / 3 : 500,
+                                           .interrupted = ends,
+                                           .interrupted_ctx = live};
+    enum tumble_code code = tumble_leases_open(&leases, &share->leases, err);
+    code = code == TUMBLE_OK ? tumble_leases_join(share->leases, &group, err) : code;
+    tumble_runner_free(application);
+    live->start = (enum tumble_kinesis_start)group.start;
+    live->start_ms = group.start_ms;
+    live->begins_latest = 0;
+    return code;
+}
+
+enum tumble_code tumble_live_share_open(struct live *live, struct tumble_error *err) {
+    if (!live->options->lease_table) {
+        return TUMBLE_OK;
+    }
+    struct live_share *share = tumble_runner_alloc(sizeof *share);
+    if (!share) {
+        return tumble_live_no_memory(err);
+    }
+    pthread_condattr_t steady;
+    pthread_condattr_init(&steady);
+    pthread_condattr_setclock(&steady, CLOCK_MONOTONIC);
+    pthread_mutex_init(&share->lock, NULL);
+    pthread_cond_init(&share->wake, &steady);
+    pthread_condattr_destroy(&steady);
+    share->live = live;
+    share->lease_ms = live->options->lease_ms;
+    atomic_store(&share->valid_until_ms, INT64_MAX);
+    name_owner(live->options->worker_id, share->owner);
+    live->share = share;
+    return join(live, share, err);
+}
+
+void tumble_live_share_close(struct live *live) {
+    struct live_share *share = live->share;
+    if (!share) {
+        return;
+    }
+    tumble_live_keeper_stop(share);
+    for (size_t i = 0; i < share->own_count; i++) {
+        tumble_lease_clean_up(&share->own[i]->lease);
+        tumble_runner_free(share->own[i]);
+    }
+    tumble_leases_close(share->leases);
+    pthread_cond_destroy(&share->wake);
+    pthread_mutex_destroy(&share->lock);
+    tumble_runner_free(share->own);
+    tumble_runner_free(share->seen);
+    tumble_runner_free(share->known);
+    tumble_runner_free(share);
+    live->share = NULL;
+}
+
+void tumble_live_share_listed(struct live *live) {
+    struct live_share *share = live->share;
+    if (!share) {
+        return;
+    }
+    pthread_mutex_lock(&share->lock);
+    struct live_known *known = tumble_runner_alloc((live->shard_count + 1) * sizeof *known);
+    size_t count = 0;
+    for (size_t i = 0; known && i < live->shard_count; i++) {
+        const struct live_shard *shard = live->shards[i];
+        if (shard->is_listed) {
+            memcpy(known[count].id, shard->id, sizeof shard->id);
+            memcpy(known[count++].parents, shard->parents, sizeof shard->parents);
+        }
+    }
+    if (known) { /* else the next listing */
+        tumble_runner_free(share->known);
+        share->known = known;
+        share->known_count = count;
+    }
+    pthread_cond_signal(&share->wake);
+    pthread_mutex_unlock(&share->lock);
+}
+
+/* ---- fragments ---- */
+
+static struct live_fragment *add_fragment(struct live_shard *shard) {
+    struct live_fragment *grown =
+        tumble_runner_grow(shard->fragments, shard->fragment_count, &shard->fragment_capacity, sizeof *grown);
+    if (!grown) {
+        return NULL;
+    }
+    shard->fragments = grown;
+    memset(&grown[shard->fragment_count], 0, sizeof *grown);
+    return &grown[shard->fragment_count++];
+}
+
+static void copy_sequence(struct tumble_bytes from, char out[TUMBLE_LEASE_NAME]) {
+    size_t length = from.length < TUMBLE_LEASE_NAME ? from.length : TUMBLE_LEASE_NAME - 1;
+    memcpy(out, from.data, length);
+    out[length] = '\0';
+}
+
+enum tumble_code tumble_live_share_closed(struct live *live, struct live_shard *shard,
+                                          const struct tumble_window_info *info, struct tumble_error *err) {
+    struct tumble_lease_cut cut = {.start_ms = info->start_ms};
+    if (!live->share || info->first_sequence.length == 0) {
+        return TUMBLE_OK;
+    }
+    copy_sequence(info->first_sequence, cut.first);
+    copy_sequence(info->last_sequence, cut.last);
+    struct live_fragment *fragment = NULL;
+    for (size_t i = 0; i < shard->fragment_count && !fragment; i++) { /* as it was closed before? */
+        struct live_fragment *each = &shard->fragments[i];
+        int is_it = !each->is_closed && each->cut.start_ms == cut.start_ms && strcmp(each->cut.first, cut.first) == 0;
+        fragment = is_it ? each : NULL;
+    }
+    if (fragment && strcmp(fragment->cut.last, cut.last) != 0) {
+        tumble_live_say(live,
+                        "warning: shard %s: a window that ended behind %s ends behind %s now: records are missing",
+                        shard->id, fragment->cut.last, cut.last);
+        fragment->is_recorded = 0;
+    }
+    int is_recorded = fragment && fragment->is_recorded;
+    fragment = fragment ? fragment : add_fragment(shard);
+    if (!fragment) {
+        return tumble_live_no_memory(err);
+    }
+    *fragment = (struct live_fragment){.cut = cut, .is_closed = 1, .is_recorded = is_recorded};
+    return TUMBLE_OK;
+}
+
+const struct live_fragment *tumble_live_share_cut(const struct live_shard *shard, int64_t start_ms,
+                                                  struct tumble_bytes sequence) {
+    char text[TUMBLE_LEASE_NAME];
+    for (size_t i = 0; i < shard->fragment_count; i++) {
+        const struct live_fragment *fragment = &shard->fragments[i];
+        if (fragment->cut.start_ms != start_ms || fragment->is_closed) {
+            continue;
+        }
+        copy_sequence(sequence, text);
+        if (tumble_live_compare_sequences(fragment->cut.first, text) <= 0 &&
+            tumble_live_compare_sequences(text, fragment->cut.last) <= 0) {
+            return fragment;
+        }
+    }
+    return NULL;
+}
+
+/* The first record that somebody who took the shard now would have to read; false: none, all is delivered. */
+static int oldest_needed(const struct live_shard *shard, char out[TUMBLE_LEASE_NAME]) {
+    out[0] = '\0';
+    for (size_t i = 0; i < shard->fragment_count; i++) {
+        const struct tumble_lease_cut *cut = &shard->fragments[i].cut;
+        if (!cut->is_delivered && (!out[0] || tumble_live_compare_sequences(cut->first, out) < 0)) {
+            memcpy(out, cut->first, TUMBLE_LEASE_NAME);
+        }
+    }
+    for (size_t i = 0; i < shard->open_count; i++) {
+        struct tumble_window_info info;
+        char first[TUMBLE_LEASE_NAME];
+        if (tumble_shard_window_info(shard->engine_shard, shard->open[i], &info, NULL) == TUMBLE_OK &&
+            info.first_sequence.length) {
+            copy_sequence(info.first_sequence, first);
+            if (!out[0] || tumble_live_compare_sequences(first, out) < 0) {
+                memcpy(out, first, sizeof first);
+            }
+        }
+    }
+    return out[0] != '\0';
+}
+
+/* The shard's position and fragments as its lease is to have them; *changed: it has others. */
+static enum tumble_code fill_lease(struct live_shard *shard, struct tumble_lease *lease, int *changed,
+                                   struct tumble_error *err) {
+    char needed[TUMBLE_LEASE_NAME];
+    enum tumble_lease_position position = lease->position;
+    char sequence[TUMBLE_LEASE_NAME];
+    memcpy(sequence, lease->sequence, sizeof sequence);
+    int64_t arrival_ms = lease->arrival_ms;
+    if (oldest_needed(shard, needed)) {
+        position = TUMBLE_LEASE_AT;
+        memcpy(sequence, needed, sizeof needed);
+        arrival_ms = -1;
+    } else if (shard->sequence[0]) {
+        position = TUMBLE_LEASE_AFTER;
+        memcpy(sequence, shard->sequence, sizeof shard->sequence);
+        arrival_ms = shard->arrival_ms;
+    }
+    *changed = position != lease->position || strcmp(sequence, lease->sequence) != 0;
+    size_t kept = 0;
+    for (size_t i = 0; i < shard->fragment_count; i++) {
+        const struct live_fragment *fragment = &shard->fragments[i];
+        int order =
+            position == TUMBLE_LEASE_FROM_START ? 1 : tumble_live_compare_sequences(fragment->cut.last, sequence);
+        int is_behind = fragment->cut.is_delivered && (position == TUMBLE_LEASE_AFTER ? order <= 0 : order < 0);
+        if (!is_behind) {
+            *changed |= fragment->is_closed && !fragment->is_recorded;
+            shard->fragments[kept++] = *fragment;
+        }
+    }
+    shard->fragment_count = kept;
+    lease->position = position;
+    memcpy(lease->sequence, sequence, sizeof sequence);
+    lease->arrival_ms = arrival_ms;
+    lease->cut_count = 0;
+    for (size_t i = 0; i < shard->fragment_count; i++) {
+        struct tumble_lease_cut *cut = tumble_lease_add_cut(lease);
+        if (!cut) {
+            return tumble_live_no_memory(err);
+        }
+        *cut = shard->fragments[i].cut;
+    }
+    return TUMBLE_OK;
+}
+
+/* ---- a shard comes and goes ---- */
+
+static void remove_own(struct live_share *share, const struct live_lease *own) {
+    for (size_t i = 0; i < share->own_count; i++) {
+        if (share->own[i] == own) {
+            tumble_lease_clean_up(&share->own[i]->lease);
+            tumble_runner_free(share->own[i]);
+            share->own[i] = share->own[--share->own_count];
+            break;
+        }
+    }
+    tumble_live_share_set_valid(share);
+}
+
+/* What this process has of it neither goes on nor leaves. The caller commits. */
+static enum tumble_code drop(struct live *live, struct live_shard *shard, struct tumble_error *err) {
+    tumble_live_stop_reading(live, shard);
+    shard->open_count = shard->closing_count = shard->fragment_count = 0;
+    shard->sequence[0] = shard->begin_sequence[0] = shard->local_owner[0] = '\0';
+    shard->arrival_ms = -1;
+    shard->begins_at = 0;
+    shard->phase = LIVE_WAITING;
+    shard->lease = NULL;
+    live->is_dirty = 1;
+    tumble_watch_shard_gone(live->options->watch, shard->watch);
+    return shard->engine_shard ? tumble_shard_forget(shard->engine_shard, err) : TUMBLE_OK;
+}
+
+static enum tumble_code begin(struct live *live, struct live_shard *shard, struct live_lease *own,
+                              struct tumble_error *err) {
+    const struct tumble_lease *lease = &own->lease;
+    shard->lease = own;
+    own->is_new = 0;
+    snprintf(shard->local_owner, sizeof shard->local_owner, "%s", live->share->owner);
+    shard->local_term = lease->term;
+    live->is_dirty = 1;
+    if (!own->is_local) {
+        shard->begins_at = lease->position == TUMBLE_LEASE_AT;
+        if (lease->position == TUMBLE_LEASE_AT) {
+            memcpy(shard->begin_sequence, lease->sequence, sizeof lease->sequence);
+        } else if (lease->position == TUMBLE_LEASE_AFTER) {
+            memcpy(shard->sequence, lease->sequence, sizeof lease->sequence);
+        }
+        shard->arrival_ms = lease->arrival_ms;
+        for (uint32_t i = 0; i < lease->cut_count; i++) {
+            struct live_fragment *fragment = add_fragment(shard);
+            if (!fragment) {
+                return tumble_live_no_memory(err);
+            }
+            *fragment = (struct live_fragment){.cut = lease->cuts[i], .is_recorded = 1};
+        }
+    }
+    enum tumble_code code = tumble_live_start_reading(live, shard, err);
+    tumble_watch_event(live->options->watch, TUMBLE_WATCH_LEASE_TAKEN, shard->watch, tumble_watch_now_us());
+    return code;
+}
+
+/* Nothing of it waits any more. */
+static int is_all_delivered(const struct live_shard *shard) {
+    for (size_t i = 0; i < shard->fragment_count; i++) {
+        if (shard->fragments[i].is_closed && !shard->fragments[i].cut.is_delivered) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* Gives the lease up, or says that the shard is done. */
+static enum tumble_code give_up(struct live *live, struct live_shard *shard, int is_done, int *done,
+                                struct tumble_error *err) {
+    int changed;
+    struct tumble_lease *lease = &shard->lease->lease;
+    enum tumble_code code = fill_lease(shard, lease, &changed, err);
+    lease->is_done = is_done;
+    return code == TUMBLE_OK ? tumble_leases_write(live->share->leases, lease, 1, done, err) : code;
+}
+
+/* ---- every turn ---- */
+
+static void tell_trouble(struct live *live, struct live_share *share) {
+    if (share->trouble[0] && !share->trouble_told) {
+        share->trouble_told = 1;
+        tumble_live_say(live, "leases cannot be kept (%s): rows wait, it is tried again until it works",
+                        share->trouble);
+    }
+    if (share->trouble_is_over) {
+        share->trouble_told = share->trouble_is_over = 0;
+        tumble_live_say(live, "leases are kept again");
+    }
+    share->trouble[0] = '\0';
+    for (; share->renewals_failed; share->renewals_failed--) {
+        tumble_watch_event(live->options->watch, TUMBLE_WATCH_LEASE_RENEWAL_FAILED, 0, tumble_watch_now_us());
+    }
+    live->summary->leases_taken = share->taken;
+}
+
+static enum tumble_code drop_lost(struct live *live, int *dropped, struct tumble_error *err) {
+    enum tumble_code code = TUMBLE_OK;
+    for (size_t i = 0; i < live->shard_count && code == TUMBLE_OK; i++) {
+        struct live_shard *shard = live->shards[i];
+        struct live_lease *own = shard->lease;
+        if (own && own->is_lost) {
+            tumble_live_say(live,
+                            "shard %s: another process has its lease now; what was not delivered of it is dropped",
+                            shard->id);
+            code = drop(live, shard, err);
+            remove_own(live->share, own);
+            live->summary->leases_lost++;
+            *dropped = 1;
+            tumble_watch_event(live->options->watch, TUMBLE_WATCH_LEASE_LOST, shard->watch, tumble_watch_now_us());
+        }
+    }
+    for (size_t i = 0; i < live->share->own_count;) { /* lost before it was begun */
+        struct live_lease *own = live->share->own[i];
+        if (own->is_new && own->is_lost) {
+            remove_own(live->share, own);
+        } else {
+            i++;
+        }
+    }
+    atomic_store(&live->share->has_lost, 0);
+    tumble_live_share_set_valid(live->share);
+    return code;
+}
+
+/* Shards that others asked for, and those read to their end, once nothing of them waits. */
+static enum tumble_code let_go(struct live *live, int *dropped, struct tumble_error *err) {
+    enum tumble_code code = TUMBLE_OK;
+    for (size_t i = 0; i < live->shard_count && code == TUMBLE_OK; i++) {
+        struct live_shard *shard = live->shards[i];
+        struct live_lease *own = shard->lease;
+        int done = 0;
+        if (!own || own->is_lost || own->is_new) {
+            continue;
+        }
+        int is_drained = shard->phase == LIVE_DRAINED;
+        if (own->lease.wanted_by[0] && shard->phase == LIVE_READING && shard->feed) {
+            tumble_live_stop_reading(live, shard); /* what is applied may still leave */
+        }
+        int is_asked_for = own->lease.wanted_by[0] && !shard->feed && shard->phase == LIVE_READING;
+        if ((!is_drained && !is_asked_for) || !is_all_delivered(shard)) {
+            continue;
+        }
+        code = give_up(live, shard, is_drained, &done, err);
+        if (code == TUMBLE_EOUTPUT) { /* later */
+            own->lease.is_done = 0;
+            return TUMBLE_OK;
+        }
+        if (code == TUMBLE_OK && !done) {
+            own->is_lost = 1;
+            atomic_store(&live->share->has_lost, 1);
+        } else if (code == TUMBLE_OK) {
+            code = drop(live, shard, err);
+            remove_own(live->share, own);
+            shard->phase = is_drained ? LIVE_DONE : LIVE_WAITING;
+            live->list_at_ms = is_drained ? 0 : live->list_at_ms; /* its children */
+            *dropped = 1;
+        }
+    }
+    return code;
+}
+
+/* Shards that others have read to their end. */
+static void note_done(struct live *live) {
+    for (size_t i = 0; i < live->share->seen_count; i++) {
+        const struct live_seen *seen = &live->share->seen[i];
+        struct live_shard *shard = seen->lease.is_done ? tumble_live_shard(live, seen->lease.shard) : NULL;
+        if (shard && shard->phase == LIVE_WAITING && !shard->lease) {
+            shard->phase = LIVE_DONE;
+        }
+    }
+}
+
+static enum tumble_code begin_taken(struct live *live, struct tumble_error *err) {
+    enum tumble_code code = TUMBLE_OK;
+    for (size_t i = 0; i < live->share->own_count && code == TUMBLE_OK; i++) {
+        struct live_lease *own = live->share->own[i];
+        struct live_shard *shard = own->is_new ? tumble_live_shard(live, own->lease.shard) : NULL;
+        if (shard) {
+            code = begin(live, shard, own, err);
+        }
+    }
+    return code;
+}
+
+enum tumble_code tumble_live_share_begin(struct live *live, struct tumble_error *err) {
+    if (!live->share) {
+        return TUMBLE_OK;
+    }
+    pthread_mutex_lock(&live->share->lock);
+    enum tumble_code code = begin_taken(live, err);
+    pthread_mutex_unlock(&live->share->lock);
+    return code;
+}
+
+void tumble_live_share_quiet(struct live *live) {
+    if (live->share) {
+        pthread_mutex_lock(&live->share->lock);
+        live->share->is_quiet = 1;
+        pthread_mutex_unlock(&live->share->lock);
+    }
+}
+
+enum tumble_code tumble_live_share_turn(struct live *live, struct tumble_error *err) {
+    struct live_share *share = live->share;
+    if (!share) {
+        return TUMBLE_OK;
+    }
+    int dropped = 0;
+    pthread_mutex_lock(&share->lock);
+    tell_trouble(live, share);
+    enum tumble_code code = share->failed;
+    if (code != TUMBLE_OK) {
+        *err = share->error;
+        err->code = code;
+    }
+    note_done(live);
+    code = code == TUMBLE_OK ? drop_lost(live, &dropped, err) : code;
+    code = code == TUMBLE_OK ? let_go(live, &dropped, err) : code;
+    pthread_mutex_unlock(&share->lock);
+    if (code == TUMBLE_OK && dropped) { /* before anything else happens to the engine */
+        code = tumble_live_commit(live, err);
+    }
+    return code == TUMBLE_OK ? tumble_live_share_begin(live, err) : code;
+}
+
+/* ---- around commits ---- */
+
+void tumble_live_share_before_commit(struct live *live) {
+    if (live->share) {
+        uint64_t written;
+        tumble_engine_outbox_progress(live->engine, TUMBLE_ROW_WINDOW, &written, &live->acknowledged);
+        tumble_engine_outbox_progress(live->engine, TUMBLE_ROW_FAILURE, &live->failures_written,
+                                      &live->failures_acknowledged);
+    }
+}
+
+/* What this commit acknowledges is delivered: only now may nobody need it any more. */
+static void settle_fragments(struct live *live, struct live_shard *shard, uint64_t written) {
+    int failures_wait = live->failures_acknowledged != live->failures_written;
+    for (size_t i = 0; i < shard->fragment_count; i++) {
+        struct live_fragment *fragment = &shard->fragments[i];
+        if (!fragment->is_closed) {
+            continue;
+        }
+        if (fragment->written == 0) {
+            fragment->written = written + 1; /* so that 0 is none */
+        } else if (fragment->written <= live->acknowledged + 1 && !failures_wait && !fragment->cut.is_delivered) {
+            fragment->cut.is_delivered = 1;
+            shard->lease_behind = 1;
+        }
+    }
+}
+
+/* What is acknowledged already, or had no row, is delivered with the next commit. */
+static int waits_for_commit(const struct live *live, const struct live_shard *shard, uint64_t acknowledged) {
+    if (live->failures_acknowledged != live->failures_written) {
+        return 0;
+    }
+    for (size_t i = 0; i < shard->fragment_count; i++) {
+        const struct live_fragment *fragment = &shard->fragments[i];
+        if (fragment->is_closed && !fragment->cut.is_delivered && fragment->written <= acknowledged + 1) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static enum tumble_code record(struct live *live, struct live_shard *shard, struct tumble_error *err) {
+    struct live_lease *own = shard->lease;
+    int changed, done = 0;
+    int64_t before = tumble_live_boot_ms();
+    enum tumble_code code = fill_lease(shard, &own->lease, &changed, err);
+    if (code != TUMBLE_OK || (!changed && !shard->lease_behind)) {
+        return code;
+    }
+    shard->lease_behind = 1;
+    code = tumble_leases_write(live->share->leases, &own->lease, 0, &done, err);
+    if (code == TUMBLE_EOUTPUT) {
+        snprintf(live->share->trouble, sizeof live->share->trouble, "%s", err->text);
+        live->is_dirty = 1; /* with the next commit again */
+        return TUMBLE_OK;
+    }
+    if (code != TUMBLE_OK) {
+        return code;
+    }
+    if (!done) {
+        own->is_lost = 1;
+        atomic_store(&live->share->has_lost, 1);
+        tumble_live_share_set_valid(live->share);
+        return TUMBLE_OK;
+    }
+    shard->lease_behind = 0;
+    atomic_store(&own->valid_until_ms, before + live->share->lease_ms);
+    for (size_t i = 0; i < shard->fragment_count; i++) {
+        shard->fragments[i].is_recorded = 1;
+    }
+    return TUMBLE_OK;
+}
+
+enum tumble_code tumble_live_share_committed(struct live *live, struct tumble_error *err) {
+    struct live_share *share = live->share;
+    if (!share) {
+        return TUMBLE_OK;
+    }
+    uint64_t written, acknowledged;
+    enum tumble_code code = TUMBLE_OK;
+    tumble_engine_outbox_progress(live->engine, TUMBLE_ROW_WINDOW, &written, &acknowledged);
+    pthread_mutex_lock(&share->lock);
+    for (size_t i = 0; i < live->shard_count && code == TUMBLE_OK; i++) {
+        struct live_shard *shard = live->shards[i];
+        if (shard->lease && !shard->lease->is_lost) {
+            settle_fragments(live, shard, written);
+            code = record(live, shard, err);
+            live->is_dirty |= waits_for_commit(live, shard, acknowledged);
+        }
+    }
+    pthread_mutex_unlock(&share->lock);
+    return code;
+}
+
+int tumble_live_share_may_deliver(const struct live *live) {
+    if (!live->share) {
+        return 1;
+    }
+    if (tumble_live_share_remaining_ms(live) <= 0) {
+        return 0;
+    }
+    for (size_t i = 0; i < live->shard_count; i++) {
+        const struct live_shard *shard = live->shards[i];
+        for (size_t f = 0; f < shard->fragment_count; f++) {
+            if (shard->fragments[f].is_closed && !shard->fragments[f].is_recorded) {
+                return 0;
+            }
+        }
+    }
+    return 1;
+}
+
+int64_t tumble_live_share_remaining_ms(const struct live *live) {
+    const struct live_share *share = live->share;
+    if (!share) {
+        return INT64_MAX;
+    }
+    if (atomic_load(&share->has_lost)) {
+        return 0;
+    }
+    int64_t until = atomic_load(&share->valid_until_ms);
+    return until == INT64_MAX ? INT64_MAX : until - share->lease_ms / MARGIN - tumble_live_boot_ms();
+}
+
+int tumble_live_share_has_lost(const struct live *live) { return live->share && atomic_load(&live->share->has_lost); }
+
+void tumble_live_share_release(struct live *live) {
+    struct live_share *share = live->share;
+    if (!share) {
+        return;
+    }
+    tumble_live_keeper_stop(share);
+    for (size_t i = 0; i < live->shard_count; i++) {
+        struct live_shard *shard = live->shards[i];
+        struct tumble_error ignored = {.byte = -1, .record = -1};
+        int done;
+        if (shard->lease && !shard->lease->is_lost) { /* what cannot be told now is taken when its time is over */
+            give_up(live, shard, shard->phase == LIVE_DRAINED && is_all_delivered(shard), &done, &ignored);
+        }
+    }
+}
+
+/* ---- what the state keeps: under which lease it has a shard, and its fragments ---- */
+
+enum { LINE = TUMBLE_KINESIS_ID + TUMBLE_LEASE_OWNER + 2 * TUMBLE_LEASE_NAME + 96 };
+
+enum tumble_code tumble_live_share_note(struct live *live, struct tumble_error *err) {
+    if (!live->share) {
+        return TUMBLE_OK;
+    }
+    size_t lines = 1;
+    for (size_t i = 0; i < live->shard_count; i++) {
+        lines += 1 + live->shards[i]->fragment_count;
+    }
+    char *text = tumble_runner_alloc_raw(lines * LINE);
+    if (!text) {
+        return tumble_live_no_memory(err);
+    }
+    size_t length = 0;
+    text[0] = '\0';
+    for (size_t i = 0; i < live->shard_count; i++) {
+        const struct live_shard *shard = live->shards[i];
+        if (!shard->lease || !shard->local_owner[0]) {
+            continue;
+        }
+        length += (size_t)snprintf(text + length, LINE, "lease %s %" PRIu64 " %s\n", shard->id, shard->local_term,
+                                   shard->local_owner);
+        for (size_t f = 0; f < shard->fragment_count; f++) {
+            const struct live_fragment *fragment = &shard->fragments[f];
+            length += (size_t)snprintf(text + length, LINE, "%s %s %" PRId64 " %s %s\n",
+                                       fragment->cut.is_delivered ? "delivered"
+                                       : fragment->is_closed      ? "closed"
+                                                                  : "expected",
+                                       shard->id, fragment->cut.start_ms, fragment->cut.first, fragment->cut.last);
+        }
+    }
+    enum tumble_code code = tumble_engine_set_note(live->engine, "leases", tumble_bytes_of(text), err);
+    tumble_runner_free(text);
+    return code;
+}
+
+/* Up to five words of a line that ends at *stop; the fifth takes the rest. */
+static int split_line(char *line, char *words[5]) {
+    int count = 0;
+    for (char *at = line; *at && count < 5;) {
+        words[count++] = at;
+        char *space = count < 5 ? strchr(at, ' ') : NULL;
+        if (!space) {
+            break;
+        }
+        *space = '\0';
+        at = space + 1;
+    }
+    return count;
+}
+
+static enum tumble_code resume_line(struct live *live, char *line, struct tumble_error *err) {
+    char *words[5];
+    int count = split_line(line, words);
+    struct live_shard *shard = count >= 4 ? tumble_live_shard(live, words[1]) : NULL;
+    if (count < 4) {
+        return tumble_runner_fail(err, TUMBLE_ECORRUPT,
+                                  "the state's leases are damaged: restore it, or use another --state");
+    }
+    if (!shard) { /* nothing of it was read */
+        enum tumble_code code = tumble_live_add_shard(live, words[1], &shard, err);
+        if (code != TUMBLE_OK) {
+            return code;
+        }
+    }
+    if (strcmp(words[0], "lease") == 0) {
+        shard->local_term = strtoull(words[2], NULL, 10);
+        if (count == 5) { /* a name with blanks */
+            words[4][-1] = ' ';
+        }
+        snprintf(shard->local_owner, sizeof shard->local_owner, "%s", words[3]);
+        return TUMBLE_OK;
+    }
+    struct live_fragment *fragment = count == 5 ? add_fragment(shard) : NULL;
+    if (!fragment) {
+        return tumble_live_no_memory(err);
+    }
+    fragment->cut.start_ms = strtoll(words[2], NULL, 10);
+    snprintf(fragment->cut.first, sizeof fragment->cut.first, "%s", words[3]);
+    snprintf(fragment->cut.last, sizeof fragment->cut.last, "%s", words[4]);
+    fragment->cut.is_delivered = strcmp(words[0], "delivered") == 0;
+    fragment->is_closed = strcmp(words[0], "expected") != 0;
+    return TUMBLE_OK;
+}
+
+enum tumble_code tumble_live_share_resume(struct live *live, struct tumble_error *err) {
+    struct tumble_bytes note = tumble_engine_note(live->engine, "leases");
+    const char *at = note.data, *end = at + note.length;
+    enum tumble_code code = TUMBLE_OK;
+    while (at < end && code == TUMBLE_OK) {
+        const char *stop = memchr(at, '\n', (size_t)(end - at));
+        size_t length = stop ? (size_t)(stop - at) : (size_t)(end - at);
+        char line[LINE];
+        if (length >= sizeof line) {
+            length = sizeof line - 1;
+        }
+        memcpy(line, at, length);
+        line[length] = '\0';
+        code = resume_line(live, line, err);
+        at += length + 1;
+    }
+    return code;
+}
+
+/* ---- the start ---- */
+
+enum tumble_code tumble_live_share_start(struct live *live, struct tumble_error *err) {
+    struct live_share *share = live->share;
+    if (!share) {
+        return TUMBLE_OK;
+    }
+    tumble_live_share_listed(live);
+    pthread_mutex_lock(&share->lock);
+    enum tumble_code code = tumble_live_keep(share, err);
+    for (size_t i = 0; i < live->shard_count && code == TUMBLE_OK; i++) {
+        struct live_shard *shard = live->shards[i];
+        int is_kept = 0;
+        for (size_t n = 0; n < share->own_count; n++) {
+            is_kept |= share->own[n]->is_local && strcmp(share->own[n]->lease.shard, shard->id) == 0;
+        }
+        int is_known = shard->sequence[0] || shard->local_owner[0] || shard->fragment_count;
+        if (!is_kept && is_known && shard->phase != LIVE_DONE) {
+            code = tumble_live_open_shard(live, shard, err);
+            code = code == TUMBLE_OK ? drop(live, shard, err) : code;
+        } else if (is_kept) {
+            code = tumble_live_open_shard(live, shard, err);
+        }
+    }
+    pthread_mutex_unlock(&share->lock);
+    return code;
+}

@@ -1,0 +1,78 @@
+#ifndef TUMBLE_RUNNER_LIVE_SHARE_H
+#define TUMBLE_RUNNER_LIVE_SHARE_H
+
+#include <pthread.h>
+
+#include "runner/live_internal.h"
+
+/* A stream shared by several processes (design R5), as live_share.c (the engine's side) and live_keeper.c (the thread
+ * that renews, takes and asks for leases) share it. Safety rests on conditions in the table alone: rows of a fragment
+ * leave only when its end stands in the shard's item, written under this process's term, and whoever takes the shard
+ * reads it there; clocks only decide when a silent owner is taken for dead. */
+
+struct live_lease {
+    struct tumble_lease lease;
+    _Atomic int64_t valid_until_ms; /* on the boot clock: nobody takes it before */
+    int is_new;                     /* taken, and not begun yet */
+    int is_local;                   /* the state has the shard as this lease stands */
+    int is_lost;                    /* another has it */
+};
+
+struct live_seen {             /* a lease of somebody else, as it was seen last */
+    struct tumble_lease lease; /* without cuts */
+    int64_t since_ms;          /* since when counter and owner are these */
+    int is_there;              /* in the last listing */
+    int was_known;             /* the stream listed the shard */
+    int64_t gone_ms;           /* since when it does not; 0: it does, or never did */
+};
+
+struct live_known { /* a shard as the stream lists it */
+    char id[TUMBLE_KINESIS_ID];
+    char parents[2][TUMBLE_KINESIS_ID];
+};
+
+struct live_share {
+    const struct live *live;
+    pthread_mutex_t lock; /* everything here, the client too */
+    pthread_cond_t wake;
+    pthread_t thread;
+    int has_thread;
+    int is_quiet;
+    int ending;
+    struct tumble_leases *leases;
+    char owner[TUMBLE_LEASE_OWNER];
+    int64_t lease_ms;
+    struct live_lease **own;
+    size_t own_count;
+    size_t own_capacity;
+    struct live_seen *seen;
+    size_t seen_count;
+    size_t seen_capacity;
+    struct live_known *known;
+    size_t known_count;
+    _Atomic int64_t valid_until_ms; /* of the lease that ends first */
+    atomic_int has_lost;            /* some lease, and the engine does not know yet */
+    int trouble_told;
+    char trouble[TUMBLE_ERROR_TEXT]; /* of the table, to be told; "": none */
+    int trouble_is_over;
+    enum tumble_code failed; /* for good */
+    struct tumble_error error;
+    uint64_t taken;
+    uint64_t renewals_failed;
+    int is_asking; /* a lease is asked for and did not come yet: until then */
+    int64_t asked_at_ms;
+};
+
+int64_t tumble_live_boot_ms(void); /* runs on while the machine sleeps */
+int tumble_live_compare_sequences(const char *a, const char *b);
+
+/* With the lock held. */
+void tumble_live_share_set_valid(struct live_share *share);
+
+/* live_keeper.c: all with the lock held */
+/* One look at the table: takes what may be taken. */
+enum tumble_code tumble_live_keep(struct live_share *share, struct tumble_error *err);
+enum tumble_code tumble_live_keeper_start(struct live_share *share, struct tumble_error *err);
+void tumble_live_keeper_stop(struct live_share *share); /* without the lock */
+
+#endif
