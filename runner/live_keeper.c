@@ -283,11 +283,23 @@ static enum tumble_code ask(struct live_share *share, size_t mine, struct tumble
     return tumble_leases_want(share->leases, &best->lease, &done, err);
 }
 
+/* After a time in which nobody could look, the others could not write either: they get time to move their counters. */
+static void doubt_what_is_old(struct live_share *share) {
+    int64_t now = tumble_live_boot_ms();
+    for (size_t i = 0; i < share->seen_count && now - share->listed_ms > share->lease_ms / 2; i++) {
+        share->seen[i].since_ms = now;
+    }
+    share->listed_ms = now;
+}
+
 enum tumble_code tumble_live_keep(struct live_share *share, struct tumble_error *err) {
     for (size_t i = 0; i < share->seen_count; i++) {
         share->seen[i].is_there = 0;
     }
     enum tumble_code code = tumble_leases_list(share->leases, see, share, err);
+    if (code == TUMBLE_OK) {
+        doubt_what_is_old(share);
+    }
     code = code == TUMBLE_OK ? tend_items(share, err) : code;
     for (size_t i = 0; i < share->seen_count && code == TUMBLE_OK; i++) {
         struct live_seen *seen = &share->seen[i];

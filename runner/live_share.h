@@ -57,6 +57,7 @@ struct live_share {
     int trouble_is_over;
     enum tumble_code failed; /* for good */
     struct tumble_error error;
+    int64_t listed_ms; /* when the table was looked at last */
     uint64_t taken;
     uint64_t renewals_failed;
     int is_asking; /* a lease is asked for and did not come yet: until then */
