@@ -1,0 +1,2 @@
+env -u AWS_REGION -u AWS_DEFAULT_REGION AWS_CONFIG_FILE=/dev/null AWS_SHARED_CREDENTIALS_FILE=/dev/null AWS_ACCESS_KEY_ID=a AWS_SECRET_ACCESS_KEY=b \
+    "$TUMBLE" run --stream clicks -w 60 -a 'n=count'

@@ -1,0 +1,1 @@
+"$TUMBLE" run -w 60 -a 'n=count'
