@@ -57,7 +57,7 @@ if(tumble_objects)
   configure_file(cmake/tumble.pc.in ${PROJECT_BINARY_DIR}/tumble.pc @ONLY)
   install(FILES ${PROJECT_BINARY_DIR}/tumble.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 
-  foreach(example hello_engine aggregate_custom)
+  foreach(example hello_engine hello_events aggregate_custom)
     add_executable(${example} examples/${example}.c)
     target_link_libraries(${example} PRIVATE tumble_warnings tumble_shared)
   endforeach()
