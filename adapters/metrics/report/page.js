@@ -108,6 +108,8 @@
     if (navigator.clipboard) navigator.clipboard.writeText(text).then(done, byHand); else byHand();
   };
 
+  const byName = (a, b) => a.id === 'other' ? 1 : b.id === 'other' ? -1 : a.id.localeCompare(b.id, 'en', { numeric: true });
+
   /* ---- series ---- */
   const xs = Array.from({ length: count }, (_, i) => began + i * step);
   /* Neighbours together, so that there are at most `most` columns; by(slice, seconds) makes the value. */
@@ -407,7 +409,7 @@
       f.sub = at;
       row.list.push(f);
     }
-    const sorted = [...rows.entries()].sort((a, b) => a[0] - b[0]).map(e => e[1]), lanes = sorted.some(r => r.lane > 0);
+    const sorted = [...rows.values()].sort((a, b) => byName(run.shards[a.shard], run.shards[b.shard]) || a.lane - b.lane), lanes = sorted.some(r => r.lane > 0);
     const label = r => (run.shards[r.shard] ? run.shards[r.shard].id.replace(/^shardId-0+(?=\d)/, 'shard ') : 'shard') + (lanes ? ' / ' + (r.lane + 1) : '');
     const kinds = [...new Set(fragments.map(kindOf))];
     box.node.append(el('div', { class: 'keys' }, kinds.map(k => el('span', {}, el('i', { style: 'background:var(--' + kindColour[k] + ')' }), k + ' (' + whole(fragments.filter(f => kindOf(f) === k).length) + ')'))));
@@ -498,7 +500,7 @@
   {
     const body = el('section', { class: 'card' });
     body.append(table(['shard', 'records', 'bytes', batchesName, 'errors', 'throttles', 'retries', 'windows', ...(held ? [] : ['age at the end', 'greatest age']), 'last arrival (UTC)'],
-      run.shards.map(s => [s.id + (s.gone ? ' (gone)' : ''), whole(s.records), bytes(s.bytes), whole(s.batches), whole(s.errors), whole(s.throttles), whole(s.retries), whole(s.windows), ...(held ? [] : [ms(s.ageMs), ms(s.ageMostMs)]), s.arrivalMs == null ? '–' : new Date(s.arrivalMs).toISOString()])));
+      [...run.shards].sort(byName).map(s => [s.id + (s.gone ? ' (gone)' : ''), whole(s.records), bytes(s.bytes), whole(s.batches), whole(s.errors), whole(s.throttles), whole(s.retries), whole(s.windows), ...(held ? [] : [ms(s.ageMs), ms(s.ageMostMs)]), s.arrivalMs == null ? '–' : new Date(s.arrivalMs).toISOString()])));
     if (run.outputs.length) {
       const t = table(['output', 'takes', 'waiting', 'state'], run.outputs.map(o => [o.name, o.failures ? 'failures' : 'rows', bytes(o.waitingBytes), o.held ? 'in trouble' : 'well']));
       t.style.marginTop = '10px';
@@ -508,7 +510,7 @@
   }
 
   /* ---- what ran ---- */
-  const facts = (title, rows) => el('section', { class: 'card' }, el('h3', {}, title), el('table', {}, el('tbody', {}, rows.filter(r => r[1] != null && r[1] !== '').map(r => el('tr', {}, el('td', {}, r[0]), el('td', { class: 'text' }, String(r[1])))))));
+  const facts = (title, rows) => el('section', { class: 'card facts' }, el('h3', {}, title), el('table', {}, el('tbody', {}, rows.filter(r => r[1] != null && r[1] !== '').map(r => el('tr', {}, el('td', {}, r[0]), el('td', { class: 'text' }, String(r[1])))))));
   const ran = $('ran-body'), machine = run.machine || {};
   ran.append(facts('Run', [['Command', 'tumble ' + (run.command[1] || '')], ['Source', run.source], ['Function', run.function || 'the built-in engine'], ['Windows', run.windowSeconds ? ms(run.windowSeconds * 1000) : 'none'], ['tumble', run.tumble], ['Result', run.result + (run.stopped ? ', stopped by a signal' : '')], ['CPU', machine.cpu], ['Cores', machine.cores], ['Memory', machine.memoryBytes == null ? null : bytes(machine.memoryBytes)], ['System', machine.system], ['Step of the charts', ms(step * 1000)]]));
   if (run.mapping) ran.append(facts('Event source mapping', run.mapping));
