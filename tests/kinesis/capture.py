@@ -71,6 +71,7 @@ def refusals(capture):
     capture("capture", "--stream", "clicks", "--until", "now", "--follow", status=2, says="no end")
     capture("capture", "--stream", "clicks", "-o", ".", status=2, says="directory")
     capture("capture", "--stream", "clicks", "-o", "none/a", status=4, says="none/a")
+    capture("capture", "--stream", "clicks", "-o", "/dev/full", status=4, says="/dev/full")
     capture("capture", "--stream", "clicks", "--endpoint-url", "http://127.0.0.1:1", "--quiet", status=3, says="clicks")
     capture("capture", "--stream", "arn:aws:kinesis:us-east-1:000000000000:stream/clicks/consumer/c:1", status=2, says="consumer")
 

@@ -27,15 +27,16 @@ enum {
     THROTTLED_MS = 500,
     BACKOFF_MOST_MS = 10000,
     DOUBTFUL_FAILURES = 2, /* in a row, of one iterator: a bad one is a 500 to some */
-    RENEWALS_MOST = 3,     /* in a row, without an answer to any */
+    LIMIT_STEPS = 16,
+    RENEWALS_MOST = 3, /* in a row, without an answer to any */
     CLOCKS_APART_MS = 60000
 };
 
 struct tumble_kinesis_reader {
     struct tw_kinesis_base base;
     char shard_id[TUMBLE_KINESIS_ID];
-    int asked_limit;
-    int limit; /* less, once an answer was too large */
+    int most;  /* records of one answer; less than was asked for, once one was too large */
+    int limit; /* less for a while after an answer that took too long: a slow line has to get on too */
     int64_t retention_ms;
     enum tumble_kinesis_start start;
     int64_t timestamp_ms;               /* of AT_TIMESTAMP, and of LATEST once it is known when that was; -1: none */
@@ -98,7 +99,7 @@ static enum tumble_code set_up(struct tumble_kinesis_reader *reader, const struc
         return tw_fail(err, TUMBLE_EINVAL, "a limit of %d records: 1 to %d are allowed", limit, TUMBLE_KINESIS_RECORDS);
     }
     memcpy(reader->shard_id, shard_id, strlen(shard_id) + 1);
-    reader->limit = reader->asked_limit = limit ? limit : TUMBLE_KINESIS_RECORDS;
+    reader->limit = reader->most = limit ? limit : TUMBLE_KINESIS_RECORDS;
     reader->retention_ms = tw_kinesis_stream_retention_ms(stream);
     TW_TRY(take_position(reader, position, err));
     TW_TRY(tw_kinesis_base_init(&reader->base, &of->options, err));
@@ -433,8 +434,17 @@ static bool ask_for_less(struct tumble_kinesis_reader *reader) {
     if (reader->base.answer.failure != TW_HTTP_TOO_LARGE || reader->limit == 1) {
         return false;
     }
-    reader->limit /= 2;
+    reader->most = reader->limit /= 2;
     return true;
+}
+
+static void adapt_limit(struct tumble_kinesis_reader *reader, bool answered) {
+    if (!answered && reader->base.answer.failure == TW_HTTP_TIMEOUT) {
+        reader->limit = reader->limit / 2 > 0 ? reader->limit / 2 : 1;
+    } else if (answered && reader->limit < reader->most) {
+        reader->limit += reader->most / LIMIT_STEPS + 1;
+        reader->limit = reader->limit < reader->most ? reader->limit : reader->most;
+    }
 }
 
 static enum tumble_code get_records(struct tumble_kinesis_reader *reader, struct tumble_kinesis_batch *batch,
@@ -458,11 +468,13 @@ static enum tumble_code get_records(struct tumble_kinesis_reader *reader, struct
         return TUMBLE_OK;
     }
     if (code != TUMBLE_OK) {
+        adapt_limit(reader, false);
         return failed(reader, batch, code, err);
     }
     TW_TRY(take(reader, batch, body, err));
     if (batch->asked) {
         reader->next_poll = next_poll(reader, asked_at, answered_at);
+        adapt_limit(reader, true);
     }
     return TUMBLE_OK;
 }

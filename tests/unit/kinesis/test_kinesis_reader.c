@@ -67,7 +67,7 @@ static char *refusal(const char *status, const char *code) {
     return text;
 }
 
-/* "400 Code" is a refusal, "!…" an answer cut short, anything else the body of a 200. */
+/* "400 Code" is a refusal, "!…" an answer cut short, "~" one that never comes, anything else the body of a 200. */
 static void lay(struct trial *trial, const char *body) {
     char *text;
     enum canned_how how = CANNED_KEEP;
@@ -78,6 +78,9 @@ static void lay(struct trial *trial, const char *body) {
         assert_true(asprintf(&text, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n%s", strlen(body) + 10, body + 1) >
                     0);
         how = CANNED_CLOSE;
+    } else if (body[0] == '~') {
+        text = strdup("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n");
+        how = CANNED_STALL;
     } else {
         assert_true(asprintf(&text,
                              "HTTP/1.1 200 OK\r\nDate: Mon, 23 Nov 2026 08:00:00 GMT\r\nContent-Length: %zu\r\n"
@@ -452,6 +455,27 @@ static void an_answer_too_large_is_asked_for_with_fewer_records(void **state) {
     end(&trial);
 }
 
+static void an_answer_too_slow_is_asked_for_with_fewer_records_for_a_while(void **state) {
+    (void)state;
+    static const char *const bodies[] = {SUMMARY("ACTIVE"), ITERATOR("a"), "~", PAGE(RECORD("1", "1"), "\"b\"", "900"),
+                                         PAGE(RECORD("2", "1"), "\"c\"", "900")};
+    struct trial trial;
+    prepare(&trial, bodies, COUNT(bodies));
+    trial.options.call_ms = 300;
+    assert_int_equal(tumble_kinesis_open(&trial.options, &trial.stream, &trial.err), TUMBLE_OK);
+    assert_int_equal(tumble_kinesis_reader_open(trial.stream, SHARD, &from_begin, 160, &trial.reader, &trial.err),
+                     TUMBLE_OK);
+    assert_int_equal(poll(&trial), TUMBLE_OK);
+    assert_non_null(trial.batch.trouble);
+    assert_int_equal(poll(&trial), TUMBLE_OK);
+    assert_int_equal(poll(&trial), TUMBLE_OK);
+    assert_int_equal(trial.batch.count, 1);
+    assert_true(sent(&trial, 2, "\"Limit\":160"));
+    assert_true(sent(&trial, 3, "\"Limit\":80"));
+    assert_true(sent(&trial, 4, "\"Limit\":91"));
+    end(&trial);
+}
+
 static void a_stream_that_is_being_made_is_waited_for(void **state) {
     (void)state;
     static const char *const bodies[] = {SUMMARY("CREATING"), SUMMARY("CREATING"), SUMMARY("ACTIVE")};
@@ -656,6 +680,7 @@ int main(void) {
         cmocka_unit_test(a_position_of_another_stream_is_explained),
         cmocka_unit_test(bytes_slow_the_next_poll),
         cmocka_unit_test(an_answer_too_large_is_asked_for_with_fewer_records),
+        cmocka_unit_test(an_answer_too_slow_is_asked_for_with_fewer_records_for_a_while),
         cmocka_unit_test(a_stream_that_is_being_made_is_waited_for),
         cmocka_unit_test(streams_that_cannot_be_read_are_explained),
         cmocka_unit_test(a_server_that_knows_no_arns_is_asked_by_name),
