@@ -270,20 +270,20 @@ static void apply_slice(struct run *run, struct open_window *window) {
     run->scratch_used = 0;
 }
 
-/* When the next event was to come: under open load its latency counts from there, not from when this got round to it.
- */
+/* When the next event was to come: under open load its latency counts from there, not from when this came to it. */
 static double intended(struct run *run) {
     double now = now_us(CLOCK_MONOTONIC);
     if (run->events_per_second <= 0) {
         return now;
     }
     double at = run->began + (double)(run->events - run->skip_events) / run->events_per_second * 1e6;
-    for (; now < at; now = now_us(CLOCK_MONOTONIC)) {
+    while (now < at) {
         if (at - now > 200) { /* sleep, and turn the rest of the time */
             long ns = (long)((at - now - 100) * 1e3);
             struct timespec pause = {ns / 1000000000, ns % 1000000000};
             nanosleep(&pause, NULL);
         }
+        now = now_us(CLOCK_MONOTONIC);
     }
     return at;
 }

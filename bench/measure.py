@@ -58,6 +58,12 @@ class Settings:
         for directory in (self.disk, self.memory):
             shutil.rmtree(directory, ignore_errors=True)
 
+    def forget(self):
+        """Inputs and rows of a part that is over: gigabytes of memory."""
+        for directory in (self.disk, self.memory):
+            for entry in os.scandir(directory):
+                shutil.rmtree(entry.path) if entry.is_dir() else os.unlink(entry.path)
+
     def program(self, name):
         path = os.path.join(self.bin, name)
         return path if os.access(path, os.X_OK) else None
@@ -79,7 +85,7 @@ class Settings:
         return path
 
     def events(self, name, records, batch, *options):
-        return self.generate(name, "--format", "lambda", "--window", WINDOW, "--rate", RATE, "--records", records, "--batch", batch, *options)
+        return self.generate(f"{name}-{records}", "--format", "lambda", "--window", WINDOW, "--rate", RATE, "--records", records, "--batch", batch, *options)
 
     def peer(self, name):
         return os.path.join(ROOT, "bench", "peers", name)
@@ -123,7 +129,8 @@ def run(settings, case):
     feed = subprocess.Popen([str(part) for part in case.stdin], stdout=subprocess.PIPE) if case.stdin else None
     with open(out, "wb") as stdout, open(os.path.join(settings.memory, "stderr"), "w+b") as stderr:
         began = time.perf_counter()
-        process = subprocess.Popen(command, stdout=stdout, stderr=stderr, stdin=feed.stdout if feed else subprocess.DEVNULL)
+        process = subprocess.Popen(command, stdout=stdout, stderr=stderr, stdin=feed.stdout if feed else subprocess.DEVNULL,
+                                   start_new_session=True)
         if feed:
             feed.stdout.close()
         try:
@@ -131,7 +138,7 @@ def run(settings, case):
             if feed:
                 feed.wait()
         except BaseException:
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)  # with what it has started
             if feed:
                 feed.kill()
             raise

@@ -26,6 +26,7 @@ def main():
         module = importlib.import_module(part)
         result = module.measure(settings)
         measure.write(settings, part, module.report(result), result)
+        settings.forget()
         say(f"   {time.monotonic() - began:.0f} s so far")
     with open(os.path.join(settings.out, "results.md"), "w", encoding="utf-8") as out:
         for part in chosen:
