@@ -450,7 +450,9 @@ static void put_cost(const struct report *report, const struct tumble_watch_view
         put_item(json, "Lambda duration", usage.gb_seconds, "GB-seconds", cost.duration);
     }
     put_item(json, "Kinesis shards", usage.shard_hours, "shard-hours", cost.stream);
-    put_item(json, "Kinesis put", usage.put_payload_units, "payload units", cost.ingest);
+    if (view->put_units) { /* live they are not known: who puts pays for them */
+        put_item(json, "Kinesis put", usage.put_payload_units, "payload units", cost.ingest);
+    }
     if (usage.is_consumer) {
         put_item(json, "Kinesis enhanced fan-out", usage.bytes_out / 1073741824.0, "GB", cost.retrieval);
     }

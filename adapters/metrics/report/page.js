@@ -126,7 +126,7 @@
   const rate = (values, seconds) => sum(values) / seconds;
   const most = values => values.reduce((a, b) => b == null ? a : a == null || b > a ? b : a, null);
   /* As many as there is room for, and not so many that most are empty. */
-  const columnsFor = node => Math.max(24, Math.min(240, Math.floor(node.clientWidth / 4), held ? Math.floor(run.totals.batches / 6) : 240));
+  const columnsFor = node => Math.max(24, Math.min(240, Math.floor(node.clientWidth / 4), Math.floor(run.totals.batches / (held ? 6 : 3))));
 
   /* ---- charts ---- */
   const msSteps = [];
@@ -143,7 +143,7 @@
   for (let e = -3; e < 1; e++) for (const m of [1, 2, 5]) timeSteps.push(m * 10 ** e);
   timeSteps.push(10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 604800, 2592000, 31536000);
   const axis = () => ({ stroke: colour('dim'), grid: { stroke: colour('grid'), width: 1 }, ticks: { stroke: colour('grid'), width: 1, size: 5 }, font: '12px system-ui', size: 30 });
-  const timeAxis = () => ({ ...axis(), space: 84, incrs: timeSteps, values: (u, ticks) => ticks.map(tick => tickText(tick, u.scales.x.max - u.scales.x.min)) });
+  const timeAxis = () => ({ ...axis(), space: !held && span < 5 ? 104 : 84, incrs: timeSteps, values: (u, ticks) => ticks.map(tick => tickText(tick, u.scales.x.max - u.scales.x.min)) });
   const valueAxis = format => ({
     stroke: colour('dim'), grid: { stroke: colour('grid'), width: 1 }, ticks: { show: false }, font: '12px system-ui',
     values: (u, ticks) => ticks.map(tick => tick == null ? '' : format(tick)),
