@@ -155,8 +155,8 @@ static void reads_a_shard_to_its_end(void **state) {
         SUMMARY("ACTIVE"), ITERATOR("one\\/1"),
         PAGE(RECORD("10", "1795420800.5") "," RECORD("11", "1.7954208006E9"), "\"two\"", "7"),
         PAGE("", "\"three\"", "0"),
-        "{\"Records\":[],\"NextShardIterator\":null,\"MillisBehindLatest\":0,\"ChildShards\":[{\"ShardId\":\"c\","
-        "\"ParentShards\":[\"p\"],\"HashKeyRange\":{\"StartingHashKey\":\"0\",\"EndingHashKey\":\"9\"}}]}"};
+        ("{\"Records\":[],\"NextShardIterator\":null,\"MillisBehindLatest\":0,\"ChildShards\":[{\"ShardId\":\"c\","
+         "\"ParentShards\":[\"p\"],\"HashKeyRange\":{\"StartingHashKey\":\"0\",\"EndingHashKey\":\"9\"}}]}")};
     struct trial trial;
     begin(&trial, bodies, COUNT(bodies), &from_begin);
     struct tumble_kinesis_facts facts;
