@@ -91,7 +91,8 @@ static const struct tw_option options[] = {
     {"records-at", 0, TW_OPTION_TEXT, AT(records_at), "POINTER", "where the array of payloads stands, as /features", 0,
      0, NULL},
     {"shards", 0, TW_OPTION_NUMBER, AT(shards), "N", "shards to spread payloads over (1)", 1, 10000, NULL},
-    {"batch-size", 0, TW_OPTION_NUMBER, AT(batch_size), "N", "most records of a batch (1000; under a mapping 100)", 1, 10000, NULL},
+    {"batch-size", 0, TW_OPTION_NUMBER, AT(batch_size), "N", "most records of a batch (1000; under a mapping 100)", 1,
+     10000, NULL},
     {"threads", 0, TW_OPTION_NUMBER, AT(threads), "N", "shards that run at the same time (1)", 1, 1024, NULL},
     {"allowed-lateness", 0, TW_OPTION_DURATION, AT(allowed_lateness), "DURATION",
      "how long a window waits for stragglers: seconds, or as 30s (0)", 0, 315360000, NULL},
@@ -638,6 +639,8 @@ static int run_emulated(const struct settings *settings, const struct tumble_spe
                                      .outputs = outputs.list,
                                      .output_count = outputs.count,
                                      .failures = outputs.has_failures ? &outputs.failures.output : NULL,
+                                     .output_timeout_ms =
+                                         settings->output_timeout ? settings->output_timeout * 1000 : 1000,
                                      .memory_limit_bytes = (size_t)settings->memory_limit,
                                      .summary = settings->summary,
                                      .quiet = settings->quiet,

@@ -316,6 +316,7 @@ static enum tumble_code open_engine(struct run *run, int64_t duration_us, struct
                                                      .report_batch_item_failures =
                                                          run->parameters.report_batch_item_failures,
                                                      .by_struct = emulation->settings->invoke != INVOKE_EVENT,
+                                                     .output_timeout_ms = emulation->output_timeout_ms,
                                                      .memory_limit_bytes = emulation->memory_limit_bytes,
                                                      .duration_us = duration_us > 0 ? duration_us : ENGINE_DURATION_US,
                                                      .interrupted = interrupted,

@@ -231,6 +231,7 @@ struct tw_emulation {
     const struct tumble_replay_output *outputs; /* of the built-in engine */
     size_t output_count;
     const struct tumble_replay_output *failures;
+    int64_t output_timeout_ms;
     size_t memory_limit_bytes;
     const char *summary;          /* a file, "-", or NULL */
     struct tw_watching *watching; /* open */

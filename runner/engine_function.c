@@ -12,6 +12,7 @@ struct tumble_engine_function {
     struct tumble_event_writer *writer;
     struct tumble_output_host host;
     struct tumble_engine_function_figures figures;
+    int64_t until_ms;              /* real: then the invocation at hand gives up on its outputs */
     struct tumble_record *records; /* of a request, by struct */
     size_t record_capacity;
     char *response; /* the last one, which outlives its engine */
@@ -22,10 +23,19 @@ static enum tumble_code no_memory(struct tumble_error *err) {
     return tumble_runner_fail(err, TUMBLE_ENOMEM, "out of memory");
 }
 
+static int64_t now_ms(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
 static int64_t remaining_ms(void *ctx) {
     const struct tumble_engine_function *function = ctx;
     const struct tumble_engine_function_options *options = &function->options;
-    return options->interrupted && options->interrupted(options->ctx) ? 0 : INT64_MAX;
+    if (options->interrupted && options->interrupted(options->ctx)) {
+        return 0;
+    }
+    return options->output_timeout_ms ? function->until_ms - now_ms() : INT64_MAX;
 }
 
 static void say(void *ctx, const char *line) {
@@ -81,6 +91,7 @@ enum tumble_code tumble_engine_function_open(const struct tumble_engine_function
     function->options = *options;
     function->host = (struct tumble_output_host){
         .struct_size = sizeof function->host, .ctx = function, .remaining_ms = remaining_ms, .say = say};
+    function->until_ms = options->output_timeout_ms ? now_ms() + options->output_timeout_ms : 0;
     enum tumble_code code = tumble_event_writer_new(&options->form, alloc, &function->writer, err);
     if (code == TUMBLE_OK) {
         code = open_engine(function, err);
@@ -189,6 +200,7 @@ static enum tumble_code invoke(void *ctx, const struct tumble_function_request *
     enum tumble_code code = TUMBLE_OK;
     memset(answer, 0, sizeof *answer);
     answer->duration_us = function->options.duration_us;
+    function->until_ms = function->options.output_timeout_ms ? now_ms() + function->options.output_timeout_ms : 0;
     enum tumble_code asked = ask(function, request, &invoked, &code, &why, err);
     if (asked != TUMBLE_OK) {
         return asked;
@@ -199,6 +211,10 @@ static enum tumble_code invoke(void *ctx, const struct tumble_function_request *
     if (code != TUMBLE_OK) {
         if (function->options.interrupted && function->options.interrupted(function->options.ctx)) {
             return tumble_runner_fail(err, TUMBLE_EINTERRUPTED, "stopped while the function ran");
+        }
+        if (code == TUMBLE_EOUTPUT ||
+            code == TUMBLE_EREFUSED) { /* a real disk or service, which no virtual time mends */
+            return tumble_runner_fail(err, code, "%s", why.text);
         }
         function->figures.errors++;
         snprintf(function->figures.last_error, sizeof function->figures.last_error, "%s", why.text);

@@ -2,8 +2,9 @@
 #define TUMBLE_RUNNER_ENGINE_FUNCTION_H
 
 /* The built-in engine as the function of an emulated mapping, by real JSON events, as the bootstrap gets them, or by
- * structs, in this process. All sandboxes share one engine; its end is the end of them all, and no result may depend on
- * it. */
+ * structs, in this process. What an output of its own refuses or cannot take ends the emulation with EOUTPUT or
+ * EREFUSED: that trouble is real, and retries in virtual time would only lose the rows. All sandboxes share one engine;
+ * its end is the end of them all, and no result may depend on it. */
 
 #include <tumble/invoke.h>
 
@@ -20,7 +21,8 @@ struct tumble_engine_function_options {
     int report_batch_item_failures;
     int by_struct; /* 1: no event is written or read */
     size_t memory_limit_bytes;
-    int64_t duration_us; /* of each invocation, in virtual time */
+    int64_t output_timeout_ms; /* real time that an invocation tries its outputs for; 0: without end */
+    int64_t duration_us;       /* of each invocation, in virtual time */
     struct tumble_event_form form;
     int (*interrupted)(void *ctx);            /* may be NULL */
     void (*say)(void *ctx, const char *line); /* may be NULL */

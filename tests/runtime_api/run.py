@@ -8,6 +8,8 @@ import hashlib
 import json
 import os
 import random
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -226,6 +228,22 @@ def without_a_window_an_event_holds_records_and_nothing_else():
         check(figures["Invocations"] == 3 and figures["InvokedEventCount"] == 250, repr(figures))
 
 
+def the_page_for_newcomers_tells_what_works():
+    """The blocks of docs/emulator.md that need neither Node nor an account, as they stand there."""
+    with open(os.path.join(HERE, "..", "..", "docs", "emulator.md"), encoding="utf-8") as file:
+        blocks = re.findall(r"```sh\n(.*?)```", file.read(), re.S)
+    chosen = [block for block in blocks if re.search(r"seq 0 299|--invoke event" + ("|cat counts" if shutil.which("jq") else ""), block)]
+    check(len(chosen) == (3 if shutil.which("jq") else 2), "other blocks than there were")
+    with Workspace("function") as work:
+        os.mkdir(work.file("bin"))
+        os.symlink(TUMBLE, work.file("bin/tumble"))
+        outs = [run(["bash", "-ec", block], cwd=work.path, env=dict(os.environ, PATH=work.file("bin") + ":" + os.environ["PATH"])).out
+                for block in chosen]
+        check(outs[-1].count(b'"kind":"k') == 15, outs[-1].decode())
+        if len(chosen) == 3:
+            check([line.split()[1] for line in outs[1].splitlines()] == 5 * [b"60"], outs[1].decode())
+
+
 # ---- sandboxes ----
 
 def there_are_as_many_sandboxes_as_concurrency_asks():
@@ -313,6 +331,17 @@ def what_is_no_function_ends_the_run():
             check(words in done.text(), done.text())
 
 
+def command_lines():
+    lines = []
+    for entry in os.listdir("/proc"):
+        try:
+            with open("/proc/%s/cmdline" % entry, "rb") as file:
+                lines.append(file.read())
+        except OSError:  # no process, or gone
+            pass
+    return lines
+
+
 def a_signal_ends_the_run_and_the_function_with_it():
     with Workspace("function") as work:
         inputs, _ = capture(work, 300)
@@ -320,16 +349,17 @@ def a_signal_ends_the_run_and_the_function_with_it():
             marker = work.file("marker%d" % number)
             command = [TUMBLE, "replay", "--timestamp", "ts", "--timeout", "900", "--function", python("hang", "1", marker), inputs]
             with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
-                end = time.monotonic() + 20
-                while time.monotonic() < end:
-                    lines = [open("/proc/%s/cmdline" % entry, "rb").read() for entry in os.listdir("/proc")
-                             if entry.isdigit() and os.path.exists("/proc/%s/cmdline" % entry)]
-                    if sum(b"function.py" in line and marker.encode() in line and not line.startswith(TUMBLE.encode())
-                           for line in lines) >= 2:  # and its child
-                        break
-                    time.sleep(0.02)
-                process.send_signal(number)
-                check(process.wait(20) == code, "exit %d" % process.returncode)
+                try:
+                    end = time.monotonic() + 20
+                    while time.monotonic() < end:
+                        if sum(b"function.py" in line and marker.encode() in line and not line.startswith(TUMBLE.encode())
+                               for line in command_lines()) >= 2:  # and its child
+                            break
+                        time.sleep(0.02)
+                    process.send_signal(number)
+                    check(process.wait(20) == code, "exit %d" % process.returncode)
+                finally:
+                    process.kill()
             nothing_is_left(marker)
 
 
@@ -342,12 +372,15 @@ def a_child_in_a_session_of_its_own_ends_with_the_run():
             command = [TUMBLE, "replay", "--timestamp", "ts", "--arrival", "live", "--speed", "max" if number is None else "1", "--function",
                        "%s & setsid %s & (setsid %s &); %s" % (child, child, child, python("note", work.file("events"))), inputs]
             with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
-                end = time.monotonic() + 20
-                while number is not None and time.monotonic() < end and not (os.path.exists(work.file("events"))):
-                    time.sleep(0.02)
-                if number is not None:
-                    process.send_signal(number)
-                check(process.wait(60) == code, "exit %d" % process.returncode)
+                try:
+                    end = time.monotonic() + 20
+                    while number is not None and time.monotonic() < end and not os.path.exists(work.file("events")):
+                        time.sleep(0.02)
+                    if number is not None:
+                        process.send_signal(number)
+                    check(process.wait(60) == code, "exit %d" % process.returncode)
+                finally:
+                    process.kill()
             os.unlink(work.file("events"))
             nothing_is_left(marker)
 
@@ -359,6 +392,20 @@ def more_shards_than_may_run_at_a_time_are_throttled():
                              "--function-duration", "100", inputs)
         check(figures["ConcurrentExecutions"] == figures["sandboxes"]["started"] == 3, repr(figures))
         check(figures["Throttles"] > 40 and figures["Errors"] == 0 and figures["succeeded_records"] == 500, repr(figures))
+
+
+def what_the_engines_outputs_cannot_take_ends_the_run():
+    """A full disk, a service out of reach: real trouble, that no retry in virtual time mends."""
+    with Workspace("function") as work:
+        inputs, _ = capture(work, 300)
+        spec = ("--spec", work.write("spec.json", json.dumps(SPEC)), "-w", "60")
+        for how in ("direct", "event"):
+            done = replay(*spec, "--invoke", how, "-o", "file:/dev/full", inputs, code=4)
+            check("No space left" in done.text(), done.text())
+        began = time.monotonic()
+        replay(*spec, "--invoke", "event", "-o", "s3://bucket/rows?endpoint-url=http://127.0.0.1:9", "--output-timeout", "1", inputs, code=4,
+               env=environment(AWS_REGION="us-east-1", AWS_ACCESS_KEY_ID="a", AWS_SECRET_ACCESS_KEY="b"))
+        check(time.monotonic() - began < 30, "waited for ever")
 
 
 # ---- parameters ----
