@@ -14,8 +14,8 @@
 #include "engine/codec/json_scan.h"
 #include "engine/engine_internal.h"
 
-/* Events applied the slow way, with nothing of what makes the quick one quick: each record is parsed, decoded and
- * applied by itself. What tumble_shard_apply_event does is held against it. */
+/* Events applied the slow way, with nothing of what makes the quick one quick: each record is parsed, decoded,
+ * projected and applied by itself. What tumble_shard_apply_event does is held against it. */
 
 static inline struct tw_buf new_buf(void) {
     struct tw_buf buf;
@@ -71,6 +71,12 @@ static inline enum tumble_code slow_record(struct tumble_shard *shard, const str
             record.sub_sequence_number = part.sub_sequence_number;
             record.bad = part.bad;
         }
+        struct tumble_value values[32];
+        record.values = shard->engine->projected_count <= 32 && !record.bad &&
+                                tumble_project(tumble_engine_projection(shard->engine), record.data, 1, values, NULL,
+                                               NULL) == TUMBLE_OK
+                            ? values
+                            : NULL;
         code = tumble_shard_apply(shard, start_ms, &record, 1, &result, err);
         for (int fate = 0; fate < TUMBLE_FATE_COUNT; fate++) {
             fates[fate] += result.fates[fate];
