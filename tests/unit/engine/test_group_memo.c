@@ -12,6 +12,8 @@
 #define ONE_FIELD  "{\"window\":{\"seconds\":60},\"bad_records\":\"divert\",\"group_by\":[\"k\"]," AGGREGATES
 #define TWO_FIELDS "{\"window\":{\"seconds\":60},\"bad_records\":\"divert\",\"group_by\":[\"k\",\"none\"]," AGGREGATES
 
+static const char *const usual_specs[] = {ONE_FIELD, TWO_FIELDS};
+
 enum { BATCH = 700, WIDTH = 200 };
 
 struct stream {
@@ -153,10 +155,10 @@ static void note_use(struct use *use, const struct tumble_shard *shard) {
 
 /* groups: of each phase; a window for every three phases, the first of which is closed in the middle and opened anew.
  */
-static struct use run_phases(uint64_t seed, const unsigned *groups, size_t phases, const char *directory,
-                             size_t memory_limit) {
+static struct use run_phases(uint64_t seed, const char *const *texts, const unsigned *groups, size_t phases,
+                             const char *directory, size_t memory_limit) {
     struct tumble_error error;
-    struct tumble_spec *specs[2] = {spec_of(ONE_FIELD), spec_of(TWO_FIELDS)};
+    struct tumble_spec *specs[2] = {spec_of(texts[0]), spec_of(texts[1])};
     struct tumble_engine *engines[2] = {engine_of(specs[0], directory, memory_limit), engine_of(specs[1], NULL, 0)};
     struct tumble_shard *shards[2];
     struct stream *stream = calloc(1, sizeof *stream);
@@ -207,7 +209,7 @@ static void rows_are_those_of_an_engine_without_a_memory_for_texts(void **state)
     (void)state;
     static const unsigned groups[] = {40, 40, 95, 60, 300, 20, 700, 30, 30, 90, 110, 150};
     for (uint64_t seed = 1; seed <= 3; seed++) {
-        struct use use = run_phases(seed, groups, sizeof groups / sizeof *groups, NULL, 0);
+        struct use use = run_phases(seed, usual_specs, groups, sizeof groups / sizeof *groups, NULL, 0);
         assert_true(use.with > 50 && use.without > 50 && use.given_up > 5);
     }
 }
@@ -218,9 +220,36 @@ static void tables_that_leave_memory_take_what_was_remembered_with_them(void **s
     char directory[64];
     snprintf(directory, sizeof directory, "/tmp/tumble-memo-%d", (int)getpid());
     remove_state(directory);
-    struct use use = run_phases(11, groups, sizeof groups / sizeof *groups, directory, 1);
+    struct use use = run_phases(11, usual_specs, groups, sizeof groups / sizeof *groups, directory, 1);
     assert_true(use.with > 20 && use.without > 20);
     remove_state(directory);
+}
+
+/* Aggregates with and without what steps many at once, filters, fields that are no part of the payload. */
+static void every_kind_of_spec_gathers_alike(void **state) {
+    (void)state;
+#define HEAD(group, more)                                                                                              \
+    "{\"window\":{\"seconds\":60},\"bad_records\":\"divert\"," more "\"group_by\":[\"k\"" group "],"
+#define BOTH(more, aggregates)                                                                                         \
+    { HEAD("", more) "\"aggregates\":[" aggregates "]}", HEAD(",\"none\"", more) "\"aggregates\":[" aggregates "]}" }
+#define SUM         "{\"name\":\"s\",\"function\":\"sum\",\"field\":\"v\"}"
+#define POSITIVE    "\"where\":{\"v\":[{\"numeric\":[\">\",0]}]}"
+#define COUNT(more) "{\"name\":\"n\",\"function\":\"count\"" more "}"
+    static const char *const specs[][2] = {
+        BOTH("", COUNT(",\"field\":\"w\"") "," SUM),
+        BOTH("", COUNT("," POSITIVE) "," SUM),
+        BOTH(POSITIVE ",", COUNT("") "," SUM),
+        BOTH("", SUM ",{\"name\":\"m\",\"function\":\"mean\",\"field\":\"v\"},{\"name\":\"sd\",\"function\":\"stddev\","
+                     "\"field\":\"v\"},{\"name\":\"q\",\"function\":\"quantile\",\"field\":\"v\",\"q\":[0.5]}"),
+        BOTH("",
+             SUM ",{\"name\":\"f\",\"function\":\"first\",\"field\":\"w\"},{\"name\":\"d\",\"function\":\"distinct\","
+                 "\"field\":\"w\"},{\"name\":\"a\",\"function\":\"arg_max\",\"field\":\"w\",\"by\":\"v\"}"),
+        BOTH("", SUM ",{\"name\":\"l\",\"function\":\"last\",\"field\":\"$sequenceNumber\"}"),
+    };
+    static const unsigned groups[] = {40, 200, 30};
+    for (size_t i = 0; i < sizeof specs / sizeof *specs; i++) {
+        run_phases(i + 1, specs[i], groups, 3, NULL, 0);
+    }
 }
 
 /* The memo is what can go without: where there is no memory for it, nothing is missed. */
@@ -322,6 +351,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_are_those_of_an_engine_without_a_memory_for_texts),
         cmocka_unit_test(tables_that_leave_memory_take_what_was_remembered_with_them),
+        cmocka_unit_test(every_kind_of_spec_gathers_alike),
         cmocka_unit_test(without_memory_nothing_is_remembered_and_nothing_is_wrong),
         cmocka_unit_test(an_invocation_that_failed_is_forgotten),
     };
