@@ -336,7 +336,7 @@ static void put_fragment(struct tw_report_json *json, const struct tumble_watch_
     tw_report_count(json, NULL, fragment->errors);
     tw_report_integer(json, NULL, fragment->groups);
     tw_report_integer(json, NULL, fragment->state_bytes);
-    tw_report_count(json, NULL, (uint64_t)((fragment->is_early ? 1 : 0) + (fragment->is_lost ? 2 : 0)));
+    tw_report_count(json, NULL, (fragment->is_early ? 1u : 0u) + (fragment->is_lost ? 2u : 0u));
     tw_report_end(json);
 }
 

@@ -21,8 +21,8 @@ struct tw_watch_since {
     double iterator_age_sum_ms, duration_sum_ns;
 };
 
-/* Fills metrics, at most TW_EMF_METRICS_MAX of them; counters as what was added since. Returns how many. */
+/* Fills list, at most TW_EMF_METRICS_MAX of them; counters as what was added since. Returns how many. */
 size_t tw_watch_metrics_line(const struct tumble_watch_view *view, const struct tumble_watch_peaks *peaks,
-                             struct tw_watch_since *since, struct tw_emf_metric metrics[TW_EMF_METRICS_MAX]);
+                             struct tw_watch_since *since, struct tw_emf_metric list[TW_EMF_METRICS_MAX]);
 
 #endif

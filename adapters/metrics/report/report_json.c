@@ -94,7 +94,7 @@ static void begin(struct tw_report_json *json, const char *name) {
     }
 }
 
-static void open(struct tw_report_json *json, const char *name, const char *bracket, char end) {
+static void begin_group(struct tw_report_json *json, const char *name, const char *bracket, char end) {
     begin(json, name);
     put(json, bracket);
     if (json->depth == TW_REPORT_DEPTH) {
@@ -105,8 +105,8 @@ static void open(struct tw_report_json *json, const char *name, const char *brac
     json->has_members[json->depth] = false;
 }
 
-void tw_report_object(struct tw_report_json *json, const char *name) { open(json, name, "{", '}'); }
-void tw_report_array(struct tw_report_json *json, const char *name) { open(json, name, "[", ']'); }
+void tw_report_object(struct tw_report_json *json, const char *name) { begin_group(json, name, "{", '}'); }
+void tw_report_array(struct tw_report_json *json, const char *name) { begin_group(json, name, "[", ']'); }
 
 void tw_report_end(struct tw_report_json *json) {
     if (json->depth > 0) {
