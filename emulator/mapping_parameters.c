@@ -75,6 +75,8 @@ static const struct parameter parameters_known[] = {
     {"KMSKeyArn", "", NULL, TOLD, 0, 0, 0},
     {"LoggingConfig", "", NULL, TOLD, 0, 0, 0},
     {"Tags", "", NULL, TOLD, 0, 0, 0},
+    {"ResponseMetadata", "", NULL, TOLD, 0, 0, 0}, /* around it by SDKs */
+    {"$metadata", "", NULL, TOLD, 0, 0, 0},
     {"Topics", "", NULL, FOREIGN, 0, 0, 0},
     {"Queues", "", NULL, FOREIGN, 0, 0, 0},
     {"SourceAccessConfigurations", "", NULL, FOREIGN, 0, 0, 0},
@@ -394,8 +396,12 @@ static enum tumble_code read_member(struct tumble_mapping_parameters *parameters
     }
     switch (what->kind) {
     case NUMBER:
-        if (value->type != TUMBLE_TYPE_NUMBER || !tw_json_integer(value, &number)) {
+        if (value->type != TUMBLE_TYPE_NUMBER) {
             return REFUSE(place, value->text, "a whole number, please, not %s", tw_json_type_name(value->type));
+        }
+        if (!tw_json_integer(value, &number)) {
+            return REFUSE(place, value->text, "a whole number, please, not %.*s",
+                          value->length < 64 ? (int)value->length : 64, value->text);
         }
         return set_number(parameters, what, place, value->text, number);
     case BOOLEAN:

@@ -415,7 +415,9 @@ def a_mapping_comes_from_a_file_and_flags_go_before_it():
         inputs, _ = capture(work, 1000)
         mapping = work.write("mapping.json", json.dumps({
             "UUID": "a-b", "StartingPosition": "TRIM_HORIZON", "BatchSize": 100, "TumblingWindowInSeconds": 60,
-            "EventSourceArn": "arn:aws:kinesis:eu-central-1:111122223333:stream/orders", "State": "Enabled",
+            "EventSourceArn": "arn:aws:kinesis:eu-central-1:111122223333:stream/orders", "State": "Enabled", "LastModified": "2026-09-17T14:10:44+00:00",
+            "LastProcessingResult": "OK", "DestinationConfig": {"OnFailure": {}}, "MaximumRecordAgeInSeconds": -1, "Tags": {},
+            "FilterCriteria": {"Filters": []}, "MetricsConfig": {"Metrics": ["EventCount"]}, "ResponseMetadata": {"HTTPStatusCode": 200},
             "FunctionArn": "arn:aws:lambda:eu-central-1:111122223333:function:adder:live"}))
         replay("--function", python("note", work.file("events")), "--mapping", mapping, inputs)
         events = [json.loads(line.split(b" ", 2)[2]) for line in read(work.file("events")).splitlines()]

@@ -155,7 +155,7 @@ static void wrong_json_is_refused_by_name_and_place(void **state) {
          "at 'batchSize' failed to satisfy constraint: Member must have value "
          "less than or equal to 10000"},
         {"{\"BatchSize\":0}", TUMBLE_EUSAGE, "greater than or equal to 1"},
-        {"{\"BatchSize\":1.5}", TUMBLE_EUSAGE, "a whole number"},
+        {"{\"BatchSize\":1.5}", TUMBLE_EUSAGE, "a whole number, please, not 1.5"},
         {"{\"BatchSize\":\"7\"}", TUMBLE_EUSAGE, "a whole number, please, not a string"},
         {"{\"MaximumBatchingWindowInSeconds\":301}", TUMBLE_EUSAGE, "less than or equal to 300"},
         {"{\"ParallelizationFactor\":11}", TUMBLE_EUSAGE, "less than or equal to 10"},
