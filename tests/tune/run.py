@@ -333,13 +333,26 @@ def compare_replay(bench, capture, function, speed, computes, *words):
     comparison.end()
 
 
-SLOW = "%s %s 15 0.2" % (sys.executable, os.path.join(HERE, "slow_function.py"))
+SLOW = "%s %s 40 0.4" % (sys.executable, os.path.join(HERE, "slow_function.py"))
+
+
+def attempt(times, what):
+    """Others use this machine too, and may do so while something is timed and not while it is measured."""
+    for left in reversed(range(times)):
+        try:
+            return what()
+        except Failed as failed:
+            if not left:
+                raise
+            print("  again: %s" % failed)
+    return None
 
 
 def case_agreement(bench):
     """A program that takes its time: foretold from a few timed invocations, then measured in each."""
-    compare_replay(bench, bench.capture(records=3000, rate=250), SLOW, "max", False, "--batch-size", "50,120",
-                   "--maximum-batching-window-in-seconds", "0")
+    capture = bench.capture(records=1500, rate=150)
+    attempt(3, lambda: compare_replay(bench, capture, SLOW, "max", False, "--batch-size", "40,60",
+                                      "--maximum-batching-window-in-seconds", "0"))
 
 
 def case_realtime(bench):
@@ -380,14 +393,8 @@ def case_bootstrap(bench):
     """Our own function, in real time; what else this machine does decides about a few milliseconds, so up to three times."""
     function = "env TUMBLE_SPEC=%s TUMBLE_OUTPUTS=file:/dev/null %s" % (bench.spec, bench.bootstrap)
     capture = bench.capture(records=90000, rate=6000, users=100000, payload_bytes=400)
-    for attempt in range(3):
-        try:
-            return compare_replay(bench, capture, function, "1", True, "--batch-size", "4000", "--maximum-batching-window-in-seconds",
-                                  "0,1")
-        except Failed:
-            if attempt == 2:
-                raise
-    return None
+    attempt(3, lambda: compare_replay(bench, capture, function, "1", True, "--batch-size", "4000",
+                                      "--maximum-batching-window-in-seconds", "0,1"))
 
 
 CASES = {name[5:]: function for name, function in globals().items() if name.startswith("case_")}
