@@ -12,6 +12,7 @@
 
 enum {
     RELIST_MS = 1000,
+    CHILDREN_MS = 60000, /* that all shards wait for the children of one to be listed */
     PATIENCE_MS = 5 * 60 * 1000,
     RECORDS_HELD = 20000, /* of all shards together, about */
     FEWEST_RECORDS = 100,
@@ -54,6 +55,7 @@ struct tumble_kinesis_merge {
     int limit;
     bool relist;
     int64_t relist_at;
+    int64_t relist_since; /* steady */
     struct tumble_kinesis_merge_facts facts;
 };
 
@@ -315,7 +317,11 @@ static enum tumble_code poll(struct tumble_kinesis_merge *merge, struct lane *la
     lane->empty_asked = batch.count == 0 && batch.at_tip ? asked : -1;
     lane->ending = batch.is_end != 0;
     if (batch.is_end && !lane->has_children && merge->options.until != TUMBLE_KINESIS_UNTIL_TIP) {
-        lane->wants_children = merge->relist = true;
+        lane->wants_children = true;
+        if (!merge->relist) {
+            merge->relist_since = lane->received;
+        }
+        merge->relist = true;
     }
     cut(merge, lane, &batch, asked_wall);
     if (lane->ending && lane->count == 0) {
@@ -439,19 +445,25 @@ enum tumble_code tumble_kinesis_merge_next(struct tumble_kinesis_merge *merge, s
         give(merge, run, out);
         return TUMBLE_OK;
     }
-    int64_t now = steady_ms(merge);
-    merge->run = NULL;
-    close_ended(merge);
-    TW_TRY(look_for_children(merge, now, err));
-    TW_TRY(start_ready(merge, err));
-    struct lane *candidate = earliest(merge, NULL);
+    struct lane *candidate;
     bool blocked;
-    int64_t wait;
-    struct lane *lane = to_poll(merge, candidate, now, &blocked, &wait);
-    if (lane) {
-        TW_TRY(poll(merge, lane, err));
+    int64_t now, wait;
+    merge->run = NULL;
+    for (bool polled = false;; polled = true) {
+        now = steady_ms(merge);
+        close_ended(merge);
+        TW_TRY(look_for_children(merge, now, err));
+        TW_TRY(start_ready(merge, err)); /* before any record may pass a child's */
         candidate = earliest(merge, NULL);
-        to_poll(merge, candidate, INT64_MIN, &blocked, &wait);
+        struct lane *lane = to_poll(merge, candidate, polled ? INT64_MIN : now, &blocked, &wait);
+        if (!lane) {
+            break;
+        }
+        TW_TRY(poll(merge, lane, err));
+    }
+    if (merge->relist && now - merge->relist_since < CHILDREN_MS) { /* unknown ones, of a shard that ended */
+        wait = blocked && wait < merge->relist_at ? wait : merge->relist_at;
+        blocked = true;
     }
     if (candidate && !blocked) {
         merge->run = candidate; /* nothing changes for the others until somebody is polled */
@@ -466,7 +478,7 @@ enum tumble_code tumble_kinesis_merge_next(struct tumble_kinesis_merge *merge, s
     }
     out->step = TUMBLE_KINESIS_STEP_WAIT;
     out->wait_until_steady_ms = blocked ? wait : now;
-    if (merge->relist && (!blocked || merge->relist_at < wait)) {
+    if (merge->relist && !blocked) {
         out->wait_until_steady_ms = merge->relist_at;
     }
     return TUMBLE_OK;

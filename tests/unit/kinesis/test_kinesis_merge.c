@@ -184,6 +184,36 @@ static void children_follow_their_parents(void **state) {
     end(&trial);
 }
 
+static void a_parent_that_ends_empty_lets_nobody_pass_its_child(void **state) {
+    (void)state;
+    static const char *const listed[] = {
+        SUMMARY,  LIST(SHARD("0", "null", "null") "," SHARD("1", "null", "null") "," SHARD("2", "\"s-0\"", "null")),
+        ITERATOR, PAGE(RECORD("20", "5")), /* s-1 */
+        ITERATOR, LAST(""),                /* s-0 */
+        ITERATOR, PAGE(RECORD("30", "4"))};
+    static const char *const unlisted[] = {SUMMARY,
+                                           LIST(SHARD("0", "null", "null") "," SHARD("1", "null", "null")),
+                                           ITERATOR,
+                                           PAGE(RECORD("20", "5")),
+                                           ITERATOR,
+                                           LAST(""),
+                                           LIST(SHARD("0", "null", "null")),
+                                           LIST(SHARD("0", "null", "null") "," SHARD("2", "\"s-0\"", "null")),
+                                           ITERATOR,
+                                           PAGE(RECORD("30", "4")),
+                                           PAGE("")};
+    struct tumble_kinesis_merge_options options = {.until = TUMBLE_KINESIS_UNTIL_STOPPED};
+    struct trial trial;
+    assert_int_equal(begin(&trial, listed, COUNT(listed), to_the_tip, tw_alloc_default()), TUMBLE_OK);
+    assert_int_equal(run(&trial, 0), TUMBLE_OK);
+    assert_string_equal(trial.given, "2:30 1:20 ");
+    end(&trial);
+    assert_int_equal(begin(&trial, unlisted, COUNT(unlisted), options, tw_alloc_default()), TUMBLE_OK);
+    assert_int_equal(run(&trial, 2), TUMBLE_OK);
+    assert_string_equal(trial.given, "2:30 1:20 ");
+    end(&trial);
+}
+
 static void a_shard_that_fails_for_too_long_ends_it(void **state) {
     (void)state;
     static const char *const bodies[] = {SUMMARY,  LIST(SHARD("0", "null", "null")),
@@ -240,9 +270,13 @@ static void runs_out_of_memory_cleanly(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(shards_are_merged_by_arrival),  cmocka_unit_test(a_time_ends_each_shard_where_it_passes),
-        cmocka_unit_test(children_follow_their_parents), cmocka_unit_test(a_shard_that_fails_for_too_long_ends_it),
-        cmocka_unit_test(only_shards_that_are_there),    cmocka_unit_test(runs_out_of_memory_cleanly),
+        cmocka_unit_test(shards_are_merged_by_arrival),
+        cmocka_unit_test(a_time_ends_each_shard_where_it_passes),
+        cmocka_unit_test(children_follow_their_parents),
+        cmocka_unit_test(a_parent_that_ends_empty_lets_nobody_pass_its_child),
+        cmocka_unit_test(a_shard_that_fails_for_too_long_ends_it),
+        cmocka_unit_test(only_shards_that_are_there),
+        cmocka_unit_test(runs_out_of_memory_cleanly),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
