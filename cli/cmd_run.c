@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -185,9 +186,9 @@ static const struct tw_option_table table = {
 
 /* ---- signals and the screen ---- */
 
-static volatile sig_atomic_t stop_signal;
+static atomic_int stop_signal; /* read by every thread */
 
-static void on_signal(int number) { stop_signal = number; }
+static void on_signal(int number) { atomic_store(&stop_signal, number); }
 
 static void watch_signals(void) {
     struct sigaction action;
@@ -211,12 +212,12 @@ static int on_progress(void *ctx, const struct tumble_live_progress *progress) {
     struct screen *screen = ctx;
     tw_progress_bar_draw_live(&screen->bar, progress->records, progress->shards, progress->behind_ms);
     tw_watching_tick(&screen->watching);
-    return stop_signal != 0;
+    return atomic_load(&stop_signal) != 0;
 }
 
 static int is_interrupted(void *ctx) {
     (void)ctx;
-    return stop_signal != 0;
+    return atomic_load(&stop_signal) != 0;
 }
 
 static void on_line(void *ctx, const char *line) {

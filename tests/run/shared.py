@@ -89,8 +89,8 @@ class Scene:
         dynamodb.dynamodb("CreateTable", TableName="merged", AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
                           KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}], BillingMode="PAY_PER_REQUEST")
         workers = [Worker(self, name, state) for name, state in (("a", True), ("b", self.chance.random() < 0.5), ("c", True))]
-        with servers.FaultProxy(stream, seed=self.seed, rate=0.05, kinds=KINDS) as faulty_stream, \
-                servers.FaultProxy(table, seed=self.seed + 1, rate=0.05, kinds=KINDS) as faulty_table:
+        with servers.FaultProxy(stream, seed=self.seed, rate=5, kinds=KINDS) as faulty_stream, \
+                servers.FaultProxy(table, seed=self.seed + 1, rate=5, kinds=KINDS) as faulty_table:
             self.environment = {**servers.environment(stream, table), **faulty_stream.env(), **faulty_table.env()}
             try:
                 producer = live.Producer(client, "stream", 250)

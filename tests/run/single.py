@@ -30,7 +30,7 @@ def rows_are_those_of_a_replay(tumble, directory):
         code, rows, told = live.run(tumble, servers.environment(server), "--stream", "stream", *live.SPEC, *QUICK, "--until-idle",
                                     "-q")
         check(code == 0, told)
-        records = kinesis.read_all(client, "stream")
+        records = kinesis.read_all(server.client(), "stream")
         capture = os.path.join(directory, "get-records.json")
         with open(capture, "w", encoding="utf-8") as file:
             json.dump({"Records": [{"SequenceNumber": sequence, "PartitionKey": key, "ApproximateArrivalTimestamp": arrival,
@@ -65,7 +65,7 @@ def kill_and_resume(tumble, directory):
         producer.stop()
         code, _, told = live.run(tumble, environment, *command, "--until-idle")
         check(code == 0, told)
-        live.check_rows(live.read_rows(output), kinesis.read_all(client, "stream"))
+        live.check_rows(live.read_rows(output), kinesis.read_all(server.client(), "stream"))
 
 
 def resharding(tumble, directory):
@@ -95,7 +95,7 @@ def resharding(tumble, directory):
             code, _, told = live.run(tumble, environment, *command, "--until-idle")
             check(code == 0, told)
             rows = live.read_rows(output)
-            live.check_rows(rows, kinesis.read_all(client, "stream"))
+            live.check_rows(rows, kinesis.read_all(server.client(), "stream"))
             check(len({row["shard_id"] for row in rows}) == 5, "not every shard was read")
 
 
@@ -122,11 +122,11 @@ def troubles_pass(tumble, directory):
         client = server.client()
         kinesis.create_stream(client, "stream", 2)
         kinesis.put_records(client, "stream", [live.record(i) for i in range(3000)])
-        with servers.FaultProxy(server, seed=7, rate=0.3, kinds="throttle,500,503,reset,truncate,lost,corrupt,expired-iterator") as proxy:
+        with servers.FaultProxy(server, seed=7, rate=25, kinds="throttle,500,503,reset,truncate,lost,corrupt,expired-iterator") as proxy:
             environment = {**servers.environment(server), **proxy.env()}
             code, rows, told = live.run(tumble, environment, "--stream", "stream", *live.SPEC, *QUICK, "--until-idle")
         check(code == 0, told)
-        live.check_rows(rows, kinesis.read_all(client, "stream"))
+        live.check_rows(rows, kinesis.read_all(server.client(), "stream"))
 
 
 def a_bad_record_stops_behind_what_came_before(tumble, directory):
@@ -143,6 +143,36 @@ def a_bad_record_stops_behind_what_came_before(tumble, directory):
             check(code == 1 and "is not JSON" in told and "shardId-000000000000" in told, code, told)
             rows = live.read_rows(output)
             check(sum(row["n"] for row in rows) == 100, "the window before it is not there:", rows)
+
+
+def aggregates_are_split(tumble, directory):
+    """Of the Kinesis Producer Library."""
+    with servers.start("kinesalite") as server:
+        client = server.client()
+        kinesis.create_stream(client, "stream", 1)
+        servers.produce(server, "stream", [live.record(i) for i in range(1000)], aggregate=40)
+        code, rows, told = live.run(tumble, servers.environment(server), "--stream", "stream", *live.SPEC, *QUICK, "--until-idle")
+        check(code == 0, told)
+        check(sum(row["n"] for row in rows) == 1000 and sum(row["s"] for row in rows) == 499500, rows)
+
+
+def latest_is_when_the_first_run_began(tumble, directory):
+    """Also when that run was killed before there was a record."""
+    output = os.path.join(directory, "rows.ndjson")
+    with servers.start("kinesalite") as server:
+        client, environment = server.client(), servers.environment(server)
+        kinesis.create_stream(client, "stream", 2)
+        kinesis.put_records(client, "stream", [live.record(i) for i in range(100)])
+        time.sleep(0.1)
+        command = ["--stream", "stream", *live.SPEC, *QUICK, "--starting-position", "LATEST", "--state",
+                   os.path.join(directory, "state"), "-o", "file:" + output]
+        with live.Run(tumble, environment, *command, log=sys.stderr) as run:
+            time.sleep(1)
+            run.kill()
+        kinesis.put_records(client, "stream", [live.record(i) for i in range(100, 150)])
+        code, _, told = live.run(tumble, environment, *command, "--until-idle")
+        check(code == 0, told)
+        check(sum(row["n"] for row in live.read_rows(output)) == 50, live.read_rows(output), told)
 
 
 def what_is_gone_ends_the_run(tumble, directory):
@@ -163,7 +193,7 @@ def what_is_gone_ends_the_run(tumble, directory):
 
 
 TESTS = [rows_are_those_of_a_replay, kill_and_resume, resharding, quiet_shards_close, troubles_pass,
-         a_bad_record_stops_behind_what_came_before, what_is_gone_ends_the_run]
+         a_bad_record_stops_behind_what_came_before, aggregates_are_split, latest_is_when_the_first_run_began, what_is_gone_ends_the_run]
 
 
 def main(arguments):

@@ -1,0 +1,149 @@
+#!/usr/bin/python3
+"""Leases of `tumble run` by themselves (kinesalite, dynalite): balance, release, what is refused, a table that cannot be reached.
+
+usage: leases.py TUMBLE [TEST...]
+"""
+import os
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import live  # noqa: E402
+from live import check, kinesis, servers  # noqa: E402
+
+QUICK = [*live.SPEC, "--partials", "--lease-table", "leases", "--lease-duration", "1s", "--poll-interval", "50ms", "--commit-interval",
+         "50ms", "--idle-seconds", "1", "-q"]
+
+
+def leases(table):
+    items = table.client().dynamodb("Scan", TableName="leases")["Items"]
+    return [{name: next(iter(value.values())) for name, value in item.items()} for item in items if item["shard"]["S"] != "#group"]
+
+
+def owners(table):
+    """How many shards each process has, by its --worker-id."""
+    count = {}
+    for lease in leases(table):
+        if "owner" in lease:
+            name = lease["owner"].split("-")[0]
+            count[name] = count.get(name, 0) + 1
+    return count
+
+
+def wait_for(table, wanted, seconds=15):
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            found = owners(table)
+        except Exception as error:  # the table is being made
+            found = repr(error)
+        if found == wanted:
+            return
+        check(time.monotonic() < deadline, "owners are", found, "and should be", wanted)
+        time.sleep(0.05)
+
+
+def balance_and_release(tumble, directory):
+    with servers.start("kinesalite") as stream, servers.start("dynalite") as table:
+        client, environment = stream.client(), servers.environment(stream, table)
+        kinesis.create_stream(client, "stream", 4)
+
+        def start(name):
+            return live.Run(tumble, environment, "--stream", "stream", *QUICK, "--worker-id", name, "-o",
+                            "file:" + os.path.join(directory, name), log=sys.stderr)
+
+        producer = live.Producer(client, "stream", 200)
+        with start("a") as first:
+            wait_for(table, {"a": 4})
+            with start("b") as second:
+                wait_for(table, {"a": 2, "b": 2})
+                with start("c") as third:
+                    deadline = time.monotonic() + 15
+                    while sorted(owners(table).values()) != [1, 1, 2]:
+                        check(time.monotonic() < deadline, "three processes are not even:", owners(table))
+                        time.sleep(0.05)
+                    check(third.terminate() == 0, "SIGTERM is not a clean end")
+                check("c" not in owners(table), "what ended cleanly still has leases")
+                check(second.terminate() == 0, "SIGTERM is not a clean end")
+            wait_for(table, {"a": 4})
+            producer.stop()
+            time.sleep(2.5)  # the last windows are idle
+            check(first.terminate() == 0, "SIGTERM is not a clean end")
+        check(owners(table) == {}, "leases are left", owners(table))
+        rows = [row for name in "abc" if os.path.exists(os.path.join(directory, name))
+                for row in live.read_rows(os.path.join(directory, name))]
+        live.check_rows(rows, kinesis.read_all(stream.client(), "stream"))  # nobody died: no row stands there twice
+
+
+def others_are_refused(tumble, directory):
+    with servers.start("kinesalite") as stream, servers.start("dynalite") as table:
+        client, environment = stream.client(), servers.environment(stream, table)
+        kinesis.create_stream(client, "stream", 1)
+        kinesis.put_records(client, "stream", [live.record(i) for i in range(10)])
+        command = ["--stream", "stream", *QUICK, "--application", "orders", "--until-idle"]
+        code, rows, told = live.run(tumble, environment, *command)
+        check(code == 0 and sum(row["n"] for row in rows) == 10, code, told)
+        code, rows, told = live.run(tumble, environment, *command)
+        check(code == 0 and not rows, "what was delivered came again:", rows)
+        code, _, told = live.run(tumble, environment, *command, "-w", "2")
+        check(code == 5 and "window" in told, code, told)
+        code, _, told = live.run(tumble, environment, *command, "-a", "m=max(v)")
+        check(code == 5 and "spec" in told, code, told)
+        table.client().dynamodb("CreateTable", TableName="other", AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+                                KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}], BillingMode="PAY_PER_REQUEST")
+        code, _, told = live.run(tumble, environment, *command, "--lease-table", "other")
+        check(code == 2 and "no lease table" in told, code, told)
+
+
+def a_table_that_cannot_be_reached(tumble, directory):
+    """Longer than leases last: rows wait, and everything goes on behind it."""
+    output = os.path.join(directory, "rows.ndjson")
+    with servers.start("kinesalite") as stream, servers.start("dynalite") as table, servers.FaultProxy(table, rate=0) as proxy:
+        client, log = stream.client(), os.path.join(directory, "log")
+        kinesis.create_stream(client, "stream", 2)
+        environment = {**servers.environment(stream, table), **proxy.env()}
+        producer = live.Producer(client, "stream", 200)
+        with open(log, "w", encoding="utf-8") as file, live.Run(tumble, environment, "--stream", "stream", *QUICK[:-1], "--worker-id", "a",
+                                                                "-o", "file:" + output, log=file) as run:
+            wait_for(table, {"a": 2})
+            time.sleep(1.5)
+            proxy.plan(rate=100, kinds="503,reset")
+            time.sleep(3)
+            during = os.path.getsize(output)
+            time.sleep(1)
+            check(os.path.getsize(output) == during, "rows left while nobody knew who has the shard")
+            proxy.plan(rate=0)
+            time.sleep(2)
+            check(os.path.getsize(output) > during, "no rows since the table is back")
+            producer.stop()
+            time.sleep(2.5)
+            check(run.terminate() == 0, "SIGTERM is not a clean end")
+        with open(log, encoding="utf-8") as file:
+            told = file.read()
+        check(told.count("leases cannot be kept") == 1 and told.count("leases are kept again") == 1, told)
+        live.check_rows(live.read_rows(output), kinesis.read_all(stream.client(), "stream"))
+
+
+TESTS = [balance_and_release, others_are_refused, a_table_that_cannot_be_reached]
+
+
+def main(arguments):
+    tumble, wanted = os.path.abspath(arguments[0]), arguments[1:]
+    failed = 0
+    for test in TESTS:
+        if wanted and test.__name__ not in wanted:
+            continue
+        began = time.monotonic()
+        with tempfile.TemporaryDirectory() as directory:
+            try:
+                test(tumble, directory)
+                print(f"ok   {test.__name__} ({time.monotonic() - began:.1f} s)", flush=True)
+            except live.Failure as failure:
+                failed += 1
+                print(f"FAIL {test.__name__}: {failure}", flush=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
