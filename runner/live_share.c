@@ -2,11 +2,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "runner/live_share.h"
 
-enum { MARGIN = 6 /* a lease is taken for over this part of its time before it is */ };
+enum {
+    PATIENCE_MS = 30000, /* at the start */
+    MARGIN = 6           /* a lease is taken for over this part of its time before it is */
+};
 
 int tumble_live_compare_sequences(const char *a, const char *b) {
     size_t x = strlen(a), y = strlen(b);
@@ -745,6 +749,20 @@ enum tumble_code tumble_live_share_resume(struct live *live, struct tumble_error
 
 /* ---- the start ---- */
 
+/* The first look at the table decides what the state may keep: it is waited for. */
+static enum tumble_code look_first(struct live *live, struct tumble_error *err) {
+    int64_t until = tumble_live_steady_ms() + PATIENCE_MS;
+    for (;;) {
+        enum tumble_code code = tumble_live_keep(live->share, err);
+        if (code != TUMBLE_EOUTPUT || tumble_live_steady_ms() > until ||
+            (live->options->interrupted && live->options->interrupted(live->options->interrupted_ctx))) {
+            return code;
+        }
+        struct timespec nap = {0, 200 * 1000000};
+        nanosleep(&nap, NULL);
+    }
+}
+
 enum tumble_code tumble_live_share_start(struct live *live, struct tumble_error *err) {
     struct live_share *share = live->share;
     if (!share) {
@@ -752,7 +770,7 @@ enum tumble_code tumble_live_share_start(struct live *live, struct tumble_error 
     }
     tumble_live_share_listed(live);
     pthread_mutex_lock(&share->lock);
-    enum tumble_code code = tumble_live_keep(share, err);
+    enum tumble_code code = look_first(live, err);
     for (size_t i = 0; i < live->shard_count && code == TUMBLE_OK; i++) {
         struct live_shard *shard = live->shards[i];
         int is_kept = 0;

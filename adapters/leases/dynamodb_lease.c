@@ -14,7 +14,7 @@
  * shards have owner, wanted_by, counter, term, position, sequence, arrival, cuts (a list of texts "window first last
  * state") and done. Names stand in ExpressionAttributeNames: several are reserved words. */
 
-enum { REQUEST_BYTES = 1024 * 1024, RACES = 8, MAKING_MS = 60000, NUMBER_TEXT = 24 };
+enum { REQUEST_BYTES = 1024 * 1024, RACES = 8, MAKING_MS = 60000, JOINING_MS = 30000, ATTEMPTS = 12, NUMBER_TEXT = 24 };
 
 #define GROUP_ITEM "#group"
 
@@ -570,8 +570,7 @@ static enum tumble_code same_text(const struct tumble_leases *leases, const stru
     return strcmp(text, wanted) == 0 ? TUMBLE_OK : differs(leases, what, text, wanted, err);
 }
 
-enum tumble_code tumble_leases_join(struct tumble_leases *leases, struct tumble_lease_group *group,
-                                    struct tumble_error *err) {
+static enum tumble_code join(struct tumble_leases *leases, struct tumble_lease_group *group, struct tumble_error *err) {
     char digest[24], window[NUMBER_TEXT], created[NUMBER_TEXT], rest[256];
     struct tumble_value response, item;
     struct tw_buf source;
@@ -606,6 +605,16 @@ enum tumble_code tumble_leases_join(struct tumble_leases *leases, struct tumble_
     return TUMBLE_OK;
 }
 
+/* No lease is held yet: there is time. */
+enum tumble_code tumble_leases_join(struct tumble_leases *leases, struct tumble_lease_group *group,
+                                    struct tumble_error *err) {
+    int64_t call_ms = leases->call_ms;
+    leases->call_ms = call_ms > JOINING_MS ? call_ms : JOINING_MS;
+    enum tumble_code code = join(leases, group, err);
+    leases->call_ms = call_ms;
+    return code;
+}
+
 /* ---- opening ---- */
 
 static bool stop(void *ctx) {
@@ -632,6 +641,7 @@ enum tumble_code tumble_leases_open(const struct tumble_leases_options *options,
     struct tw_aws_options aws = {.region = options->region,
                                  .profile = options->profile,
                                  .endpoint_url = options->endpoint_url,
+                                 .max_attempts = ATTEMPTS, /* the deadline of a call ends it before */
                                  .attempt_timeout_ms = options->call_ms,
                                  .stop = stop,
                                  .stop_ctx = leases};
