@@ -1,8 +1,8 @@
 #include <string.h>
 
 #include "engine/base/fail.h"
-#include "engine/codec/json_scan.h"
 #include "engine/base/utf8.h"
+#include "engine/codec/json_scan.h"
 #include "engine/engine_internal.h"
 
 /* Outbox to outputs. Rows are read from committed chunks in order, gathered over chunks and windows, offered to each
@@ -108,9 +108,12 @@ static enum tumble_code gather(struct tw_delivery *delivery, const struct tw_out
             break;
         }
         delivery->places[i].json_at = delivery->text.length;
-        if (tw_buf_append(&delivery->text, row->json.data, row->json.length) != TUMBLE_OK) {
+        const struct tumble_bytes head = delivery->reader.head;
+        if (tw_buf_append(&delivery->text, head.data, head.length) != TUMBLE_OK ||
+            tw_buf_append(&delivery->text, row->json.data, row->json.length) != TUMBLE_OK) {
             return tw_no_memory(err);
         }
+        row->json.length += head.length;
         tw_chunk_reader_position(&delivery->reader, &delivery->places[i].chunk, &delivery->places[i].row);
         row->fragment = row->fragment ? keep_fragment(delivery) : NULL;
         delivery->count++;

@@ -90,6 +90,7 @@ static enum tumble_code put_empty(struct tw_outbox_put *put, uint64_t chunk, str
     code = code == TUMBLE_OK ? tw_buf_append(frame, nothing, sizeof nothing) : code;
     code = code == TUMBLE_OK ? tw_buf_append_byte(frame, 1) : code;
     code = code == TUMBLE_OK ? tw_buf_append(frame, summary, sizeof summary) : code;
+    code = code == TUMBLE_OK ? tw_buf_append_byte(frame, 0) : code; /* nor a head */
     code = code == TUMBLE_OK ? tw_frame_seal(frame, mark) : code;
     TW_TRY(text_of(err, code));
     struct tw_key key = tw_key_outbox(TUMBLE_ROW_WINDOW, chunk), fragment = tw_key_fragment(chunk);

@@ -96,6 +96,7 @@ struct tw_chunk_reader { /* rows of chunks, one after the other; zeroed at first
     uint64_t row;          /* next */
     uint64_t fragment_row; /* of the next row */
     struct tw_cursor in;
+    struct tumble_bytes head; /* what the JSON of every row of the chunk begins with */
     struct tw_fragment_text fragment; /* of the chunk; kind WINDOW */
     uint64_t summary_chunk;           /* the fragment summary read last belongs to this chunk; UINT64_MAX: none */
     uint64_t summary[2];
@@ -103,7 +104,8 @@ struct tw_chunk_reader { /* rows of chunks, one after the other; zeroed at first
 };
 void tw_chunk_reader_init(struct tw_chunk_reader *reader, struct tumble_engine *engine, enum tumble_row_kind kind,
                           uint64_t chunk, uint64_t row);
-/* *got false: the end of the outbox. row->fragment points into the reader; row views live until the next call. */
+/* *got false: the end of the outbox. row->fragment points into the reader, row->json is what stands behind
+ * reader->head; views live until the next call. */
 enum tumble_code tw_chunk_reader_next(struct tw_chunk_reader *reader, struct tumble_row *row, bool *got,
                                       struct tumble_error *err);
 /* Bytes of the chunks from this one on. */

@@ -9,7 +9,9 @@
 enum tumble_code tumble_engine_outbox(struct tumble_engine *engine, enum tumble_row_kind kind, tumble_row_fn *visit,
                                       void *ctx, struct tumble_error *err) {
     struct tw_chunk_reader reader;
+    struct tw_buf text;
     bool got = true;
+    tw_buf_init(&text, engine->alloc, SIZE_MAX / 4);
     tw_chunk_reader_init(&reader, engine, kind, engine->first_chunk[kind], 0);
     TW_TRY(tw_store_begin(engine->store, err));
     enum tumble_code code = TUMBLE_OK;
@@ -17,9 +19,14 @@ enum tumble_code tumble_engine_outbox(struct tumble_engine *engine, enum tumble_
         struct tumble_row row;
         code = tw_chunk_reader_next(&reader, &row, &got, err);
         if (code == TUMBLE_OK && got) {
-            code = visit(ctx, &row);
+            tw_buf_clear(&text);
+            code = tw_buf_append(&text, reader.head.data, reader.head.length);
+            code = code == TUMBLE_OK ? tw_buf_append(&text, row.json.data, row.json.length) : code;
+            row.json = tw_buf_view(&text);
+            code = code == TUMBLE_OK ? visit(ctx, &row) : tw_no_memory(err);
         }
     }
+    tw_buf_clean_up(&text);
     tw_store_abort(engine->store);
     return code;
 }

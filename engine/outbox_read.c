@@ -102,8 +102,9 @@ static enum tumble_code read_value(struct tw_chunk_reader *reader, struct tumble
 static enum tumble_code read_head(struct tw_chunk_reader *reader, bool *is_single, struct tumble_error *err) {
     struct tw_fragment_text *text = &reader->fragment;
     struct tumble_fragment *fragment = &text->fragment;
-    uint64_t start, end;
+    uint64_t start, end, length;
     uint8_t flag = 1;
+    reader->head = tumble_bytes_of(NULL);
     bool good = tw_take_u64(&reader->in, &start) && tw_take_u64(&reader->in, &end);
     reader->fragment_row = 0;
     memset(fragment, 0, sizeof *fragment);
@@ -122,6 +123,8 @@ static enum tumble_code read_head(struct tw_chunk_reader *reader, bool *is_singl
             fragment->record_count = reader->summary[1];
             memcpy(fragment->digest, reader->summary_digest, sizeof fragment->digest);
         }
+        good = good && tw_take_varint(&reader->in, &length) && length <= tw_cursor_left(&reader->in) &&
+               tw_take_bytes(&reader->in, (size_t)length, &reader->head);
         memcpy(reader->summary, kept, sizeof kept);
         memcpy(reader->summary_digest, kept_digest, sizeof kept_digest);
     }

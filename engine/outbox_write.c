@@ -58,6 +58,7 @@ static enum tumble_code chunk_end(struct tw_outbox_put *put, enum tumble_row_kin
     return TUMBLE_OK;
 }
 
+/* json: of a row, what stands behind its chunk's head. */
 static enum tumble_code append_row(struct tw_buf *frame, const uint8_t key[16], struct tumble_bytes json) {
     TW_TRY(tw_buf_append(frame, key, 16));
     TW_TRY(tw_buf_append_varint(frame, json.length));
@@ -98,8 +99,8 @@ static enum tumble_code append_text(struct tw_buf *frame, struct tumble_bytes te
 }
 
 static enum tumble_code rows_begin(struct tw_outbox_put *put, const struct tumble_shard *shard,
-                                   const struct tw_window *window, uint64_t first_row, struct rows_chunk *chunk,
-                                   struct tumble_error *err) {
+                                   const struct tw_window *window, const struct tw_row_writer *writer,
+                                   uint64_t first_row, struct rows_chunk *chunk, struct tumble_error *err) {
     static const char later[SUMMARY_BYTES + 1];
     struct tw_buf *frame = &put->engine->frame;
     TW_TRY(frame_begin(put, TW_FRAME_ROWS, &chunk->mark, err));
@@ -110,7 +111,8 @@ static enum tumble_code rows_begin(struct tw_outbox_put *put, const struct tumbl
     code = code == TUMBLE_OK ? append_text(frame, tw_window_last(window)) : code;
     code = code == TUMBLE_OK ? tw_buf_append_varint(frame, first_row) : code;
     chunk->summary_at = frame->length;
-    return text_of(err, code == TUMBLE_OK ? tw_buf_append(frame, later, sizeof later) : code);
+    code = code == TUMBLE_OK ? tw_buf_append(frame, later, sizeof later) : code;
+    return text_of(err, code == TUMBLE_OK ? append_text(frame, tw_buf_view(&writer->head)) : code);
 }
 
 static enum tumble_code rows_end(struct tw_outbox_put *put, const struct rows_chunk *chunk, bool is_single,
@@ -141,6 +143,9 @@ static enum tumble_code put_rows(struct tw_outbox_put *put, const struct tumble_
     bool is_single = true, begun = false;
     for (uint32_t i = 0; i < window->groups.count; i++) {
         uint32_t reference = engine->order[i].reference;
+        if (i + TW_GROUPS_AHEAD < window->groups.count) {
+            tw_group_fetch(&window->groups, engine->order[i + TW_GROUPS_AHEAD].reference);
+        }
         uint64_t records = tw_group_at(&window->groups, reference)->records;
         if (records == 0) {
             continue; /* made for a record that memory then ran out for */
@@ -151,14 +156,16 @@ static enum tumble_code put_rows(struct tw_outbox_put *put, const struct tumble_
             TW_TRY(rows_end(put, &chunk, false, false, &summary, err));
         }
         if (!begun) {
-            TW_TRY(rows_begin(put, shard, window, summary.rows, &chunk, err));
+            TW_TRY(rows_begin(put, shard, window, writer, summary.rows, &chunk, err));
             begun = true;
         }
         uint8_t key[16];
         tw_buf_clear(&engine->scratch);
         TW_TRY(text_of(err, tw_row_append(writer, shard, window, reference, &engine->scratch, key)));
-        TW_TRY(text_of(err, append_row(&engine->frame, key, tw_buf_view(&engine->scratch))));
-        tw_fragment_digest_add(summary.digest, tw_buf_view(&engine->scratch));
+        const struct tumble_bytes json = tw_buf_view(&engine->scratch);
+        const struct tumble_bytes own = {json.data + writer->head.length, json.length - writer->head.length};
+        TW_TRY(text_of(err, append_row(&engine->frame, key, own)));
+        tw_fragment_digest_add(summary.digest, json);
         summary.rows++;
         summary.records += records;
     }

@@ -3,8 +3,10 @@
 
 #include "engine/window/group_table.h"
 
-/* Quicksort with the median of three, small runs by insertion, the smaller side first so that the stack stays
- * logarithmic; a run that does not shrink falls to heapsort, so hostile keys cannot make it quadratic. */
+/* By the prefixes' bytes from the front (American flag sort: McIlroy, Bostic, McIlroy, "Engineering Radix Sort", 1993)
+ * where there are many, and what these leave together by comparison: quicksort with the median of three, small runs by
+ * insertion, the smaller side first so that the stack stays logarithmic; a run that does not shrink falls to heapsort,
+ * so hostile keys cannot make it quadratic. */
 
 static int compare(const struct tw_group_table *table, const struct tw_group_rank *a, const struct tw_group_rank *b) {
     if (a->prefix != b->prefix) {
@@ -100,6 +102,48 @@ static void sort(const struct tw_group_table *table, struct tw_group_rank *order
     insertion_sort(table, order, n);
 }
 
+static int depth_budget(size_t n) {
+    int budget = 8;
+    while (n >>= 1) {
+        budget += 2;
+    }
+    return budget;
+}
+
+enum { RADIX_LEAST = 512 }; /* ranks; fewer are sorted before the counts are set up */
+
+/* byte: of the prefix, from the front; those before it are the same in all. */
+static void radix_sort(const struct tw_group_table *table, struct tw_group_rank *order, size_t n, unsigned byte) {
+    size_t begin[257] = {0}, next[256];
+    const unsigned shift = 56 - 8 * byte;
+    for (size_t i = 0; i < n; i++) {
+        begin[(order[i].prefix >> shift & 0xff) + 1]++;
+    }
+    for (size_t digit = 0; digit < 256; digit++) {
+        begin[digit + 1] += begin[digit];
+        next[digit] = begin[digit];
+    }
+    for (size_t digit = 0; digit < 256; digit++) {
+        while (next[digit] < begin[digit + 1]) {
+            struct tw_group_rank moving = order[next[digit]];
+            for (size_t to; (to = moving.prefix >> shift & 0xff) != digit;) {
+                struct tw_group_rank other = order[next[to]];
+                order[next[to]++] = moving;
+                moving = other;
+            }
+            order[next[digit]++] = moving;
+        }
+    }
+    for (size_t digit = 0; digit < 256; digit++) {
+        size_t many = begin[digit + 1] - begin[digit];
+        if (many >= RADIX_LEAST && byte < 7) {
+            radix_sort(table, order + begin[digit], many, byte + 1);
+        } else if (many > 1) {
+            sort(table, order + begin[digit], many, depth_budget(many));
+        }
+    }
+}
+
 /* How many bytes at the front all keys share, given that of those before: "user-098140" tells little by its first
  * eight. */
 static size_t shared(const struct tw_group_table *table, uint32_t first, uint32_t reference, size_t before) {
@@ -146,12 +190,15 @@ static bool is_sorted(const struct tw_group_table *table, const struct tw_group_
     return i >= n;
 }
 
-static int depth_budget(size_t n) {
-    int budget = 8;
-    while (n >>= 1) {
-        budget += 2;
+static void sort_all(const struct tw_group_table *table, struct tw_group_rank *order, size_t n) {
+    if (is_sorted(table, order, n)) {
+        return;
     }
-    return budget;
+    if (n >= RADIX_LEAST) {
+        radix_sort(table, order, n, 0);
+    } else {
+        sort(table, order, n, depth_budget(n));
+    }
 }
 
 void tw_group_order(const struct tw_group_table *table, struct tw_group_rank *order) {
@@ -166,21 +213,20 @@ void tw_group_order(const struct tw_group_table *table, struct tw_group_rank *or
     for (size_t i = 0; i < n; i++) {
         rank(table, order[i].reference, skip, &order[i]);
     }
-    if (!is_sorted(table, order, n)) {
-        sort(table, order, n, depth_budget(n));
-    }
+    sort_all(table, order, n);
 }
 
 void tw_group_order_of(const struct tw_group_table *table, const uint32_t *references, size_t n,
                        struct tw_group_rank *order) {
     size_t skip = n ? SIZE_MAX : 0;
     for (size_t i = 0; i < n && skip; i++) {
+        if (i + TW_GROUPS_AHEAD < n) {
+            tw_group_fetch(table, references[i + TW_GROUPS_AHEAD]);
+        }
         skip = shared(table, references[0], references[i], skip);
     }
     for (size_t i = 0; i < n; i++) {
         rank(table, references[i], skip, &order[i]);
     }
-    if (!is_sorted(table, order, n)) {
-        sort(table, order, n, depth_budget(n));
-    }
+    sort_all(table, order, n);
 }

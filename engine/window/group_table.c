@@ -224,6 +224,9 @@ enum tumble_code tw_group_table_expect(struct tw_group_table *table, uint64_t co
 
 void tw_group_untouch_all(struct tw_group_table *table) {
     for (uint32_t i = 0; i < table->touched_count; i++) {
+        if (i + TW_GROUPS_AHEAD < table->touched_count) {
+            __builtin_prefetch(tw_group_at(table, table->touched[i + TW_GROUPS_AHEAD]));
+        }
         tw_group_at(table, table->touched[i])->touched = 0;
     }
     table->touched_count = 0;

@@ -65,6 +65,14 @@ static inline struct tw_group *tw_group_at(const struct tw_group_table *table, u
     size_t offset = (size_t)reference * 8;
     return (struct tw_group *)(void *)(table->blocks[offset / TW_GROUP_BLOCK_BYTES] + offset % TW_GROUP_BLOCK_BYTES);
 }
+/* Groups in some order lie anywhere: this one's entry is on its way while TW_GROUPS_AHEAD others are looked at. */
+enum { TW_GROUPS_AHEAD = 8 };
+static inline void tw_group_fetch(const struct tw_group_table *table, uint32_t reference) {
+    const char *entry = (const char *)tw_group_at(table, reference);
+    __builtin_prefetch(entry);
+    __builtin_prefetch(entry + 64);
+    __builtin_prefetch(entry + 128);
+}
 static inline struct tumble_bytes tw_group_key(const struct tw_group_table *table, const struct tw_group *group) {
     struct tumble_bytes key = {(const char *)group->state + table->layout->bytes, group->key_length};
     return key;
@@ -100,7 +108,8 @@ bool tw_group_next(const struct tw_group_table *table, struct tw_group_walk *wal
 
 /* Fills order (count entries, caller's memory) with the groups ascending by key bytes. */
 struct tw_group_rank {
-    uint64_t prefix; /* the first eight key bytes in which any two differ, big-endian, so that most comparisons touch no entry */
+    uint64_t prefix; /* the first eight key bytes in which any two differ, big-endian, so that most comparisons touch no
+                        entry */
     uint32_t reference;
     uint32_t reserved;
 };

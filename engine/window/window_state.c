@@ -9,6 +9,9 @@ enum tumble_code tw_window_encode_groups(const struct tw_window *window, const s
                                          struct tw_buf *out) {
     const struct tw_group_table *table = &window->groups;
     for (size_t i = 0; i < n; i++) {
+        if (i + TW_GROUPS_AHEAD < n) {
+            tw_group_fetch(table, order[i + TW_GROUPS_AHEAD].reference);
+        }
         struct tw_group *group = tw_group_at(table, order[i].reference);
         struct tumble_bytes key = tw_group_key(table, group);
         TW_TRY(tw_buf_append_varint(out, key.length));

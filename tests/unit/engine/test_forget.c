@@ -165,7 +165,7 @@ static const struct tumble_output_api tally_api = {.struct_size = sizeof tally_a
 /* Rows enough for several chunks, some of them taken by the output already. */
 static void fragments_of_many_chunks_are_forgotten_in_their_middle(void **state) {
     (void)state;
-    enum { MANY = 1500 };
+    enum { MANY = 6000 };
     static const size_t taken[] = {0, 1, 700, MANY - 1, MANY, MANY + 1, MANY + 700, MANY + MANY, MANY + MANY + 2};
     for (size_t i = 0; i < sizeof taken / sizeof *taken; i++) {
         struct tumble_output_open how = {.kind = TUMBLE_ROW_WINDOW};
