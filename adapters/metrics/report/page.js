@@ -390,7 +390,7 @@
   const kindOf = f => f.lost ? 'given up' : f.closed == null ? 'still open' : f.early ? 'ended early' : f.ordinal > 1 ? 'a further fragment' : 'whole';
   const kindColour = { whole: 'c1', 'a further fragment': 'c5', 'ended early': 'c2', 'given up': 'ink', 'still open': 'c7' };
   {
-    const notes = [timeline.every > 1 ? '1 of ' + timeline.every + ' windows is drawn, of every shard' : null, timeline.leftOut ? 'only the first ' + timeline.shardLimit + ' shards are drawn' : null].filter(Boolean).join('; ');
+    const notes = [timeline.every > 1 ? '1 of ' + timeline.every + ' windows is drawn, of every shard' : null, timeline.leftOut ? 'only the first ' + timeline.shardLimit + ' shards with records are drawn' : null].filter(Boolean).join('; ');
     const box = card(windowCharts, 'Windows and fragments', 'From the first batch of a window to its end, a row for each shard. A window that opens again (late records, early ends, resharding) leaves several fragments, whose rows merge exactly.' + (notes ? ' (' + notes + '.)' : ''), { wide: true });
     if (!fragments.length) empty(box, 'No window was opened.');
     else drawTimeline(box);
