@@ -11,6 +11,10 @@ static void unload(void) {
 
 enum tumble_code tw_outputs_load(const struct tw_list *plugins, struct tumble_output_registry **out,
                                  struct tumble_error *err) {
+    if (loaded) { /* of this command, and so of the same list: a mapping's destination asks after its outputs */
+        *out = loaded;
+        return TUMBLE_OK;
+    }
     enum tumble_code code = tumble_output_registry_new(&loaded, err);
     if (code == TUMBLE_OK) {
         atexit(unload);

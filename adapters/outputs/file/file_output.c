@@ -122,6 +122,9 @@ static enum tumble_code compare_tail(struct file_output *self, const char *data,
 
 static enum tumble_code drain_buffer(struct file_output *self, struct tumble_error *err) {
     size_t same = 0;
+    if (self->buffer.length == 0) {
+        return TUMBLE_OK;
+    }
     if (self->keeps_place) {
         TW_TRY(compare_tail(self, self->buffer.data, self->buffer.length, &same, err));
     }
