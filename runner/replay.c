@@ -157,7 +157,7 @@ static void resume_parts(struct tumble_lane *lane, const char *at, const char *e
 
 static enum tumble_code resume_marks(struct replay *replay, struct tumble_error *err) {
     struct tumble_bytes note = tumble_engine_note(replay->engine, "marks");
-    const char *at = note.data, *end = at + note.length;
+    const char *at = note.length ? note.data : "", *end = at + note.length;
     while (at < end) {
         const char *stop = memchr(at, '\n', (size_t)(end - at));
         const char *space = stop ? memchr(at, ' ', (size_t)(stop - at)) : NULL;
