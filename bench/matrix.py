@@ -117,7 +117,8 @@ def ways(settings, records):
 def measure(settings):
     records = 30000 if settings.quick else 100000
     found = {name: workload(settings, name, group, batch, int(records * part), options) for name, (group, batch, part, options) in WORKLOADS.items()}
-    plot(settings, "matrix", "set style data histogram\nset style fill solid\nset xtics rotate by -35\nset ylabel 'times as quick (processor time)'\n"
+    plot(settings, "matrix", "set style data histogram\nset style fill solid\nset xtics rotate by -35\nset yrange [0:*]\nset key outside top\n"
+         "set ylabel 'times as quick (processor time)'\n"
          "plot $data using 2:xtic(1) title 'than CPython', '' using 3 title 'than Node'",
          [(name, one["ratios"]["CPython"]["cpu"]["median"], one["ratios"].get("Node", {"cpu": {"median": 0}})["cpu"]["median"]) for name, one in found.items()])
     return {"machine": machine(settings), "workloads": found, "kpl": kpl(settings, records), "ways": ways(settings, records)}
