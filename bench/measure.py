@@ -77,8 +77,8 @@ class Settings:
         return self.node() and os.path.isdir(os.path.join(self.tools, "node_modules", "@duckdb", "node-api"))
 
     def generate(self, name, *options):
-        """A file of the seeded click stream, in the page cache of a disk, as one has it (tmpfs gives smaller pages: reading
-        takes a quarter longer)."""
+        """A file of the seeded click stream, in the page cache of a disk, as one has it (from tmpfs a run
+        of ours takes a seventh longer)."""
         path = os.path.join(self.disk, "input-" + name)
         if not os.path.exists(path):
             with open(path, "wb") as file:
