@@ -334,6 +334,7 @@ def compare_replay(bench, capture, function, speed, computes, *words):
 
 
 SLOW = "%s %s 40 0.4" % (sys.executable, os.path.join(HERE, "slow_function.py"))
+QUICKER = "%s %s 15 0.2" % (sys.executable, os.path.join(HERE, "slow_function.py"))
 
 
 def attempt(times, what):
@@ -357,15 +358,18 @@ def case_agreement(bench):
 
 def case_realtime(bench):
     """The same against the machine's own clock, under the mapping by hand: 60 s."""
-    sys.path.insert(0, os.path.join(HERE, "..", "lambda"))
+    attempt(3, lambda: compare_realtime(bench))
+
+
+def compare_realtime(bench):
     from sandbox import Sandbox  # pylint: disable=import-outside-toplevel
     import base64  # pylint: disable=import-outside-toplevel
     capture = bench.capture(records=12000, rate=200)
     records = bench.records(capture)
-    point = foretell(bench, capture, SLOW, bench.work.file("mapping.json"), "--batch-size", "40,120",
+    point = foretell(bench, capture, QUICKER, bench.work.file("mapping.json"), "--batch-size", "40,120",
                      "--maximum-batching-window-in-seconds", "0,2")
     state = {}
-    with Sandbox(SLOW.split(), bench.work, spec=False) as sandbox:
+    with Sandbox(QUICKER.split(), bench.work, spec=False) as sandbox:
         def invoke(_, batch, window, is_final):
             nonlocal state
             event = {"Records": [{"kinesis": {"data": base64.b64encode(line).decode(), "sequenceNumber": "1", "partitionKey": "k"}}
