@@ -93,7 +93,7 @@ def follow(capture, server, directory):
         kinesis.put_records(client, "live", records)
         put += records
         time.sleep(0.2)
-    time.sleep(2.5)  # both shards were asked after the last
+    time.sleep(4)  # both shards were asked twice after the last
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=20)
     assert process.returncode == 0, (process.returncode, said)
@@ -107,7 +107,9 @@ def follow(capture, server, directory):
     out, said = process.communicate(timeout=20)
     assert process.returncode == 0 and [record[2] for record in captured(out)] == ["ahead"], (out, said)
     process = capture.start("capture", "--stream", "live", "--until", "2100-01-01T00:00:00Z", "-o", "stopped")
-    time.sleep(1.5)
+    partial, deadline = os.path.join(directory, "stopped.partial"), time.monotonic() + 20
+    while time.monotonic() < deadline and not (os.path.exists(partial) and open(partial, "rb").read().count(b"\n") == 202):
+        time.sleep(0.1)
     process.send_signal(signal.SIGTERM)
     _, said = process.communicate(timeout=20)
     assert process.returncode == 143 and b"stopped before the end" in said, (process.returncode, said)

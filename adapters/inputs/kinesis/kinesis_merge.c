@@ -7,8 +7,8 @@
 #include "engine/base/fail.h"
 
 /* The record of the earliest arrival may go once no shard can still bring an earlier one: each has a record waiting, or
- * is done, or was asked after that record had come and had nothing. Only our own steady clock is compared with itself.
- */
+ * is done, or was asked after that record had come and had nothing, twice: some servers tell one answer late that a
+ * shard is closed, whose children may hold earlier ones. Only our own steady clock is compared with itself. */
 
 enum {
     RELIST_MS = 1000,
@@ -32,11 +32,12 @@ struct lane {
     const struct tumble_kinesis_read *records; /* of the last poll, from next on */
     size_t count;
     size_t next;
-    bool ending;         /* done, once these are given */
-    int64_t received;    /* steady: when these came */
-    int64_t empty_asked; /* steady: a poll that began then found the tip, nothing beyond it; -1: none since records */
-    int64_t next_poll;   /* steady */
-    int64_t behind_ms;   /* -1: not told */
+    bool ending;          /* done, once these are given */
+    int64_t received;     /* steady: when these came */
+    int64_t empty_asked;  /* steady: since a poll that began then nothing came, as another one found; -1: none */
+    int64_t empty_before; /* the latest such poll */
+    int64_t next_poll;    /* steady */
+    int64_t behind_ms;    /* -1: not told */
     int64_t failing_ms;
     const char *trouble;
     struct tumble_kinesis_reader_facts facts; /* of a reader that is closed */
@@ -100,7 +101,7 @@ static enum tumble_code add_lane(struct tumble_kinesis_merge *merge, const struc
     memcpy(lane->parents[0], shard->parent_id, sizeof lane->parents[0]);
     memcpy(lane->parents[1], shard->adjacent_id, sizeof lane->parents[1]);
     lane->from_begin = from_begin;
-    lane->empty_asked = -1;
+    lane->empty_asked = lane->empty_before = -1;
     lane->behind_ms = -1;
     return TUMBLE_OK;
 }
@@ -314,7 +315,9 @@ static enum tumble_code poll(struct tumble_kinesis_merge *merge, struct lane *la
     lane->next = 0;
     lane->received = steady_ms(merge);
     lane->behind_ms = batch.millis_behind_latest;
-    lane->empty_asked = batch.count == 0 && batch.at_tip ? asked : -1;
+    bool empty = batch.count == 0 && batch.at_tip;
+    lane->empty_asked = empty ? lane->empty_before : -1;
+    lane->empty_before = empty ? asked : -1;
     lane->ending = batch.is_end != 0;
     if (batch.is_end && !lane->has_children && merge->options.until != TUMBLE_KINESIS_UNTIL_TIP) {
         lane->wants_children = true;

@@ -201,6 +201,7 @@ static void a_parent_that_ends_empty_lets_nobody_pass_its_child(void **state) {
                                            LIST(SHARD("0", "null", "null") "," SHARD("2", "\"s-0\"", "null")),
                                            ITERATOR,
                                            PAGE(RECORD("30", "4")),
+                                           PAGE(""),
                                            PAGE("")};
     struct tumble_kinesis_merge_options options = {.until = TUMBLE_KINESIS_UNTIL_STOPPED};
     struct trial trial;
