@@ -73,6 +73,24 @@ static enum tumble_code unescape_key(struct replay *replay, const struct tumble_
     return TUMBLE_OK;
 }
 
+/* The number of the record at hand, which mostly is one more than the last. */
+static void next_number(struct replay *replay) {
+    const uint64_t value = replay->progress.records + 1;
+    size_t at = replay->number_length;
+    if (value == replay->number_value + 1 && at) {
+        while (at > 0 && replay->number[at - 1] == '9') {
+            replay->number[--at] = '0';
+        }
+    }
+    if (at && value == replay->number_value + 1) {
+        replay->number[at - 1]++;
+    } else { /* the first, or all nines */
+        replay->number_length =
+            (size_t)snprintf(replay->number, sizeof replay->number, "%llu", (unsigned long long)value);
+    }
+    replay->number_value = value;
+}
+
 /* The record's partition key: the field asked for, the capture's own, or the record's number. */
 static enum tumble_code find_key(struct replay *replay, const struct tumble_captured *captured,
                                  struct tumble_bytes *key, struct tumble_error *err) {
@@ -86,10 +104,9 @@ static enum tumble_code find_key(struct replay *replay, const struct tumble_capt
         }
     }
     if (key->length == 0) {
-        char digits[KEY_TEXT];
-        int length = snprintf(digits, sizeof digits, "%llu", (unsigned long long)replay->progress.records + 1);
-        key->data = round_text(replay, digits, (size_t)length);
-        key->length = (size_t)length;
+        next_number(replay);
+        key->data = round_text(replay, replay->number, replay->number_length);
+        key->length = replay->number_length;
         return key->data ? TUMBLE_OK : tumble_replay_no_memory(err);
     }
     return TUMBLE_OK;

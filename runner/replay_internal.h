@@ -54,6 +54,9 @@ struct replay {
     uint64_t span_bytes;
     uint64_t lag_ms; /* of the latest late record behind the watermark, for the advice */
     char sequence[TUMBLE_SEQUENCE_TEXT];
+    char number[KEY_TEXT]; /* a record's, its partition key when it has no other: the last one that was written */
+    size_t number_length;
+    uint64_t number_value;
     /* Keys and sequence numbers made for the records of a round, in memory that stays where it is until the round ends.
      */
     char **text_blocks;
