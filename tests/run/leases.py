@@ -5,7 +5,6 @@ usage: leases.py TUMBLE [TEST...]
 """
 import os
 import sys
-import tempfile
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -128,22 +127,5 @@ def a_table_that_cannot_be_reached(tumble, directory):
 TESTS = [balance_and_release, others_are_refused, a_table_that_cannot_be_reached]
 
 
-def main(arguments):
-    tumble, wanted = os.path.abspath(arguments[0]), arguments[1:]
-    failed = 0
-    for test in TESTS:
-        if wanted and test.__name__ not in wanted:
-            continue
-        began = time.monotonic()
-        with tempfile.TemporaryDirectory() as directory:
-            try:
-                test(tumble, directory)
-                print(f"ok   {test.__name__} ({time.monotonic() - began:.1f} s)", flush=True)
-            except live.Failure as failure:
-                failed += 1
-                print(f"FAIL {test.__name__}: {failure}", flush=True)
-    return 1 if failed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(live.run_tests(TESTS, sys.argv[1:]))

@@ -1,11 +1,15 @@
 """What the tests of `tumble run` share: streams filled while they are read, runs, and what their rows must add up to."""
+import calendar
+import concurrent.futures
 import contextlib
 import json
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 import time
+import traceback
 from collections import defaultdict
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "servers"))
@@ -43,7 +47,6 @@ def expected(records, window=WINDOW):
 
 
 def epoch(text):
-    import calendar
     return calendar.timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%SZ"))
 
 
@@ -140,6 +143,28 @@ class Run:
         with contextlib.suppress(ProcessLookupError):
             self.process.kill()
         self.process.wait()
+
+
+def run_tests(tests, arguments, at_once=3):
+    """The main of a suite: [TUMBLE, TEST...]. Tests mostly wait, so some run at the same time."""
+    tumble, wanted = os.path.abspath(arguments[0]), arguments[1:]
+
+    def one(test):
+        began = time.monotonic()
+        with tempfile.TemporaryDirectory() as directory:
+            try:
+                test(tumble, directory)
+            except Failure as failure:
+                print(f"FAIL {test.__name__}: {failure}", flush=True)
+                return 1
+            except Exception:  # not to be lost among threads
+                print(f"FAIL {test.__name__}:\n{traceback.format_exc()}", flush=True)
+                return 1
+        print(f"ok   {test.__name__} ({time.monotonic() - began:.1f} s)", flush=True)
+        return 0
+
+    with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
+        return 1 if sum(pool.map(one, [test for test in tests if not wanted or test.__name__ in wanted])) else 0
 
 
 def run(tumble, environment, *arguments, seconds=60):

@@ -2,17 +2,20 @@
 """A stream shared by three `tumble run`: one is killed, one is stopped and goes on, the stream is split and merged, DynamoDB and
 Kinesis throttle and fail; what their rows come to is what the stream held. Everything random comes from the seed.
 
-usage: shared.py TUMBLE [--seeds N] [--seed S] [--keep]
+usage: shared.py TUMBLE [--seeds N] [--seed S] [--jobs N] [--keep]
 """
 import argparse
+import concurrent.futures
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+import traceback
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import live  # noqa: E402
@@ -147,25 +150,32 @@ def main():
     parser.add_argument("tumble")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--seed", type=int)
+    parser.add_argument("--jobs", type=int, default=3, help="seeds at the same time")
     parser.add_argument("--keep", action="store_true")
     options = parser.parse_args()
     tumble = os.path.abspath(options.tumble)
     seeds = [options.seed] if options.seed is not None else [random.randrange(1 << 30) for _ in range(options.seeds)]
-    failed = 0
-    for seed in seeds:
-        directory, began = tempfile.mkdtemp(prefix="tumble-shared-"), time.monotonic()
+
+    def one(seed):
+        directory, began, failed = tempfile.mkdtemp(prefix="tumble-shared-"), time.monotonic(), None
         try:
             with servers.start("kinesalite") as stream, servers.start("dynalite") as table:
                 Scene(tumble, directory, seed).play(stream, table)
             print(f"ok   seed {seed} ({time.monotonic() - began:.1f} s)", flush=True)
         except live.Failure as failure:
-            failed += 1
-            print(f"FAIL {failure}\nagain: {sys.argv[0]} {options.tumble} --seed {seed}", flush=True)
-            if options.keep:
-                print("kept:", directory, flush=True)
-                continue
-        subprocess.run(["rm", "-rf", directory], check=False)
-    return 1 if failed else 0
+            failed = str(failure)
+        except Exception:  # not to be lost among threads
+            failed = traceback.format_exc()
+        if failed:
+            print(f"FAIL {failed}\nagain: {sys.argv[0]} {options.tumble} --seed {seed}", flush=True)
+        if failed and options.keep:
+            print("kept:", directory, flush=True)
+        else:
+            shutil.rmtree(directory, ignore_errors=True)
+        return failed is not None
+
+    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+        return 1 if any(list(pool.map(one, seeds))) else 0
 
 
 if __name__ == "__main__":

@@ -7,14 +7,13 @@ import base64
 import json
 import os
 import random
+import subprocess
 import sys
-import tempfile
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import live  # noqa: E402
 from live import check, kinesis, servers  # noqa: E402
-import subprocess  # noqa: E402
 
 QUICK = ["--poll-interval", "30ms", "--commit-interval", "50ms"]
 
@@ -68,35 +67,42 @@ def kill_and_resume(tumble, directory):
         live.check_rows(live.read_rows(output), kinesis.read_all(server.client(), "stream"))
 
 
-def resharding(tumble, directory):
-    """Split and merge under way, where the server tells children and where it does not; by ARN too."""
-    for name in ("kinesis-local", "kinesalite"):
-        output, state = os.path.join(directory, name + ".ndjson"), os.path.join(directory, name)
-        with servers.start(name) as server:
-            client, environment = server.client(), servers.environment(server)
-            kinesis.create_stream(client, "stream", 2)
-            facts = client.kinesis("DescribeStreamSummary", StreamName="stream")["StreamDescriptionSummary"]
-            command = ["--stream", facts["StreamARN"] if name == "kinesis-local" else "stream", *live.SPEC, *QUICK, "--state", state,
-                       "--durability", "none", "-o", "file:" + output, "-q"]
-            producer = live.Producer(client, "stream", 300)
-            with live.Run(tumble, environment, *command, log=sys.stderr) as run:
-                time.sleep(0.5)
-                first = [shard["ShardId"] for shard in kinesis.shards(client, "stream")]
-                kinesis.split(client, "stream", first[0])
-                time.sleep(0.5)
-                run.kill()
-            with live.Run(tumble, environment, *command, log=sys.stderr) as run:
-                time.sleep(0.3)
-                now = [shard["ShardId"] for shard in kinesis.shards(client, "stream")]
-                kinesis.merge(client, "stream", now[2], now[3])
-                time.sleep(0.7)
-                check(run.terminate() == 0, "SIGTERM is not a clean end")
-            producer.stop()
-            code, _, told = live.run(tumble, environment, *command, "--until-idle")
-            check(code == 0, told)
-            rows = live.read_rows(output)
-            live.check_rows(rows, kinesis.read_all(server.client(), "stream"))
-            check(len({row["shard_id"] for row in rows}) == 5, "not every shard was read")
+def reshard(tumble, directory, name):
+    """Split and merge under way, in between a kill."""
+    output, state = os.path.join(directory, name + ".ndjson"), os.path.join(directory, name)
+    with servers.start(name) as server:
+        client, environment = server.client(), servers.environment(server)
+        kinesis.create_stream(client, "stream", 2)
+        facts = client.kinesis("DescribeStreamSummary", StreamName="stream")["StreamDescriptionSummary"]
+        command = ["--stream", facts["StreamARN"] if name == "kinesis-local" else "stream", *live.SPEC, *QUICK, "--state", state,
+                   "--durability", "none", "-o", "file:" + output, "-q"]
+        producer = live.Producer(client, "stream", 300)
+        with live.Run(tumble, environment, *command, log=sys.stderr) as run:
+            time.sleep(0.5)
+            first = [shard["ShardId"] for shard in kinesis.shards(client, "stream")]
+            kinesis.split(client, "stream", first[0])
+            time.sleep(0.5)
+            run.kill()
+        with live.Run(tumble, environment, *command, log=sys.stderr) as run:
+            time.sleep(0.3)
+            now = [shard["ShardId"] for shard in kinesis.shards(client, "stream")]
+            kinesis.merge(client, "stream", now[2], now[3])
+            time.sleep(0.7)
+            check(run.terminate() == 0, "SIGTERM is not a clean end")
+        producer.stop()
+        code, _, told = live.run(tumble, environment, *command, "--until-idle")
+        check(code == 0, told)
+        rows = live.read_rows(output)
+        live.check_rows(rows, kinesis.read_all(server.client(), "stream"))
+        check(len({row["shard_id"] for row in rows}) == 5, "not every shard was read")
+
+
+def resharding_where_the_server_tells_children(tumble, directory):
+    reshard(tumble, directory, "kinesis-local")  # by the stream's ARN, too
+
+
+def resharding_where_it_does_not(tumble, directory):
+    reshard(tumble, directory, "kinesalite")
 
 
 def quiet_shards_close(tumble, directory):
@@ -192,26 +198,9 @@ def what_is_gone_ends_the_run(tumble, directory):
     check(code == 3, "nobody listens, and it says", code, told)
 
 
-TESTS = [rows_are_those_of_a_replay, kill_and_resume, resharding, quiet_shards_close, troubles_pass,
+TESTS = [resharding_where_the_server_tells_children, resharding_where_it_does_not, rows_are_those_of_a_replay, kill_and_resume, quiet_shards_close, troubles_pass,
          a_bad_record_stops_behind_what_came_before, aggregates_are_split, latest_is_when_the_first_run_began, what_is_gone_ends_the_run]
 
 
-def main(arguments):
-    tumble, wanted = os.path.abspath(arguments[0]), arguments[1:]
-    failed = 0
-    for test in TESTS:
-        if wanted and test.__name__ not in wanted:
-            continue
-        began = time.monotonic()
-        with tempfile.TemporaryDirectory() as directory:
-            try:
-                test(tumble, directory)
-                print(f"ok   {test.__name__} ({time.monotonic() - began:.1f} s)", flush=True)
-            except live.Failure as failure:
-                failed += 1
-                print(f"FAIL {test.__name__}: {failure}", flush=True)
-    return 1 if failed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(live.run_tests(TESTS, sys.argv[1:]))
