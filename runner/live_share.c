@@ -754,9 +754,11 @@ static enum tumble_code look_first(struct live *live, struct tumble_error *err) 
     int64_t until = tumble_live_steady_ms() + PATIENCE_MS;
     for (;;) {
         enum tumble_code code = tumble_live_keep(live->share, err);
-        if (code != TUMBLE_EOUTPUT || tumble_live_steady_ms() > until ||
-            (live->options->interrupted && live->options->interrupted(live->options->interrupted_ctx))) {
+        if (code != TUMBLE_EOUTPUT || tumble_live_steady_ms() > until) {
             return code;
+        }
+        if (live->options->interrupted && live->options->interrupted(live->options->interrupted_ctx)) {
+            return tumble_runner_fail(err, TUMBLE_EINTERRUPTED, "stopped while the lease table was waited for");
         }
         struct timespec nap = {0, 200 * 1000000};
         nanosleep(&nap, NULL);
