@@ -425,6 +425,30 @@ static void stop_reading(struct live *live) {
     live->feeds = NULL;
 }
 
+/* Until every row is out; shared: as far as they are still this process's. */
+static enum tumble_code deliver_to_the_end(struct live *live, struct tumble_error *err) {
+    int64_t until = tumble_live_steady_ms() + live->options->output_timeout_ms;
+    for (;;) {
+        uint64_t written, acknowledged;
+        enum tumble_code code = tumble_live_share_drop_lost(live, err);
+        if (code == TUMBLE_OK && tumble_live_share_may_deliver(live)) {
+            code = tumble_deliver_all(&live->deliverer, err);
+        }
+        code = code == TUMBLE_OK ? tumble_live_commit(live, err) : code;
+        tumble_engine_outbox_progress(live->engine, TUMBLE_ROW_WINDOW, &written, &acknowledged);
+        if (code != TUMBLE_OK || acknowledged == written || is_interrupted(live)) {
+            return code;
+        }
+        if (tumble_live_steady_ms() > until) {
+            return tumble_runner_fail(err, TUMBLE_EINPUT,
+                                      "rows wait, since their leases could not be written for %lld s",
+                                      (long long)(live->options->output_timeout_ms / 1000));
+        }
+        struct timespec nap = {0, 50 * 1000000};
+        nanosleep(&nap, NULL);
+    }
+}
+
 /* Windows that are open stay open in the state; nothing keeps them without one. */
 static enum tumble_code end(struct live *live, int at_tip, struct tumble_error *err) {
     enum tumble_code code = TUMBLE_OK;
@@ -433,8 +457,8 @@ static enum tumble_code end(struct live *live, int at_tip, struct tumble_error *
         code = close_all(live, err);
     }
     code = code == TUMBLE_OK ? tumble_live_commit(live, err) : code;
-    if (code == TUMBLE_OK && !live->summary->stopped && tumble_live_share_may_deliver(live)) {
-        code = tumble_deliver_all(&live->deliverer, err);
+    if (code == TUMBLE_OK && !live->summary->stopped) {
+        code = deliver_to_the_end(live, err);
     }
     code = code == TUMBLE_OK ? tumble_live_commit(live, err) : code; /* acknowledgements */
     tumble_live_share_release(live);

@@ -172,6 +172,8 @@ enum tumble_code tumble_live_note_positions(struct live *live, struct tumble_err
 enum tumble_code tumble_live_share_open(struct live *live, struct tumble_error *err);
 /* Takes what the state has still, forgets the rest of it, and begins to keep leases. After the first listing. */
 enum tumble_code tumble_live_share_start(struct live *live, struct tumble_error *err);
+/* Drops shards whose leases were lost, and commits that. */
+enum tumble_code tumble_live_share_drop_lost(struct live *live, struct tumble_error *err);
 /* Begins to read what was taken; feeds are there. */
 enum tumble_code tumble_live_share_begin(struct live *live, struct tumble_error *err);
 /* The feeds go away: nobody is woken any more. */

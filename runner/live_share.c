@@ -466,6 +466,17 @@ enum tumble_code tumble_live_share_begin(struct live *live, struct tumble_error 
     return code;
 }
 
+enum tumble_code tumble_live_share_drop_lost(struct live *live, struct tumble_error *err) {
+    int dropped = 0;
+    if (!live->share) {
+        return TUMBLE_OK;
+    }
+    pthread_mutex_lock(&live->share->lock);
+    enum tumble_code code = drop_lost(live, &dropped, err);
+    pthread_mutex_unlock(&live->share->lock);
+    return code == TUMBLE_OK && dropped ? tumble_live_commit(live, err) : code;
+}
+
 void tumble_live_share_quiet(struct live *live) {
     if (live->share) {
         pthread_mutex_lock(&live->share->lock);
