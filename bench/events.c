@@ -2,8 +2,8 @@
  * read(); after each one (or each N) the state is committed and a response made; rows of windows that are over are
  * written. Prints its figures as one line of JSON.
  *
- * A consumer that keeps its own state ("apply"): records are taken from pieces of an event while they are in cache,
- * and the engine keeps windows in memory or in a state directory. A Lambda handler ("invoke"): the whole event with
+ * A consumer that keeps its own state ("apply"): an event's bytes go to tumble_shard_apply_event, and the engine keeps
+ * windows in memory or in a state directory. A Lambda handler ("invoke"): the whole event with
  * its state goes in, the response with the next state comes out, and the state travels on in the next event. */
 
 #define _GNU_SOURCE /* memmem */
@@ -19,15 +19,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <tumble/engine.h>
+#include <tumble/event.h>
 #include <tumble/invoke.h>
-#include <tumble/lambda.h>
-
-#include "engine/codec/base64.h"
 
 enum {
     PIECE_BYTES = 128 << 10, /* read at a time: with what is made of it, half of an L2 cache */
-    SLICE_RECORDS = 512,
     EVENT_BYTES_MAX = 16 << 20,
     SHARDS_MAX = 1024,
     ROW_BYTES = 1 << 20
@@ -49,7 +45,6 @@ struct run {
 
     struct tumble_spec *spec;
     struct tumble_engine *engine;
-    struct tumble_layout layout;
     struct open_window windows[SHARDS_MAX];
     size_t window_count;
 
@@ -57,9 +52,8 @@ struct run {
     char *buffer; /* unread bytes: begin … end */
     size_t begin, end, capacity;
     int at_end;
-    char *text, *scratch;
-    struct tumble_record records[SLICE_RECORDS];
-    size_t record_count, scratch_used;
+    size_t *line_ends, line_count; /* of a preloaded input */
+    char *text;
 
     char response[64]; /* goes nowhere */
     int response_length;
@@ -215,7 +209,6 @@ static void open_input(struct run *run) {
     }
     run->capacity = EVENT_BYTES_MAX + PIECE_BYTES;
     run->text = memory(EVENT_BYTES_MAX + PIECE_BYTES);
-    run->scratch = memory((size_t)SLICE_RECORDS * 16 + EVENT_BYTES_MAX);
     if (!run->preloads) {
         run->buffer = memory(run->capacity);
         return;
@@ -230,6 +223,15 @@ static void open_input(struct run *run) {
         run->end += (size_t)got;
     }
     run->at_end = 1;
+    for (char *at = run->buffer, *end; (end = memchr(at, '\n', run->end - (size_t)(at - run->buffer))); at = end + 1) {
+        if (run->line_count % 1024 == 0) {
+            run->line_ends = realloc(run->line_ends, (run->line_count + 1024) * sizeof *run->line_ends);
+            if (!run->line_ends) {
+                die("out of memory", NULL);
+            }
+        }
+        run->line_ends[run->line_count++] = (size_t)(end - run->buffer);
+    }
 }
 
 /* ---- apply: a consumer with a state of its own ---- */
@@ -253,21 +255,6 @@ static struct open_window *window_of(struct run *run, struct tumble_bytes shard_
     made->id = tumble_shard_id(made->shard);
     made->start_ms = -1;
     return made;
-}
-
-static void apply_slice(struct run *run, struct open_window *window) {
-    struct tumble_error error;
-    struct tumble_apply_result result;
-    if (run->record_count) {
-        must(tumble_shard_apply(window->shard, window->start_ms, run->records, run->record_count, &result, &error),
-             "a record cannot be applied", &error);
-        if (result.fates[TUMBLE_FATE_APPLIED] != run->record_count) {
-            die("not every record was applied", NULL);
-        }
-        run->record_total += run->record_count;
-    }
-    run->record_count = 0;
-    run->scratch_used = 0;
 }
 
 /* When the next event was to come: under open load its latency counts from there, not from when this came to it. */
@@ -314,116 +301,50 @@ static void turn_window(struct run *run, struct open_window *window, int64_t sta
     window->start_ms = start_ms;
 }
 
-/* "1762732800.123", as Lambda writes it; any other form the long way. */
-static int64_t arrival_of(const struct tumble_value *value) {
-    const char *text = value->text;
-    if (value->length == 14 && text[10] == '.') {
-        int64_t ms = 0;
-        for (int i = 0; i < 14; i++) {
-            ms = i == 10 ? ms : ms * 10 + (text[i] - '0');
-        }
-        return ms;
-    }
-    static const struct tumble_timestamp_format seconds = {.kind = TUMBLE_TIMESTAMP_EPOCH_S};
-    struct tumble_error error;
-    int64_t ms;
-    must(tumble_timestamp_ms(&seconds, value, &ms, &error), "no arrival time", &error);
-    return ms;
-}
-
-static void take_record(struct run *run, const struct tumble_kinesis_record *captured, struct open_window **window) {
-    struct tumble_error error;
-    struct tumble_record *record = &run->records[run->record_count];
-    size_t length;
-    if ((captured->data.flags | captured->sequence_number.flags | captured->event_id.flags) & TUMBLE_VALUE_ESCAPED) {
-        die("escapes in an envelope: not what Lambda sends", NULL);
-    }
-    if (run->scratch_used + captured->data.length > EVENT_BYTES_MAX) {
-        die("a record is too large", NULL);
-    }
-    char *data = run->scratch + run->scratch_used;
-    must(tw_base64_decode((struct tumble_bytes){captured->data.text, captured->data.length}, data, &length, &error),
-         "base64", &error);
-    run->scratch_used += length;
-    *record =
-        (struct tumble_record){.data = {data, length},
-                               .partition_key = {captured->partition_key.text, captured->partition_key.length},
-                               .sequence_number = {captured->sequence_number.text, captured->sequence_number.length},
-                               .arrival_ms = arrival_of(&captured->arrival)};
-    run->record_count++;
-    if (!*window) { /* the event's first record names its shard and, as events are cut at windows, its window */
-        const char *colon = memchr(captured->event_id.text, ':', captured->event_id.length);
-        if (!colon) {
-            die("an eventID without a shard", NULL);
-        }
-        *window =
-            window_of(run, (struct tumble_bytes){captured->event_id.text, (size_t)(colon - captured->event_id.text)});
-        int64_t start_ms = record->arrival_ms - record->arrival_ms % run->window_ms;
-        if (start_ms != (*window)->start_ms) {
-            turn_window(run, *window, start_ms);
+/* The next line; no data: there is none. Where everything was read before, lines were found before, too. */
+static struct tumble_bytes next_line(struct run *run) {
+    size_t looked = 0;
+    char *end = NULL;
+    if (run->preloads) {
+        end = run->events < run->line_count ? run->buffer + run->line_ends[run->events] : NULL;
+    } else {
+        while (!(end = memchr(run->buffer + run->begin + looked, '\n', run->end - run->begin - looked))) {
+            looked = run->end - run->begin;
+            if (!more(run, PIECE_BYTES)) {
+                break;
+            }
         }
     }
-}
-
-/* Everything behind the records, up to the end of the line. */
-static void skip_line(struct run *run) {
-    for (;;) {
-        char *end = memchr(run->buffer + run->begin, '\n', run->end - run->begin);
-        if (end) {
-            run->begin = (size_t)(end - run->buffer) + 1;
-            return;
+    if (!end) {
+        if (run->begin < run->end) {
+            die("the input ends within an event", run->path);
         }
-        run->begin = run->end;
-        if (!more(run, PIECE_BYTES)) {
-            return;
-        }
+        return tumble_bytes_of(NULL);
     }
+    struct tumble_bytes event = {run->buffer + run->begin, (size_t)(end - run->buffer) - run->begin};
+    run->begin = (size_t)(end - run->buffer) + 1;
+    return event;
 }
 
 static int apply_event(struct run *run) {
-    static const char opening[] = "{\"Records\":[";
-    struct open_window *window = NULL;
-    while (run->end - run->begin < sizeof opening - 1) {
-        if (!more(run, PIECE_BYTES)) {
-            return 0;
-        }
+    struct tumble_error error;
+    struct tumble_bytes id, event = next_line(run);
+    if (!event.data) {
+        return 0;
     }
-    if (memcmp(run->buffer + run->begin, opening, sizeof opening - 1) != 0) {
-        die("a line is no event", run->path);
+    must(tumble_event_shard_id(event, &id, &error), "an event's shard", &error);
+    struct open_window *window = window_of(run, id);
+    struct tumble_event_result result;
+    must(tumble_shard_apply_event(window->shard, event, &result, &error), "an event cannot be applied", &error);
+    if (result.fates[TUMBLE_FATE_APPLIED] != result.records) {
+        die("not every record was applied", NULL);
     }
-    run->begin += sizeof opening - 1;
-    for (;;) {
-        struct tumble_kinesis_record captured;
-        struct tumble_error error;
-        size_t consumed;
-        struct tumble_bytes rest = {run->buffer + run->begin, run->end - run->begin};
-        enum tumble_code code =
-            tumble_kinesis_record_parse_like(&run->layout, rest, run->at_end, &captured, &consumed, &error);
-        if (code == TUMBLE_EMORE || (code == TUMBLE_OK && consumed == rest.length)) {
-            if (window) {
-                apply_slice(run, window);
-            }
-            if (!more(run, PIECE_BYTES)) {
-                die("the input ends within an event", run->path);
-            }
-            continue;
-        }
-        must(code, "a record cannot be read", &error);
-        take_record(run, &captured, &window);
-        run->begin += consumed;
-        if (run->record_count == SLICE_RECORDS) {
-            apply_slice(run, window);
-        }
-        if (run->buffer[run->begin] != ',') {
-            break;
-        }
-        run->begin++;
+    run->record_total += result.records;
+    /* Events are cut at windows: the one before this event's is over. */
+    int64_t start_ms = result.last_arrival_ms - result.last_arrival_ms % run->window_ms;
+    if (start_ms != window->start_ms) {
+        turn_window(run, window, start_ms);
     }
-    if (run->buffer[run->begin] != ']') {
-        die("Records do not end", run->path);
-    }
-    apply_slice(run, window);
-    skip_line(run);
     return 1;
 }
 
@@ -503,22 +424,15 @@ static void final(struct run *run, struct carried *carried) {
 
 /* The event of the next line, `"state":{}}` at its end left out; NULL: no more. */
 static char *next_event(struct run *run, size_t *length) {
-    char *end;
-    size_t searched = 0;
-    while (!(end = memchr(run->buffer + run->begin + searched, '\n', run->end - run->begin - searched))) {
-        searched = run->end - run->begin;
-        if (!more(run, 1 << 20)) {
-            return NULL;
-        }
+    struct tumble_bytes line = next_line(run);
+    if (!line.data) {
+        return NULL;
     }
-    char *event = run->buffer + run->begin;
-    run->begin = (size_t)(end - run->buffer) + 1;
-    *length = (size_t)(end - event);
-    if (*length < 11 || memcmp(end - 3, "{}}", 3) != 0) {
+    if (line.length < 11 || memcmp(line.data + line.length - 3, "{}}", 3) != 0) {
         die("an event without a window: generate with --window", run->path);
     }
-    *length -= 3;
-    return event;
+    *length = line.length - 3;
+    return run->buffer + (line.data - run->buffer);
 }
 
 static void invoke_all(struct run *run) {
