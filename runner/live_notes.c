@@ -178,7 +178,7 @@ enum tumble_code tumble_live_resume(struct live *live, struct tumble_error *err)
         code = set_note(live, "live", text, err);
         tumble_runner_free(text);
     } else {
-        struct tumble_bytes rest;
+        struct tumble_bytes rest = {NULL, 0};
         live->summary->resumed = 1;
         code = compare(stored, settings, &rest, err);
         code = code == TUMBLE_OK ? read_start(live, rest, err) : code;
