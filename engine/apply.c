@@ -267,8 +267,8 @@ static enum tumble_code put_key(struct tumble_shard *shard, const struct tw_valu
     for (size_t i = 0; i < spec->group_count; i++) {
         bound += tw_group_key_bound(&values[spec->groups[i].field]);
     }
-    if (shard->keys.capacity - shard->keys.length < bound) {
-        enum tumble_code code = tw_buf_reserve(&shard->keys, bound);
+    if (shard->keys.capacity - shard->keys.length <= bound) { /* there is a place even for a key of no values */
+        enum tumble_code code = tw_buf_reserve(&shard->keys, bound + 1);
         if (code != TUMBLE_OK) {
             return tw_no_memory(err);
         }
