@@ -62,7 +62,7 @@ class Scene:
         at = self.chance.randrange(len(open_now) - 1)
         kinesis.merge(client, "stream", open_now[at]["ShardId"], open_now[at + 1]["ShardId"])
 
-    def act(self, client, workers):
+    def act(self, stream, workers):
         """Some seconds of trouble."""
         chance = self.chance
         doomed, paused = chance.sample(workers, 2)
@@ -76,7 +76,7 @@ class Scene:
         for at, what, worker in sorted(plan, key=lambda step: step[0]):
             time.sleep(max(0, began + at - time.monotonic()))
             if what == "reshard":
-                self.reshard(client)
+                self.reshard(stream.client())  # a connection that rested may be closed
             elif what == "kill":
                 check(worker.run.process.poll() is None, worker.name, "ended by itself:\n" + worker.told())
                 worker.run.kill()
@@ -100,7 +100,7 @@ class Scene:
                 for worker in workers:
                     worker.start()
                     time.sleep(self.chance.uniform(0, 0.3))
-                self.act(client, workers)
+                self.act(stream, workers)
                 producer.stop()
                 time.sleep(self.chance.uniform(0.4, 1))  # whoever was started last knows its signals
                 for worker in workers:
