@@ -324,14 +324,17 @@ static inline __attribute__((always_inline)) bool gather_usual(struct tumble_sha
                                                                const struct chunk *chunk) {
     const struct tumble_engine *engine = shard->engine;
     const size_t count = engine->spec->field_count;
-    if (record->bad || record->values || (uint64_t)record->arrival_ms > (uint64_t)TUMBLE_TIMESTAMP_MAX_MS ||
+    const struct tumble_value *projected = record->values;
+    if (record->bad || (uint64_t)record->arrival_ms > (uint64_t)TUMBLE_TIMESTAMP_MAX_MS ||
         !tw_sequence_follows(record->sequence_number, chunk->last_sequence) ||
-        tumble_project_like(engine->projection, &shard->layout, record->data, 1, shard->projected, NULL, NULL) !=
-            TUMBLE_OK) {
+        (!projected && tumble_project_like(engine->projection, &shard->layout, record->data, 1, shard->projected, NULL,
+                                           NULL) != TUMBLE_OK)) {
         return false;
     }
+    projected = projected ? projected : shard->projected;
+    const char *const data = record->data.data;
     for (size_t i = 0; i < count; i++) {
-        const struct tumble_value *value = &shard->projected[shard->usual_fields[i].projected];
+        const struct tumble_value *value = &projected[shard->usual_fields[i].projected];
         if (value->type != shard->usual_fields[i].type) {
             return false;
         }
@@ -341,10 +344,13 @@ static inline __attribute__((always_inline)) bool gather_usual(struct tumble_sha
             }
             values[i].text.data = value->text;
             values[i].text.length = value->length;
-        } else if (value->type == TUMBLE_TYPE_NUMBER &&
-                   tw_decimal_parse_in(&values[i].number, record->data.data, value->text, value->length, NULL) !=
-                       TUMBLE_OK) {
-            return false;
+        } else if (value->type == TUMBLE_TYPE_NUMBER) {
+            /* What the caller projected may lie anywhere; in data the bytes before it can be read, too. */
+            const bool inside = data && (uintptr_t)value->text - (uintptr_t)data < record->data.length;
+            if (tw_decimal_parse_in(&values[i].number, inside ? data : value->text, value->text, value->length, NULL) !=
+                TUMBLE_OK) {
+                return false;
+            }
         }
         values[i].type = value->type;
     }

@@ -4,27 +4,7 @@
 
 #include <tumble/timestamp.h>
 
-/* The value of eight decimal digits, all at once: pairs, then fours, then the eight. False: something else is there. */
-static bool eight_digits(const char *at, uint64_t *value) {
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    const uint64_t high = UINT64_C(0xf0f0f0f0f0f0f0f0);
-    const uint64_t zeros = UINT64_C(0x3030303030303030);
-    const uint64_t pairs = UINT64_C(0x000000ff000000ff);
-    uint64_t word;
-    memcpy(&word, at, sizeof word);
-    bool digits = (((word & high) ^ zeros) | (((word + UINT64_C(0x0606060606060606)) & high) ^ zeros)) == 0;
-    word -= zeros;
-    word = word * 10 + (word >> 8);
-    *value =
-        ((word & pairs) * (100 + (UINT64_C(1000000) << 32)) + (word >> 16 & pairs) * (1 + (UINT64_C(10000) << 32))) >>
-        32;
-    return digits;
-#else
-    (void)at;
-    (void)value;
-    return false;
-#endif
-}
+#include "engine/codec/eight_digits.h"
 
 bool tw_arrival_usual(struct tw_arrival *arrival, const struct tumble_value *value, int64_t *out_ms) {
     const char *at = value->text;
@@ -42,7 +22,7 @@ bool tw_arrival_usual(struct tw_arrival *arrival, const struct tumble_value *val
         *out_ms = arrival->second_ms + digit[0] * 100 + digit[1] * 10 + digit[2];
         return true;
     }
-    if (at[10] != '.' || !eight_digits(at, &seconds)) {
+    if (at[10] != '.' || !tw_eight_digits(at, &seconds)) {
         return false;
     }
     uint64_t last; /* the five digits behind them, the dot taken out from between, three zeros in front */
@@ -51,7 +31,7 @@ bool tw_arrival_usual(struct tw_arrival *arrival, const struct tumble_value *val
     char digits[8];
     memcpy(digits, &last, sizeof digits);
     uint64_t rest;
-    if (!eight_digits(digits, &rest)) {
+    if (!tw_eight_digits(digits, &rest)) {
         return false;
     }
     *out_ms = (int64_t)(seconds * 100000 + rest);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "engine/base/fail.h"
+#include "engine/codec/eight_digits.h"
 #include "engine/codec/json_text.h"
 
 enum {
@@ -60,6 +61,11 @@ enum tw_timestamp_fault tw_timestamp_number(const char *text, size_t length, int
     /* Nearly all there are: whole numbers of 10 to 15 digits, and seconds with a fraction. */
     if (length >= 10 && length <= 20) {
         int64_t value = 0;
+        uint64_t first;
+        if (tw_eight_digits(text, &first)) {
+            value = (int64_t)first;
+            at += 8;
+        }
         while (at < end && at - text < 16 && is_digit(*at)) {
             value = value * 10 + (*at++ - '0');
         }
