@@ -286,7 +286,12 @@ enum tumble_code tumble_capture_next(struct tumble_capture *capture, struct tumb
     }
 }
 
-void tumble_capture_release(struct tumble_capture *capture) { tw_block_pool_release(&capture->pool); }
+void tumble_capture_release(struct tumble_capture *capture) {
+    tw_block_pool_release(&capture->pool);
+    for (size_t i = 0; i < capture->options.path_count; i++) {
+        capture->readers[i]->decoded.data = NULL; /* of a record found and not given out: its text is still there */
+    }
+}
 
 /* ---- positions ---- */
 

@@ -412,6 +412,10 @@ static void inputs_with_sequence_numbers_are_merged_by_arrival_and_within_a_shar
         for (int i = 0; i < 9; i++) {
             assert_int_equal(next_of(capture, &record), 1);
             sequences[i] = (int)strtol(record.sequence_number.data + 47, NULL, 10);
+            struct text payload = {NULL, 0, 0};
+            add_payload(&payload, sequences[i]);
+            assert_text(record.data, payload.data);
+            free(payload.data);
             tumble_capture_release(capture); /* what was not given out yet must survive this */
         }
         assert_int_equal(next_of(capture, &record), 0);
