@@ -3,7 +3,7 @@
 #include "engine/store/store.h"
 
 /* Layout in docs/format-frames.md. */
-enum { FRAME_VERSION = 1, HEADER_BYTES = 24, CHECKSUM_BYTES = 8, LENGTH_AT = 16 };
+enum { FRAME_VERSION = 1, HEADER_BYTES = 24, CHECKSUM_BYTES = 8, LENGTH_AT = 16, EARLY_ROWS = 12 };
 
 static enum tumble_code append_u16(struct tw_buf *buf, unsigned value) {
     char bytes[2] = {(char)(value & 0xff), (char)(value >> 8)};
@@ -40,8 +40,9 @@ static enum tumble_code damaged(const char *what, const char *why, struct tumble
 }
 
 static const char *kind_name(unsigned kind) {
-    static const char *const names[] = {"none", "snapshot", "delta", "window", "outbox", "meta", "counters",
-                                        "note", "cursor",   "shard", "state",  "spill",  "rows", "fragment"};
+    static const char *const names[] = {"none",  "snapshot", "delta",      "window",   "outbox",
+                                        "meta",  "counters", "note",       "cursor",   "shard",
+                                        "state", "spill",    "early rows", "fragment", "rows"};
     return kind < sizeof names / sizeof names[0] ? names[kind] : "unknown";
 }
 
@@ -82,6 +83,12 @@ enum tumble_code tw_frame_open(struct tumble_bytes bytes, enum tw_frame_kind kin
     tw_take_u64(&cursor, &checksum);
     if (checksum != tw_hash64(bytes.data, (size_t)(sum.data - bytes.data))) {
         return damaged(what, "its checksum does not match", err);
+    }
+    if (written_kind == EARLY_ROWS && kind == TW_FRAME_ROWS) {
+        return tw_fail(err, TUMBLE_EVERSION,
+                       "%s was written by an early development version of tumble: `drain` the state with that one, or "
+                       "begin with a fresh --state",
+                       what);
     }
     if (written_kind != (unsigned)kind) {
         return tw_fail(err, TUMBLE_ECORRUPT,

@@ -52,6 +52,25 @@ static void another_spec_and_another_kind_are_refused_by_name(void **state) {
     tw_buf_clean_up(&buf);
 }
 
+/* Not "damaged": the state is whole, and who made it can still deliver it. */
+static void rows_of_early_versions_are_refused_by_name(void **state) {
+    (void)state;
+    struct tw_buf buf;
+    struct tumble_bytes payload;
+    struct tumble_error err = {0};
+    tw_buf_init(&buf, tw_alloc_default(), 1000);
+    make(&buf, (enum tw_frame_kind)12, DIGEST, "p");
+    assert_int_equal(tw_frame_open(tw_buf_view(&buf), TW_FRAME_ROWS, DIGEST, "a chunk of rows", &payload, &err),
+                     TUMBLE_EVERSION);
+    assert_non_null(strstr(err.text, "a chunk of rows was written by an early development version"));
+    assert_int_equal(tw_frame_open(tw_buf_view(&buf), TW_FRAME_NOTE, DIGEST, "w", &payload, &err), TUMBLE_ECORRUPT);
+    tw_buf_clear(&buf);
+    make(&buf, TW_FRAME_NOTE, DIGEST, "p");
+    assert_int_equal(tw_frame_open(tw_buf_view(&buf), TW_FRAME_ROWS, DIGEST, "w", &payload, &err), TUMBLE_ECORRUPT);
+    assert_non_null(strstr(err.text, "a note frame (kind 7) where a rows frame belongs"));
+    tw_buf_clean_up(&buf);
+}
+
 static void a_newer_version_is_eversion_and_says_what_to_do(void **state) {
     (void)state;
     struct tw_buf buf;
@@ -138,6 +157,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_frame_gives_its_payload_back),
         cmocka_unit_test(another_spec_and_another_kind_are_refused_by_name),
+        cmocka_unit_test(rows_of_early_versions_are_refused_by_name),
         cmocka_unit_test(a_newer_version_is_eversion_and_says_what_to_do),
         cmocka_unit_test(every_cut_and_every_flipped_bit_is_refused),
         cmocka_unit_test(a_buffer_without_room_is_an_error),
