@@ -90,6 +90,21 @@ static uint64_t number(const struct tumble_value *item, const char *name) {
     return attribute(item, name, "N", text, sizeof text) ? strtoull(text, NULL, 10) : 0;
 }
 
+/* One that conditions compare with: read as anything else than it is, it would never be met. */
+static bool counting_number(const struct tumble_value *item, const char *name, uint64_t *out) {
+    char text[NUMBER_TEXT];
+    bool good = attribute(item, name, "N", text, sizeof text) && text[0] && strlen(text) <= 18 &&
+                strspn(text, "0123456789") == strlen(text);
+    *out = good ? strtoull(text, NULL, 10) : 0;
+    return good;
+}
+
+/* A text that fits; one that is missing is empty. */
+static bool optional_text(const struct tumble_value *item, const char *name, char *out, size_t size) {
+    struct tumble_value typed;
+    return attribute(item, name, "S", out, size) || !tw_json_member(item, name, &typed);
+}
+
 static int64_t signed_number(const struct tumble_value *item, const char *name) {
     char text[NUMBER_TEXT];
     return attribute(item, name, "N", text, sizeof text) ? strtoll(text, NULL, 10) : -1;
@@ -144,10 +159,9 @@ static enum tumble_code read_item(const struct tumble_leases *leases, const stru
     tumble_lease_clean_up(lease);
     memset(lease, 0, sizeof *lease);
     attribute(item, "shard", "S", lease->shard, sizeof lease->shard);
-    attribute(item, "owner", "S", lease->owner, sizeof lease->owner);
-    attribute(item, "wanted_by", "S", lease->wanted_by, sizeof lease->wanted_by);
-    lease->counter = number(item, "counter");
-    lease->term = number(item, "term");
+    bool good = optional_text(item, "owner", lease->owner, sizeof lease->owner) &&
+                optional_text(item, "wanted_by", lease->wanted_by, sizeof lease->wanted_by) &&
+                counting_number(item, "counter", &lease->counter) && counting_number(item, "term", &lease->term);
     lease->arrival_ms = signed_number(item, "arrival");
     lease->is_done = number(item, "done") != 0;
     attribute(item, "sequence", "S", lease->sequence, sizeof lease->sequence);
@@ -156,14 +170,14 @@ static enum tumble_code read_item(const struct tumble_leases *leases, const stru
     for (int i = 0; i < 3; i++) {
         found = strcmp(position, positions[i]) == 0 ? i : found;
     }
-    if (found < 0 || (found > 0 && !is_sequence(lease->sequence)) || !lease->shard[0]) {
+    if (!good || found < 0 || (found > 0 && !is_sequence(lease->sequence)) || !lease->shard[0]) {
         return damaged(leases, lease->shard, err);
     }
     lease->position = (enum tumble_lease_position)found;
-    if (!tw_json_member(item, "cuts", &cuts) || !tw_json_member(&cuts, "L", &list)) {
+    if (!tw_json_member(item, "cuts", &cuts)) {
         return TUMBLE_OK;
     }
-    if (list.type != TUMBLE_TYPE_ARRAY) {
+    if (cuts.type != TUMBLE_TYPE_OBJECT || !tw_json_member(&cuts, "L", &list) || list.type != TUMBLE_TYPE_ARRAY) {
         return damaged(leases, lease->shard, err);
     }
     tw_json_walk_begin(&walk, &list);
@@ -600,7 +614,7 @@ static enum tumble_code join(struct tumble_leases *leases, struct tumble_lease_g
     TW_TRY(same_text(leases, &item, "spec", "S", "spec", digest, err));
     TW_TRY(same_text(leases, &item, "window_ms", "N", "window", window, err));
     TW_TRY(same_text(leases, &item, "created_ms", "N", "instant at which the stream was made", created, err));
-    group->start = (int)number(&item, "start");
+    group->start = (int)signed_number(&item, "start");
     group->start_ms = signed_number(&item, "start_ms");
     return TUMBLE_OK;
 }

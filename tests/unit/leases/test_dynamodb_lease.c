@@ -181,11 +181,14 @@ static void an_item_that_is_no_lease_is_refused(void **state) {
         "\"position\":{\"S\":\"START\"},\"cuts\":{\"L\":[{\"S\":\"0 1 2 open\"}]}",
         "\"position\":{\"S\":\"START\"},\"cuts\":{\"L\":[7]}",
         "\"position\":{\"S\":\"START\"},\"cuts\":{\"L\":\"none\"}",
+        "\"position\":{\"S\":\"START\"},\"cuts\":{\"S\":\"none\"}",
+        "\"position\":{\"S\":\"START\"},\"owner\":{\"N\":\"1\"}",
     };
     for (size_t i = 0; i < sizeof items / sizeof *items; i++) {
         char body[400];
-        snprintf(body, sizeof body, "{\"Items\":[{\"shard\":{\"S\":\"#group\"}},{\"shard\":{\"S\":\"shard-1\"},%s}]}",
-                 items[i]);
+        snprintf(body, sizeof body,
+                 "{\"Items\":[{\"shard\":{\"S\":\"#group\"}},{\"shard\":{\"S\":\"shard-1\"},%s,%s}]}",
+                 "\"counter\":{\"N\":\"1\"},\"term\":{\"N\":\"1\"}", items[i]);
         const char *bodies[] = {body};
         struct trial trial;
         int visited = 0;
@@ -197,12 +200,41 @@ static void an_item_that_is_no_lease_is_refused(void **state) {
     }
 }
 
+/* Conditions compare with these: read as 0, they would never be met, and nobody would have the shard. */
+static void numbers_that_conditions_need_are_not_guessed(void **state) {
+    (void)state;
+    static const char *const numbers[] = {"{\"N\":\"1.5\"}",
+                                          "{\"N\":\"-1\"}",
+                                          "{\"S\":\"1\"}",
+                                          "{\"N\":\"1E2\"}",
+                                          "{\"N\":\"9223372036854775807\"}",
+                                          "7"};
+    for (size_t i = 0; i < 2 * (sizeof numbers / sizeof *numbers) + 2; i++) {
+        char body[400], number[80] = "";
+        size_t which = i / 2;
+        if (which < sizeof numbers / sizeof *numbers) {
+            snprintf(number, sizeof number, ",\"%s\":%s", i % 2 ? "counter" : "term", numbers[which]);
+        }
+        snprintf(body, sizeof body,
+                 "{\"Items\":[{\"shard\":{\"S\":\"shard-1\"},\"position\":{\"S\":\"START\"},\"%s\":{\"N\":\"1\"}%s}]}",
+                 i % 2 ? "term" : "counter", number);
+        const char *bodies[] = {body};
+        struct trial trial;
+        int visited = 0;
+        begin(&trial, bodies, 1);
+        assert_int_equal(tumble_leases_list(trial.leases, ignore, &visited, &trial.err), TUMBLE_EINPUT);
+        assert_int_equal(visited, 0);
+        end(&trial);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(a_renewal_holds_only_under_its_counter),
                                        cmocka_unit_test(a_write_whose_answer_was_lost_is_found_out),
                                        cmocka_unit_test(what_another_has_taken_is_lost),
                                        cmocka_unit_test(who_takes_a_lease_reads_its_cuts),
                                        cmocka_unit_test(nobodys_lease_is_taken_while_it_is_nobodys),
-                                       cmocka_unit_test(an_item_that_is_no_lease_is_refused)};
+                                       cmocka_unit_test(an_item_that_is_no_lease_is_refused),
+                                       cmocka_unit_test(numbers_that_conditions_need_are_not_guessed)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
