@@ -474,6 +474,9 @@ static int run(const struct settings *settings, const struct tumble_mapping_para
     if (!settings->lease_table && (settings->application || settings->worker_id || settings->lease_duration)) {
         return usage_error("--application, --worker-id and --lease-duration go with --lease-table");
     }
+    if (settings->application && (!settings->application[0] || strlen(settings->application) > 1000)) {
+        return usage_error("--application is a name of 1 to 1000 bytes");
+    }
     if (settings->lease_table && parameters->maximum_record_age_in_seconds >= 0) {
         return usage_error("--maximum-record-age-in-seconds is not for shared streams: who reads a shard again after "
                            "another must find the same records");

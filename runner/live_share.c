@@ -17,6 +17,8 @@ int tumble_live_compare_sequences(const char *a, const char *b) {
     return x != y ? (x < y ? -1 : 1) : strcmp(a, b);
 }
 
+#define LAST_MS INT64_C(253402300799999) /* of the year 9999 */
+
 /* ---- opening ---- */
 
 static uint64_t random_bits(void) {
@@ -33,8 +35,11 @@ static void name_owner(const char *worker_id, char out[TUMBLE_LEASE_OWNER]) {
     if (!worker_id && gethostname(host, sizeof host - 1) != 0) {
         host[0] = '\0';
     }
-    snprintf(out, TUMBLE_LEASE_OWNER, "%.100s-%ld-%016" PRIx64, worker_id ? worker_id : host, (long)getpid(),
-             random_bits());
+    int length = snprintf(out, TUMBLE_LEASE_OWNER, "%.100s-%ld-%016" PRIx64, worker_id ? worker_id : host,
+                          (long)getpid(), random_bits());
+    for (int i = 0; i < length; i++) { /* a word of ASCII: the state and the table keep it as it is */
+        out[i] = out[i] > ' ' && out[i] < 0x7f ? out[i] : '_';
+    }
 }
 
 static int ends(void *ctx) {
@@ -67,6 +72,14 @@ static enum tumble_code join(struct live *live, struct live_share *share, struct
     enum tumble_code code = tumble_leases_open(&leases, &share->leases, err);
     code = code == TUMBLE_OK ? tumble_leases_join(share->leases, &group, err) : code;
     tumble_runner_free(application);
+    int is_start = group.start == TUMBLE_KINESIS_TRIM_HORIZON ||
+                   (group.start == TUMBLE_KINESIS_AT_TIMESTAMP && group.start_ms >= 0 && group.start_ms <= LAST_MS);
+    if (code == TUMBLE_OK && !is_start) {
+        return tumble_runner_fail(err, TUMBLE_EINPUT,
+                                  "lease table %.60s: what its item #group says of the start is not tumble's: mend it, "
+                                  "or use another --application",
+                                  options->lease_table);
+    }
     live->start = (enum tumble_kinesis_start)group.start;
     live->start_ms = group.start_ms;
     live->begins_latest = 0;
@@ -790,8 +803,10 @@ enum tumble_code tumble_live_share_start(struct live *live, struct tumble_error 
         for (size_t n = 0; n < share->own_count; n++) {
             is_kept |= share->own[n]->is_local && strcmp(share->own[n]->lease.shard, shard->id) == 0;
         }
-        int is_known = shard->sequence[0] || shard->local_owner[0] || shard->fragment_count;
-        if (!is_kept && is_known && shard->phase != LIVE_DONE) {
+        /* One that was drained, and killed before its lease said so, is done by another by now: nor may that leave. */
+        int is_known =
+            shard->local_owner[0] || shard->fragment_count || (shard->sequence[0] && shard->phase != LIVE_DONE);
+        if (!is_kept && is_known) {
             code = tumble_live_open_shard(live, shard, err);
             code = code == TUMBLE_OK ? drop(live, shard, err) : code;
         } else if (is_kept) {

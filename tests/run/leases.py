@@ -3,7 +3,9 @@
 
 usage: leases.py TUMBLE [TEST...]
 """
+import json
 import os
+import subprocess
 import sys
 import time
 
@@ -124,7 +126,62 @@ def a_table_that_cannot_be_reached(tumble, directory):
         live.check_rows(live.read_rows(output), kinesis.read_all(stream.client(), "stream"))
 
 
-TESTS = [balance_and_release, others_are_refused, a_table_that_cannot_be_reached]
+def a_shard_that_another_ended_holds_nothing_back(tumble, directory):
+    """Killed behind a shard's end and before its lease said so: another ends it, and what the state has of it stays there."""
+    with servers.start("kinesalite") as stream, servers.start("dynalite") as table:
+        kinesis.create_stream(stream.client(), "stream", 1)
+        kinesis.put_records(stream.client(), "stream", [live.record(i) for i in range(200)])
+        environment = servers.environment(stream, table)
+        trouble = {**environment, "AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9"}  # so that the shard is not delivered
+
+        def start(name, environment, *more):
+            return live.Run(tumble, environment, "--stream", "stream", *QUICK, "--worker-id", name, "-o",
+                            "file:" + os.path.join(directory, name), *more, log=sys.stderr)
+
+        def wait_for_rows(name, wanted):
+            path, deadline = os.path.join(directory, name), time.monotonic() + 15
+            while not os.path.exists(path) or sum(row["n"] for row in live.read_rows(path)) < wanted:
+                check(time.monotonic() < deadline, name, "wrote", os.path.exists(path) and live.read_rows(path))
+                time.sleep(0.05)
+
+        state = ["--state", os.path.join(directory, "state"), "--durability", "none", "-o", "s3://bucket/rows"]
+        with start("a", trouble, *state) as first:
+            wait_for_rows("a", 200)
+            kinesis.split(stream.client(), "stream", "shardId-000000000000")
+            time.sleep(1)
+            first.kill()
+        with start("b", environment) as second:
+            wait_for(table, {"b": 2})
+            with start("a", trouble, *state) as first:
+                wait_for(table, {"a": 1, "b": 1})
+                kinesis.put_records(stream.client(), "stream", [live.record(i) for i in range(200, 400)])
+                wait_for_rows("a", 250)
+                wait_for_rows("b", 250)
+                check(first.terminate() == 0 and second.terminate() == 0, "SIGTERM is not a clean end")
+        paths = [os.path.join(directory, name) for name in "ab"]
+        merged = subprocess.run([tumble, "merge", *paths], check=True, capture_output=True).stdout.splitlines()
+        told = live.differences(live.added(json.loads(line) for line in merged), live.expected(kinesis.read_all(stream.client(), "stream")))
+        check(not told, told)
+
+
+def names_of_any_bytes(tumble, directory):
+    """A state goes on whatever the process is called."""
+    with servers.start("kinesalite") as stream, servers.start("dynalite") as table:
+        environment = servers.environment(stream, table)
+        kinesis.create_stream(stream.client(), "stream", 1)
+        kinesis.put_records(stream.client(), "stream", [live.record(i) for i in range(20)])
+        command = ["--stream", "stream", *QUICK, "--worker-id", b"a b\nc\xff", "--state", os.path.join(directory, "state"),
+                   "--durability", "none", "-o", "file:" + os.path.join(directory, "rows")]
+        with live.Run(tumble, environment, *command, log=sys.stderr) as run:
+            wait_for(table, {"a_b_c_": 1})
+            time.sleep(0.3)
+            run.kill()
+        code, _, told = live.run(tumble, environment, *command, "--until-idle")
+        check(code == 0, code, told)
+        live.check_rows(live.read_rows(os.path.join(directory, "rows")), kinesis.read_all(stream.client(), "stream"))
+
+
+TESTS = [a_shard_that_another_ended_holds_nothing_back, names_of_any_bytes, balance_and_release, others_are_refused, a_table_that_cannot_be_reached]
 
 
 if __name__ == "__main__":
