@@ -147,16 +147,22 @@ static int is_interrupted(void *ctx) {
 }
 
 /* Outputs get a little time to take what is due when a signal came. */
+int64_t tumble_live_grace_until(struct live *live) {
+    if (!is_interrupted(live)) {
+        return INT64_MAX;
+    }
+    int64_t none = 0;
+    atomic_compare_exchange_strong(&live->grace_until_ms, &none, tumble_live_steady_ms() + LIVE_GRACE_MS);
+    return atomic_load(&live->grace_until_ms);
+}
+
 static int64_t remaining_ms(void *ctx) {
     struct live *live = ctx;
-    int64_t leased = tumble_live_share_remaining_ms(live);
-    if (!is_interrupted(live)) {
+    int64_t leased = tumble_live_share_remaining_ms(live), until = tumble_live_grace_until(live);
+    if (until == INT64_MAX) {
         return leased;
     }
-    int64_t now = tumble_live_steady_ms(), none = 0;
-    atomic_compare_exchange_strong(&live->grace_until_ms, &none, now + LIVE_GRACE_MS);
-    int64_t until = atomic_load(&live->grace_until_ms);
-    int64_t left = until > now ? until - now : 0;
+    int64_t now = tumble_live_steady_ms(), left = until > now ? until - now : 0;
     return left < leased ? left : leased;
 }
 

@@ -134,6 +134,9 @@ enum tumble_code tumble_live_no_memory(struct tumble_error *err);
 /* Everything since the last commit, with the positions; then rows go out. Errors: as of the engine's. */
 enum tumble_code tumble_live_commit(struct live *live, struct tumble_error *err);
 
+/* Until when what is due may be delivered, once a signal came; else INT64_MAX. From any thread. */
+int64_t tumble_live_grace_until(struct live *live);
+
 /* live_shards.c */
 enum tumble_code tumble_live_start_reading(struct live *live, struct live_shard *shard, struct tumble_error *err);
 /* Nothing more of it is read, and what is not applied is dropped. */

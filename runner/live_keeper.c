@@ -1,4 +1,3 @@
-#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -8,7 +7,10 @@
 /* The thread that keeps leases: renews its own, looks at the others', takes what is free or what its owner has let
  * stand still for as long as a lease lasts, and asks those who have more for one at a time. */
 
-enum { GONE_MS = 600000 /* every process has listed the stream since */ };
+enum {
+    GONE_MS = 600000, /* every process has listed the stream since */
+    FAILURES_MOST = 2 /* of a round of renewals */
+};
 
 int64_t tumble_live_boot_ms(void) {
     struct timespec at;
@@ -27,30 +29,54 @@ void tumble_live_share_set_valid(struct live_share *share) {
 
 /* ---- renewing ---- */
 
+void tumble_live_share_lock(struct live_share *share) {
+    atomic_fetch_add(&share->waiting, 1);
+    pthread_mutex_lock(&share->lock);
+    atomic_fetch_sub(&share->waiting, 1);
+}
+
+/* Commits wait for the lock too. What moves in the list meanwhile is renewed the next time. */
+static void make_way(struct live_share *share) {
+    struct timespec nap = {0, 1000000};
+    pthread_mutex_unlock(&share->lock);
+    while (atomic_load(&share->waiting)) {
+        nanosleep(&nap, NULL);
+    }
+    pthread_mutex_lock(&share->lock);
+}
+
+static enum tumble_code renew(struct live_share *share, struct live_lease *own, struct tumble_error *err) {
+    int done = 0;
+    int64_t before = tumble_live_boot_ms(); /* others count from when they see it, which is later */
+    enum tumble_code code = tumble_leases_renew(share->leases, &own->lease, &done, err);
+    if (code != TUMBLE_OK) {
+        share->renewals_failed++;
+    } else if (done) {
+        atomic_store(&own->valid_until_ms, before + share->lease_ms);
+    } else {
+        own->is_lost = 1;
+        atomic_store(&share->has_lost, 1);
+    }
+    tumble_live_share_set_valid(share);
+    return code;
+}
+
+/* A table that answers nobody is not asked once for every lease: that would last, and tell nothing meanwhile. */
 static enum tumble_code renew_all(struct live_share *share, struct tumble_error *err) {
     enum tumble_code result = TUMBLE_OK;
-    for (size_t i = 0; i < share->own_count; i++) {
-        struct live_lease *own = share->own[i];
-        if (own->is_lost) {
+    size_t from = share->renew_from, failed = 0;
+    for (size_t i = 0; i < share->own_count && failed < FAILURES_MOST && !atomic_load(&share->ending); i++) {
+        size_t at = (from + i) % share->own_count;
+        if (share->own[at]->is_lost) {
             continue;
         }
-        int done = 0;
-        int64_t before = tumble_live_boot_ms(); /* others count from when they see it, which is later */
-        enum tumble_code code = tumble_leases_renew(share->leases, &own->lease, &done, err);
+        enum tumble_code code = renew(share, share->own[at], err);
         if (code != TUMBLE_OK) {
             result = code;
-            share->renewals_failed++;
-        } else if (done) {
-            atomic_store(&own->valid_until_ms, before + share->lease_ms);
-        } else {
-            own->is_lost = 1;
-            atomic_store(&share->has_lost, 1);
+            failed++;
+            share->renew_from = at + 1;
         }
-        tumble_live_share_set_valid(share);
-        /* Commits wait for the lock too. What moves in the list meanwhile is renewed the next time. */
-        pthread_mutex_unlock(&share->lock);
-        sched_yield();
-        pthread_mutex_lock(&share->lock);
+        make_way(share);
     }
     return result;
 }
@@ -342,7 +368,7 @@ static void note_trouble(struct live_share *share, enum tumble_code code, const 
 static void *keeper_main(void *arg) {
     struct live_share *share = arg;
     pthread_mutex_lock(&share->lock);
-    while (!share->ending) {
+    while (!atomic_load(&share->ending)) {
         struct tumble_error error = {.byte = -1, .record = -1};
         enum tumble_code code = renew_all(share, &error);
         if (code == TUMBLE_OK || code == TUMBLE_EOUTPUT) {
@@ -355,7 +381,7 @@ static void *keeper_main(void *arg) {
         }
         int64_t until = tumble_live_steady_ms() + share->lease_ms / 4;
         struct timespec at = {until / 1000, (long)(until % 1000) * 1000000};
-        while (!share->ending && tumble_live_steady_ms() < until) {
+        while (!atomic_load(&share->ending) && tumble_live_steady_ms() < until) {
             pthread_cond_timedwait(&share->wake, &share->lock, &at);
         }
     }
@@ -364,7 +390,7 @@ static void *keeper_main(void *arg) {
 }
 
 enum tumble_code tumble_live_keeper_start(struct live_share *share, struct tumble_error *err) {
-    share->has_thread = 1;
+    share->has_thread = share->is_started = 1;
     int error = pthread_create(&share->thread, NULL, keeper_main, share);
     if (error) {
         share->has_thread = 0;
@@ -377,8 +403,8 @@ void tumble_live_keeper_stop(struct live_share *share) {
     if (!share->has_thread) {
         return;
     }
-    pthread_mutex_lock(&share->lock);
-    share->ending = 1;
+    atomic_store(&share->ending, 1);
+    tumble_live_share_lock(share);
     pthread_cond_signal(&share->wake);
     pthread_mutex_unlock(&share->lock);
     pthread_join(share->thread, NULL);

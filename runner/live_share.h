@@ -38,7 +38,10 @@ struct live_share {
     pthread_t thread;
     int has_thread;
     int is_quiet;
-    int ending;
+    int is_started;
+    atomic_int ending;
+    atomic_int waiting; /* the engine's thread wants the lock */
+    size_t renew_from;  /* where the keeper's round begins: behind what failed last */
     struct tumble_leases *leases;
     char owner[TUMBLE_LEASE_OWNER];
     int64_t lease_ms;
@@ -66,6 +69,9 @@ struct live_share {
 
 int64_t tumble_live_boot_ms(void); /* runs on while the machine sleeps */
 int tumble_live_compare_sequences(const char *a, const char *b);
+
+/* The engine's thread comes before what the keeper has to do next: a call to a table in trouble may take long. */
+void tumble_live_share_lock(struct live_share *share);
 
 /* With the lock held. */
 void tumble_live_share_set_valid(struct live_share *share);
