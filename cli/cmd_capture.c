@@ -335,7 +335,8 @@ static int run(struct capture *self, struct tumble_kinesis_merge_options *range,
     tw_progress_bar_erase(&self->bar);
     /* What was read before the input failed is not lost: the file is whole, and ends there. */
     struct tumble_error other;
-    bool keep = code != TUMBLE_EOUTPUT && (self->facts.records > 0 || code == TUMBLE_OK);
+    bool is_whole = code == TUMBLE_OK && (!stop_signal || self->settings->follow);
+    bool keep = code != TUMBLE_EOUTPUT && (self->facts.records > 0 || is_whole); /* nothing replaces no earlier file */
     enum tumble_code finished = keep ? tumble_capture_file_finish(self->file, &other) : TUMBLE_OK;
     self->took_ms = tumble_kinesis_steady_ms(self->stream) - self->began_ms;
     self->file_bytes = tumble_capture_file_bytes(self->file);

@@ -114,6 +114,16 @@ def follow(capture, server, directory):
     _, said = process.communicate(timeout=20)
     assert process.returncode == 143 and b"stopped before the end" in said, (process.returncode, said)
     assert len(captured(open(os.path.join(directory, "stopped"), "rb").read())) == 202
+    # What was stopped before its first record replaces nothing.
+    process = capture.start("capture", "--stream", "live", "--starting-position", "LATEST", "--until", "2100-01-01T00:00:00Z", "-o", "stopped",
+                            "--force")
+    while not os.path.exists(partial):
+        time.sleep(0.01)
+    time.sleep(0.3)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=20)
+    assert process.returncode == 143, (process.returncode, said)
+    assert len(captured(open(os.path.join(directory, "stopped"), "rb").read())) == 202
     # A reader of the pipe that goes away is an output error, and no file is left of one that cannot be written.
     process = subprocess.Popen([capture.tumble, "capture", "--stream", "clicks"], env=capture.environment, stdout=subprocess.PIPE,
                                stderr=subprocess.PIPE)
