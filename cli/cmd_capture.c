@@ -67,25 +67,25 @@ static const struct tw_option options[] = {
 static const struct tw_option_table table = {
     .command = "capture",
     .usage = "Usage: tumble capture --stream NAME|ARN [OPTION]...\n"
-             "Writes what a Kinesis stream holds as a capture, which replay reads: a Lambda event a line.\n"
+             "Writes what a Kinesis stream holds as a file that `tumble replay` reads.\n"
              "\n"
              "  tumble capture --stream clicks -o clicks.ndjson.zst\n"
-             "  tumble capture --stream clicks --starting-position LATEST --follow | head -n 100\n"
+             "  tumble capture --stream clicks --starting-position LATEST -f | head -n 100\n"
              "\n"
-             "      --stream NAME|ARN            the stream to read\n"
-             "      --starting-position P        TRIM_HORIZON, LATEST, or AT_TIMESTAMP with\n"
-             "      --starting-position-timestamp TIME  ISO 8601 or epoch seconds\n"
-             "      --until latest|now|TIME      the tip of each shard, or records that arrived before\n"
-             "  -f, --follow                     go on until SIGINT or SIGTERM, new shards too\n"
-             "      --shard ID                   only this shard; repeatable\n"
-             "  -o, --output FILE                - is standard output, the default\n"
-             "      --compress none|gzip|zstd    by the file's name (.gz, .zst) when it is not given\n"
-             "      --force                      replace a file that is there\n"
-             "      --limit N                    records of one GetRecords, at most 10000\n"
-             "      --retry-for DURATION         how long a shard may fail (300)\n"
-             "      --region, --profile, --endpoint-url  as AWS's own tools take them\n"
-             "      --summary FILE               write the figures as JSON (- : standard error)\n"
-             "  -q, --quiet                      no notes, no closing line\n",
+             "Each record is a Lambda event of its own, a line; shards are merged by arrival.\n"
+             "\n"
+             "      --stream NAME|ARN        the Kinesis stream\n"
+             "      --starting-position P    TRIM_HORIZON, LATEST or AT_TIMESTAMP, with\n"
+             "      --starting-position-timestamp TIME, ISO 8601 or epoch seconds\n"
+             "      --until latest|now|TIME  the tip of each shard, or what arrived before\n"
+             "  -f, --follow                 go on until SIGINT or SIGTERM, new shards too\n"
+             "      --shard ID               only this shard; repeatable\n"
+             "  -o, --output FILE            - is standard output, the default\n"
+             "      --compress KIND          none, gzip or zstd; else by the file's name\n"
+             "      --force                  replace a file that is there\n"
+             "      --region REGION          AWS region, where the ARN does not say it\n"
+             "      --summary FILE           write the figures as JSON\n"
+             "      --help                   every option\n",
     .options = options,
     .option_count = sizeof options / sizeof options[0],
     .operands = NULL,
@@ -97,7 +97,8 @@ static volatile sig_atomic_t stop_signal;
 
 static void on_signal(int number) { stop_signal = number; }
 
-static void watch_signals(void) {
+/* `tumble capture … | head` ends as any filter. */
+static void watch_signals(bool to_stdout) {
     struct sigaction action;
     memset(&action, 0, sizeof action);
     action.sa_handler = on_signal;
@@ -106,7 +107,7 @@ static void watch_signals(void) {
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     signal(SIGXFSZ, SIG_IGN);
-    signal(SIGPIPE, SIG_IGN);
+    signal(SIGPIPE, to_stdout ? SIG_DFL : SIG_IGN);
 }
 
 static int stopping(void *ctx) {
@@ -138,7 +139,9 @@ static bool read_time(const char *text, int64_t *ms) {
 }
 
 static int usage(const char *text, const char *what) {
-    tw_say(text, what);
+    char told[TUMBLE_ERROR_TEXT];
+    snprintf(told, sizeof told, text, what);
+    tw_say("capture: %s", told);
     tw_say("see tumble capture -h");
     return TW_EXIT_USAGE;
 }
@@ -357,7 +360,7 @@ int tw_cmd_capture(int argc, char **argv) {
     case TW_PARSED_RUN: break;
     }
     if (!settings.stream) {
-        return usage("%s", "--stream is missing: the name or the ARN of a Kinesis stream");
+        return usage("%s", "which stream? Give --stream NAME or its ARN");
     }
     int status = read_range(&settings, &range);
     if (status != TW_EXIT_OK) {
@@ -371,7 +374,7 @@ int tw_cmd_capture(int argc, char **argv) {
     }
     struct capture self = {.settings = &settings};
     tw_progress_bar_init(&self.bar, !settings.quiet && !(strcmp(settings.output, "-") == 0 && isatty(STDOUT_FILENO)));
-    watch_signals();
+    watch_signals(strcmp(settings.output, "-") == 0);
     status = run(&self, &range, &err);
     tw_progress_bar_erase(&self.bar);
     tumble_capture_file_close(self.file);

@@ -32,15 +32,18 @@ static const struct tw_option options[] = {
 static const struct tw_option_table table = {
     .command = "merge",
     .usage = "Usage: tumble merge [OPTION]... ROWS...\n"
-             "Folds rows of shards and fragments, and rows delivered twice, into one row per window and group.\n"
-             "ROWS is NDJSON with partials as an output wrote it: plain, gzip or zstd; a file, - for standard input,\n"
-             "s3://BUCKET/PREFIX for every object under it, or dynamodb:TABLE as the output was named.\n"
+             "Folds rows of shards and fragments, and rows delivered twice, into one row\n"
+             "per window and group.\n"
              "\n"
              "  tumble merge rows-shard-0.ndjson rows-shard-1.ndjson\n"
              "  tumble merge --window 1h minutes.ndjson > hours.ndjson\n"
              "\n"
-             "  -w, --window DURATION    merge into windows of this length, a multiple of the rows'\n"
-             "      --completeness FILE  a line a window: shards, fragments and records that were seen\n"
+             "ROWS is NDJSON with partials as an output wrote it: plain, gzip or zstd; a\n"
+             "file, - for standard input, s3://BUCKET/PREFIX for every object under it, or\n"
+             "dynamodb:TABLE as the output was named.\n"
+             "\n"
+             "  -w, --window DURATION    into windows of this length, a multiple of the rows'\n"
+             "      --completeness FILE  a line a window: shards, fragments, records seen\n"
              "  -q, --quiet              no closing line\n",
     .options = options,
     .option_count = sizeof options / sizeof options[0],

@@ -619,7 +619,9 @@ static int run_emulated(const struct settings *settings, const struct tumble_spe
         tw_watching_close(&screen.watching);
         return tw_exit_with(&err);
     }
-    signal(SIGPIPE, SIG_IGN);
+    bool only_stdout = !foreign && outputs.count == 1 && outputs.uris[0].is_stdout && !outputs.has_failures &&
+                       !settings->emulation.destination && !settings->emulation.mapping;
+    signal(SIGPIPE, only_stdout ? SIG_DFL : SIG_IGN);
     struct tw_emulation emulation = {.settings = &settings->emulation,
                                      .spec = spec,
                                      .window_seconds = settings->window_seconds,

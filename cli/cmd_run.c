@@ -161,8 +161,8 @@ static const struct tw_option_table table = {
     .usage = "Usage: tumble run --stream NAME [OPTION]...\n"
              "Turns a live Kinesis stream into exact per-window rows, until it is stopped.\n"
              "\n"
-             "  tumble run --stream clicks --spec orders.json --state state -o s3://bucket/orders\n"
-             "  tumble run --stream clicks -w 60 -g eventType -a 'revenue=sum(amount)' --until-idle\n"
+             "  tumble run --stream clicks -s orders.json --state state -o s3://bucket/orders\n"
+             "  tumble run --stream clicks -w 60 -g type -a 'total=sum(amount)' --until-idle\n"
              "\n"
              "Windows go by the records' arrival in the stream. With --state the same command\n"
              "goes on where it was stopped or killed, without a record lost or counted twice.\n"
@@ -177,7 +177,9 @@ static const struct tw_option_table table = {
              "  -o, --output URI           -, file:PATH, s3://..., dynamodb:TABLE\n"
              "      --idle-seconds N       when windows of a quiet shard are closed\n"
              "      --until-idle           end when all there is was read\n"
-             "      --summary FILE         write the run's figures as JSON\n"
+             "      --lease-table NAME     share the stream with other processes\n"
+             "      --metrics PORT         live figures for Prometheus, at 127.0.0.1\n"
+             "      --report FILE.html     charts of the run, on one page\n"
              "      --help                 every option\n",
     .options = options,
     .option_count = sizeof options / sizeof options[0],
@@ -190,7 +192,8 @@ static atomic_int stop_signal; /* read by every thread */
 
 static void on_signal(int number) { atomic_store(&stop_signal, number); }
 
-static void watch_signals(void) {
+/* `tumble run … | head` ends as any filter, where nothing is kept that wants an end. */
+static void watch_signals(bool only_stdout) {
     struct sigaction action;
     memset(&action, 0, sizeof action);
     action.sa_handler = on_signal;
@@ -199,7 +202,7 @@ static void watch_signals(void) {
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     signal(SIGXFSZ, SIG_IGN);
-    signal(SIGPIPE, SIG_IGN);
+    signal(SIGPIPE, only_stdout ? SIG_DFL : SIG_IGN);
 }
 
 struct screen {
@@ -536,7 +539,8 @@ static int run(const struct settings *settings, const struct tumble_mapping_para
     }
     live.watch = screen.watching.watch;
     tw_progress_bar_init(&screen.bar, !settings->quiet && !outputs.shares_line);
-    watch_signals();
+    watch_signals(outputs.count == 1 && outputs.uris[0].is_stdout && !outputs.has_failures && !settings->state &&
+                  !settings->lease_table);
     static struct tumble_live_summary summary;
     enum tumble_code code = tumble_live_run(&live, &summary, &err);
     tw_progress_bar_erase(&screen.bar);

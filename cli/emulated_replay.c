@@ -123,6 +123,20 @@ static enum tumble_code set_boolean(struct run *run, const char *flag, int value
     return value ? tumble_mapping_parameters_set(&run->parameters, flag, value > 0 ? "true" : "false", err) : TUMBLE_OK;
 }
 
+/* A flag of JSON that holds none of the members it should shows its shape. */
+static void say_shape(const char *flag, const char *value, struct tumble_error *err) {
+    static const struct {
+        const char *flag, *member, *shape;
+    } shapes[] = {{"destination-config", "\"Destination\"", "{\"OnFailure\":{\"Destination\":\"file:PATH\"}}"},
+                  {"filter-criteria", "\"Pattern\"", "{\"Filters\":[{\"Pattern\":\"{...}\"}]}"}};
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes && err; i++) {
+        size_t length = strlen(err->text);
+        if (strcmp(shapes[i].flag, flag) == 0 && !strstr(value, shapes[i].member)) {
+            snprintf(err->text + length, sizeof err->text - length, "; it is %s", shapes[i].shape);
+        }
+    }
+}
+
 static enum tumble_code read_parameters(struct run *run, struct tumble_error *err) {
     const struct tw_emulation *emulation = run->emulation;
     const struct tw_emulation_settings *s = emulation->settings;
@@ -132,6 +146,9 @@ static enum tumble_code read_parameters(struct run *run, struct tumble_error *er
     for (size_t i = 0; i < TEXT_PARAMETERS && code == TUMBLE_OK; i++) {
         if (texts[i].value) {
             code = tumble_mapping_parameters_set(&run->parameters, texts[i].flag, texts[i].value, err);
+            if (code != TUMBLE_OK) {
+                say_shape(texts[i].flag, texts[i].value, err);
+            }
             code = code == TUMBLE_OK || code == TUMBLE_ENOMEM ? code : TUMBLE_EUSAGE; /* JSON of a flag is no input */
         }
     }

@@ -37,7 +37,8 @@ enum tumble_code tw_aws_region(const struct tw_aws_host *host, const struct tw_a
     found = found ? found : tw_aws_profile_get(profile, "region");
     if (!found) {
         return tw_fail(err, TUMBLE_EUSAGE,
-                       "no AWS region: set AWS_REGION, or region in the profile \"%s\" of ~/.aws/config",
+                       "no AWS region: name one (--region, or ?region= of an output), set AWS_REGION, or region in the "
+                       "profile \"%s\" of ~/.aws/config",
                        profile->name ? profile->name : "default");
     }
     if (!is_label(found)) {

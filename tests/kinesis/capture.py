@@ -40,6 +40,10 @@ def whole_stream(capture, server, directory):
     assert captured(open(os.path.join(directory, "b.ndjson.gz"), "rb").read()) == captured(
         open(os.path.join(directory, "a.ndjson"), "rb").read())
     assert open(os.path.join(directory, "c.zst"), "rb").read(4) == b"\x28\xb5\x2f\xfd"
+    head = capture.start("capture", "--stream", "clicks")  # … | head -n 1
+    assert head.stdout.readline().startswith(b'{"Records":[')
+    head.stdout.close()
+    assert head.stderr.read() == b"" and head.wait(60) == -signal.SIGPIPE, head.returncode
     return truth
 
 
@@ -61,7 +65,7 @@ def parts(capture, truth):
 
 
 def refusals(capture):
-    capture("capture", status=2, says="--stream is missing")
+    capture("capture", status=2, says="which stream?")
     capture("capture", "--stream", "a b", status=2, says="letters, digits")
     capture("capture", "--stream", "none", status=3, says="no stream none in us-east-1")
     capture("capture", "--stream", "clicks", "--shard", "shardId-000000000009", status=2, says="it has 3, from shardId-000000000000")
@@ -124,11 +128,11 @@ def follow(capture, server, directory):
     _, said = process.communicate(timeout=20)
     assert process.returncode == 143, (process.returncode, said)
     assert len(captured(open(os.path.join(directory, "stopped"), "rb").read())) == 202
-    # A reader of the pipe that goes away is an output error, and no file is left of one that cannot be written.
+    # A reader of the pipe that goes away ends it, as it ends any filter.
     process = subprocess.Popen([capture.tumble, "capture", "--stream", "clicks"], env=capture.environment, stdout=subprocess.PIPE,
                                stderr=subprocess.PIPE)
     process.stdout.close()
-    assert b"standard output" in process.stderr.read() and process.wait(20) == 4
+    assert process.stderr.read() == b"" and process.wait(20) == -signal.SIGPIPE
     process.stderr.close()
 
 

@@ -7,6 +7,7 @@ import base64
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -39,6 +40,19 @@ def rows_are_those_of_a_replay(tumble, directory):
         wanted = [json.loads(line) for line in replayed.splitlines()]
         check(rows == wanted, f"{len(rows)} rows, the replay has {len(wanted)}:\n{rows[:2]}\n{wanted[:2]}")
         live.check_rows(rows, records)
+
+
+def a_reader_that_leaves_ends_it(tumble, _directory):
+    """As it ends any filter: by SIGPIPE, silently."""
+    with servers.start("kinesalite") as server:
+        kinesis.create_stream(server.client(), "stream", 1)
+        kinesis.put_records(server.client(), "stream", [live.record(i) for i in range(2000)])
+        with subprocess.Popen([tumble, "run", "--stream", "stream", "-w", "1", "-g", "v", "-a", "n=count", *QUICK, "--until-idle"],
+                              env=servers.environment(server), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as ran:
+            check(ran.stdout.readline().startswith(b'{"window_start"'), "no rows")
+            ran.stdout.close()
+            said = ran.stderr.read()
+            check(ran.wait(30) == -signal.SIGPIPE and not said, ran.returncode, said)
 
 
 def kill_and_resume(tumble, directory):
@@ -198,7 +212,8 @@ def what_is_gone_ends_the_run(tumble, directory):
     check(code == 3, "nobody listens, and it says", code, told)
 
 
-TESTS = [resharding_where_the_server_tells_children, resharding_where_it_does_not, rows_are_those_of_a_replay, kill_and_resume, quiet_shards_close, troubles_pass,
+TESTS = [resharding_where_the_server_tells_children, resharding_where_it_does_not, rows_are_those_of_a_replay, a_reader_that_leaves_ends_it,
+         kill_and_resume, quiet_shards_close, troubles_pass,
          a_bad_record_stops_behind_what_came_before, aggregates_are_split, latest_is_when_the_first_run_began, what_is_gone_ends_the_run]
 
 

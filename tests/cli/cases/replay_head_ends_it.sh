@@ -10,4 +10,11 @@ for output in "-", "file:/dev/stdout", "/dev/stdout":
     run.stdout.close()
     said = run.stderr.read()
     print(output, run.wait() == -signal.SIGPIPE, said)
+for more in ["--invoke", "event"], ["--batch-size", "10", "--invoke", "direct"]:
+    run = subprocess.Popen([sys.argv[1], "replay", "-q", "--spec", sys.argv[2], "-f", "ndjson", *more, "in"],
+                           stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert run.stdout.readline().startswith(b'{"window_start"')
+    run.stdout.close()
+    said = run.stderr.read()
+    print(*more, run.wait() == -signal.SIGPIPE, said)
 END
