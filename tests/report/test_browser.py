@@ -58,6 +58,7 @@ def flat(value, prefix=""):
 
 
 def check_page(browser, path, summary, name, width, dark):
+    browser.do("url", {"url": "about:blank"})  # the tab that a browser begins with asks for things of its own
     browser.log("performance"), browser.log("browser")
     browser.look_at(path, width, dark)
     asked = []

@@ -169,7 +169,7 @@
         uSeries.push({
           label: s.label, stroke: colour(s.colour), width: s.width ?? 1.6, dash: s.dash, fill: s.fill ? colour(s.fill) : undefined, spanGaps: s.gaps !== false,
           paths: s.bars ? uPlot.paths.bars({ size: [0.86, 60], align: s.align ?? 1 }) : s.stepped ? uPlot.paths.stepped({ align: 1 }) : undefined,
-          points: { show: s.bars ? false : (u, i) => u.data[0].length < 60, size: 4 },
+          points: { show: s.bars ? false : (u, i) => u.data[i].filter(v => v != null).length < 60, size: 4 },
           value: (u, v, si, i) => i == null || (s.raw ? s.raw[i] : v) == null ? '' : (s.format || made.format)(s.raw ? s.raw[i] : v),
         });
       }
@@ -447,11 +447,12 @@
         y += h;
       });
       ctx.strokeStyle = line; ctx.fillStyle = dim; ctx.textBaseline = 'top';
-      const n = Math.max(2, Math.floor((width - left) / 130));
-      for (let i = 0; i <= n; i++) {
-        const t = lo + (hi - lo) * i / n, at = x(t), text = tickText(t, hi - lo);
+      /* At round times, as the charts; of a replay they count from its beginning. */
+      const zero = held ? began : 0, room = Math.max(2, Math.floor((width - left) / 130)), every = timeSteps.find(s => (hi - lo) / s <= room) ?? hi - lo;
+      for (let i = Math.ceil((lo - zero) / every - 1e-6); zero + i * every <= hi + every * 1e-6; i++) {
+        const t = zero + i * every, at = x(t), text = tickText(t, hi - lo), half = ctx.measureText(text).width / 2;
         ctx.beginPath(); ctx.moveTo(at, 0); ctx.lineTo(at, y + 4); ctx.stroke();
-        ctx.textAlign = i === 0 ? 'left' : i === n ? 'right' : 'center';
+        ctx.textAlign = at - half < left ? 'left' : at + half > width ? 'right' : 'center';
         ctx.fillText(text, at, y + 8);
       }
       ctx.textAlign = 'left';
