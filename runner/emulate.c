@@ -153,11 +153,16 @@ static enum tumble_code deliver(struct emulation *emulation, const struct tumble
     return code;
 }
 
-/* Said of a whole call, these are refusals; the text stays. */
-static enum tumble_code refused(enum tumble_code code, struct tumble_error *err) {
+/* Said of a whole call, these are refusals; the text tells of which output. */
+static enum tumble_code refused(const struct emulation *emulation, enum tumble_code code, struct tumble_error *err) {
     int is_refusal = code == TUMBLE_EREJECTED || code == TUMBLE_ELIMIT || code == TUMBLE_ECORRUPT;
-    err->code = is_refusal ? TUMBLE_EREFUSED : code;
-    return err->code;
+    char told[TUMBLE_ERROR_TEXT];
+    if (code == TUMBLE_ENOMEM || !err) {
+        return code;
+    }
+    snprintf(told, sizeof told, "%s", err->text);
+    return tumble_runner_fail(err, is_refusal ? TUMBLE_EREFUSED : code, "on-failure destination %.100s: %.180s",
+                              emulation->options->destination->uri, told);
 }
 
 static void say_rejected(struct emulation *emulation, const char *reason) {
@@ -198,8 +203,8 @@ static enum tumble_code on_failure(void *ctx, const struct tumble_failure *failu
             code != TUMBLE_OK && (!tumble_code_retryable(code) || output->api->flags & TUMBLE_OUTPUT_NO_RETRY);
         if (is_over || i == TRIES || interrupted(emulation)) {
             return code != TUMBLE_OK
-                       ? refused(code, err)
-                       : tumble_runner_fail(err, TUMBLE_EOUTPUT, "%.150s: does not take a document: %.150s",
+                       ? refused(emulation, code, err)
+                       : tumble_runner_fail(err, TUMBLE_EOUTPUT, "on-failure destination %.100s: takes nothing: %.180s",
                                             output->uri, delivery.reason ? delivery.reason : "it does not say why");
         }
         nap(delivery.retry_after_ms > 0 ? delivery.retry_after_ms : (int64_t)NAP_MS << i);
@@ -264,7 +269,7 @@ static enum tumble_code run(struct emulation *emulation, struct tumble_error *er
     }
     if (code == TUMBLE_OK) {
         code = open_destination(emulation, err);
-        code = code == TUMBLE_OK ? code : refused(code, err);
+        code = code == TUMBLE_OK ? code : refused(emulation, code, err);
     }
     return code == TUMBLE_OK ? tumble_mapping_run(emulation->mapping, err) : code;
 }
