@@ -392,8 +392,13 @@ static int tell_chosen(const struct settings *s, const struct tumble_tune_result
     char text[TW_TUNE_POINT_TEXT];
     if (!s->quiet) {
         tw_say("chosen: %s", tw_tune_point_text(point, text));
-        if (!mapping->event_source_arn[0]) {
-            tw_say("note: the mapping's EventSourceArn is made up: --event-source-arn says yours");
+        bool no_source = !mapping->event_source_arn[0], no_function = !mapping->function_arn[0];
+        if (no_source && no_function) {
+            tw_say("note: the mapping's EventSourceArn and FunctionName are made up: --event-source-arn and "
+                   "--function-arn say yours");
+        } else if (no_source || no_function) {
+            tw_say("note: the mapping's %s is made up: --%s says yours", no_source ? "EventSourceArn" : "FunctionName",
+                   no_source ? "event-source-arn" : "function-arn");
         }
     }
     enum tumble_code code =
