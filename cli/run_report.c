@@ -141,6 +141,7 @@ static void put_facts(const struct report *report) {
     tw_report_text(json, "source", facts->source);
     tw_report_text(json, "function", facts->function);
     tw_report_text(json, "result", tumble_code_name(facts->code));
+    tw_report_text(json, "resultText", tumble_code_text(facts->code));
     tw_report_boolean(json, "stopped", facts->is_stopped);
     tw_report_number(json, "seconds", facts->seconds);
     tw_report_integer(json, "windowSeconds", facts->window_seconds);

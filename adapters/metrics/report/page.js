@@ -217,7 +217,7 @@
   document.title = what + ' – tumble';
   $('title').append(what + ' ');
   const good = run.result === 'OK' && !run.stopped;
-  $('title').append(el('span', { class: 'badge ' + (good ? 'good' : run.stopped ? 'warn' : 'bad') }, good ? 'complete' : run.stopped ? 'stopped' : 'failed: ' + run.result));
+  $('title').append(el('span', { class: 'badge ' + (good ? 'good' : run.stopped ? 'warn' : 'bad') }, good ? 'complete' : run.stopped ? 'stopped' : 'failed: ' + run.resultText));
   $('version').textContent = run.tumble;
   $('foot').textContent = run.tumble + ' at ' + run.written;
   $('subtitle').textContent = [
@@ -513,7 +513,7 @@
   /* ---- what ran ---- */
   const facts = (title, rows) => el('section', { class: 'card facts' }, el('h3', {}, title), el('table', {}, el('tbody', {}, rows.filter(r => r[1] != null && r[1] !== '').map(r => el('tr', {}, el('td', {}, r[0]), el('td', { class: 'text' }, String(r[1])))))));
   const ran = $('ran-body'), machine = run.machine || {};
-  ran.append(facts('Run', [['Command', 'tumble ' + (run.command[1] || '')], ['Source', run.source], ['Function', run.function || 'the built-in engine'], ['Windows', run.windowSeconds ? ms(run.windowSeconds * 1000) : 'none'], ['tumble', run.tumble], ['Result', run.result + (run.stopped ? ', stopped by a signal' : '')], ['CPU', machine.cpu], ['Cores', machine.cores], ['Memory', machine.memoryBytes == null ? null : bytes(machine.memoryBytes)], ['System', machine.system], ['Step of the charts', ms(step * 1000)]]));
+  ran.append(facts('Run', [['Command', 'tumble ' + (run.command[1] || '')], ['Source', run.source], ['Function', run.function || 'the built-in engine'], ['Windows', run.windowSeconds ? ms(run.windowSeconds * 1000) : 'none'], ['tumble', run.tumble], ['Result', run.result + (run.result === 'OK' ? '' : ': ' + run.resultText) + (run.stopped ? ', stopped by a signal' : '')], ['CPU', machine.cpu], ['Cores', machine.cores], ['Memory', machine.memoryBytes == null ? null : bytes(machine.memoryBytes)], ['System', machine.system], ['Step of the charts', ms(step * 1000)]]));
   if (run.mapping) ran.append(facts('Event source mapping', run.mapping));
   if (run.spec) {
     let text = run.spec;
