@@ -379,6 +379,9 @@ static enum tumble_code check_files(const struct settings *settings, const struc
     if (code == TUMBLE_OK && settings->spec) {
         code = tw_file_uses_check_read(&written, "spec", settings->spec, err);
     }
+    if (code == TUMBLE_OK && settings->emulation.mapping) {
+        code = tw_file_uses_check_read(&written, "mapping", settings->emulation.mapping, err);
+    }
     return code;
 }
 

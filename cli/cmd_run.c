@@ -486,7 +486,8 @@ static int run(const struct settings *settings, const struct tumble_mapping_para
     }
     if (tw_output_list_read(spec, &settings->plugins, settings->format ? formats[settings->format] : NULL,
                             settings->outputs.count > 0, &outputs, &err) != TUMBLE_OK ||
-        tw_output_list_check_files(&outputs, settings->state, written, settings->spec, &err) != TUMBLE_OK ||
+        tw_output_list_check_files(&outputs, settings->state, written, settings->spec, settings->mapping, &err) !=
+            TUMBLE_OK ||
         (settings->summary && tw_run_summary_probe(settings->summary, settings->state, &err) != TUMBLE_OK)) {
         return tw_exit_with(&err);
     }

@@ -10,6 +10,7 @@
 
 #include "cli/command.h"
 #include "cli/exit_code.h"
+#include "cli/file_conflict.h"
 #include "cli/mapping_json.h"
 #include "cli/option_table.h"
 #include "cli/progress_bar.h"
@@ -373,6 +374,32 @@ static enum tumble_code probe(const struct settings *s, struct tumble_error *err
                : code;
 }
 
+/* Nothing that is read may be written over. */
+static enum tumble_code check_files(const struct settings *s, const char *const *inputs, size_t input_count,
+                                    struct tumble_error *err) {
+    const struct {
+        const char *role, *path;
+    } to[] = {{"chosen mapping", s->output_mapping},
+              {"timed duration model", s->save_duration_model},
+              {"function log", s->function_log}},
+      from[] = {
+          {"spec", s->spec}, {"mapping", s->mapping}, {"prices", s->prices}, {"duration model", s->duration_model}};
+    struct tw_file_uses written = {.count = 0};
+    for (size_t i = 0; i < sizeof to / sizeof *to; i++) {
+        if (to[i].path && strcmp(to[i].path, "-") != 0) {
+            tw_file_uses_add(&written, to[i].role, to[i].path, to[i].path, false);
+        }
+    }
+    enum tumble_code code = tw_file_uses_check(&written, err);
+    for (size_t i = 0; i < input_count && code == TUMBLE_OK; i++) {
+        code = tw_file_uses_check_read(&written, "capture", inputs[i], err);
+    }
+    for (size_t i = 0; i < sizeof from / sizeof *from && code == TUMBLE_OK; i++) {
+        code = from[i].path ? tw_file_uses_check_read(&written, from[i].role, from[i].path, err) : TUMBLE_OK;
+    }
+    return code;
+}
+
 /* ---- the run ---- */
 
 static void say_none(const struct settings *s, const struct tumble_tune_result *result) {
@@ -596,6 +623,9 @@ int tw_cmd_tune(int argc, char **argv) {
     struct tumble_alloc alloc = {0};
     int status;
     err.code = tumble_input_list_new((const char *const *)argv + 1, (size_t)count, alloc, &inputs, &err);
+    if (err.code == TUMBLE_OK) {
+        err.code = check_files(&settings, tumble_input_list_paths(inputs), tumble_input_list_count(inputs), &err);
+    }
     if (err.code == TUMBLE_OK) {
         status = run(&settings, spec, tumble_input_list_paths(inputs), tumble_input_list_count(inputs));
     } else {

@@ -31,6 +31,6 @@ struct tw_written_file {
 };
 enum tumble_code tw_output_list_check_files(const struct tw_output_list *outputs, const char *state,
                                             const struct tw_written_file *others, const char *spec_path,
-                                            struct tumble_error *err);
+                                            const char *mapping_path, struct tumble_error *err);
 
 #endif
