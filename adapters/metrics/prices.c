@@ -17,7 +17,8 @@ enum {
     FILE_BYTES = 64 * 1024,
     PUT_PAYLOAD_UNIT_BYTES = 25 * 1024, /* "25 KB payload chunks" */
     ON_DEMAND_STEP_BYTES = 1024,        /* "rounded up to the nearest 1 KB (1,024 bytes)" */
-    GB_BYTES = 1 << 30                  /* as AWS's own examples reckon: 1,048,576 kB of 1,024 bytes */
+    PRICE_MOST = 1000000000,
+    GB_BYTES = 1 << 30 /* as AWS's own examples reckon: 1,048,576 kB of 1,024 bytes */
 };
 
 struct member {
@@ -95,6 +96,10 @@ static enum tumble_code take(const struct member *member, const struct tumble_va
                        member->key);
     }
     double price = tw_decimal_double(&number);
+    if (!(price <= PRICE_MOST)) { /* sums stay numbers */
+        return tw_fail(err, TUMBLE_EUSAGE, "\"%s%s%s\" is no price: more than a billion", member->group, dot,
+                       member->key);
+    }
     memcpy(at, &price, sizeof price);
     return TUMBLE_OK;
 }

@@ -65,6 +65,9 @@ static void what_is_wrong_is_named(void **state) {
     assert_string_equal(err.text, "unknown key \"regoin\": did you mean \"region\"?");
     assert_int_equal(read_with(":3,", ":-3,", &prices), TUMBLE_EUSAGE);
     assert_string_equal(err.text, "\"kinesis.shard_hour\" is to be a number of 0 or more");
+    assert_int_equal(read_with(":3,", ":1e308,", &prices), TUMBLE_EUSAGE);
+    assert_string_equal(err.text, "\"kinesis.shard_hour\" is no price: more than a billion");
+    assert_int_equal(read_with(":3,", ":1e9,", &prices), TUMBLE_OK);
     assert_int_equal(read_with(":3,", ":\"3\",", &prices), TUMBLE_EUSAGE);
     assert_int_equal(read_with("\"EUR\"", "1", &prices), TUMBLE_EUSAGE);
     assert_string_equal(err.text, "\"currency\" is to be a string of at most 63 bytes");
