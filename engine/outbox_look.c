@@ -104,7 +104,7 @@ static enum tumble_code count_waiting(struct tumble_engine *engine, const struct
             return TUMBLE_OK;
         }
         out->rows++;
-        out->bytes += row.json.length;
+        out->bytes += reader.head.length + row.json.length;
         bool older = out->oldest_window_start_ms < 0 || row.window_start_ms < out->oldest_window_start_ms;
         if (item->text.kind == TUMBLE_ROW_WINDOW && older) {
             out->oldest_window_start_ms = row.window_start_ms;

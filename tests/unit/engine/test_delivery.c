@@ -500,12 +500,27 @@ static void tables_that_cannot_be_used_are_refused(void **state) {
     refused(bad.options = name, "no name of letters");
 }
 
+static uint64_t bytes_listed;
+
 static enum tumble_code list(void *ctx, const struct tumble_stored_output *output) {
     char *text = ctx;
+    bytes_listed = output->bytes;
     size_t length = strlen(text);
     snprintf(text + length, 1000 - length, "%.*s %d %llu %lld %u %.*s\n", (int)output->name.length, output->name.data,
              (int)output->kind, (unsigned long long)output->rows, (long long)output->oldest_window_start_ms,
              output->attempts, (int)output->last_error.length, output->last_error.data);
+    return TUMBLE_OK;
+}
+
+struct lengths {
+    uint64_t passed_over;
+    uint64_t bytes;
+};
+
+static enum tumble_code add_length(void *ctx, const struct tumble_row *row) {
+    struct lengths *lengths = ctx;
+    lengths->bytes += lengths->passed_over ? 0 : row->json.length;
+    lengths->passed_over -= lengths->passed_over > 0;
     return TUMBLE_OK;
 }
 
@@ -528,6 +543,9 @@ static void the_state_tells_what_waits_and_an_absent_output_keeps_its_rows(void 
     ok(tumble_engine_stored_outputs(engine, list, text, &error));
     assert_string_equal(text, "kept: 0 0 -1 0 \n"
                               "script:here 0 32 60000 1 not now\n");
+    struct lengths lengths = {.passed_over = 10};
+    ok(tumble_engine_outbox(engine, TUMBLE_ROW_WINDOW, add_length, &lengths, &error));
+    assert_int_equal(bytes_listed, lengths.bytes); /* of whole rows, whatever chunks keep once */
     tumble_engine_destroy(engine);
     char *source;
     int64_t window_seconds;
