@@ -94,7 +94,8 @@ static char *settings_text(const struct live *live) {
         length += (size_t)snprintf(text + length, size - length, "--output=%s\n", options->outputs[i].uri);
     }
     if (options->lease_table) {
-        length += (size_t)snprintf(text + length, size - length, "--lease-table=%.500s\n", options->lease_table);
+        length += (size_t)snprintf(text + length, size - length, "--lease-table=%.500s\n--application=%.1000s\n",
+                                   options->lease_table, options->application ? options->application : "");
     }
     if (options->failures) {
         snprintf(text + length, size - length, "--failures=%s\n", options->failures->uri);

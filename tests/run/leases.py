@@ -91,6 +91,11 @@ def others_are_refused(tumble, directory):
         check(code == 5 and "window" in told, code, told)
         code, _, told = live.run(tumble, environment, *command, "-a", "m=max(v)")
         check(code == 5 and "spec" in told, code, told)
+        state = ["--state", os.path.join(directory, "state"), "-o", "file:" + os.path.join(directory, "rows")]
+        code, _, told = live.run(tumble, environment, *command, *state)
+        check(code == 0, code, told)
+        code, _, told = live.run(tumble, environment, *command, *state, "--application", "invoices")  # other terms, other positions
+        check(code == 5 and "--application=orders" in told, code, told)
         table.client().dynamodb("CreateTable", TableName="other", AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
                                 KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}], BillingMode="PAY_PER_REQUEST")
         code, _, told = live.run(tumble, environment, *command, "--lease-table", "other")
