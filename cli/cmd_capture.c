@@ -14,6 +14,7 @@
 #include "cli/option_table.h"
 #include "cli/progress_bar.h"
 #include "cli/run_summary.h"
+#include "cli/stop_signal.h"
 #include "cli/terminal_text.h"
 
 enum { TROUBLE_SAID_MS = 5000, DRAW_RECORDS = 1024, WAIT_SLICE_MS = 200 };
@@ -91,30 +92,6 @@ static const struct tw_option_table table = {
     .operands = NULL,
 };
 
-/* ---- signals ---- */
-
-static volatile sig_atomic_t stop_signal;
-
-static void on_signal(int number) { stop_signal = number; }
-
-/* `tumble capture … | head` ends as any filter. */
-static void watch_signals(bool to_stdout) {
-    struct sigaction action;
-    memset(&action, 0, sizeof action);
-    action.sa_handler = on_signal;
-    action.sa_flags = (int)SA_RESETHAND; /* a second one ends the process at once */
-    sigemptyset(&action.sa_mask);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-    signal(SIGXFSZ, SIG_IGN);
-    signal(SIGPIPE, to_stdout ? SIG_DFL : SIG_IGN);
-}
-
-static int stopping(void *ctx) {
-    (void)ctx;
-    return stop_signal != 0;
-}
-
 /* ---- the run ---- */
 
 struct capture {
@@ -190,7 +167,7 @@ static int open_all(struct capture *self, struct tumble_kinesis_merge_options *r
         .region = settings->region,
         .profile = settings->profile,
         .endpoint_url = settings->endpoint_url,
-        .interrupted = stopping,
+        .interrupted = tw_stop_signal_came,
     };
     if (tumble_kinesis_open(&source, &self->stream, err) != TUMBLE_OK) {
         return tw_exit_with(err);
@@ -241,7 +218,7 @@ static void tell(struct capture *self) {
 /* Until then, or a signal. */
 static void wait_until(const struct capture *self, int64_t until_ms) {
     int64_t left = until_ms - tumble_kinesis_steady_ms(self->stream);
-    while (left > 0 && !stop_signal) {
+    while (left > 0 && !tw_stop_signal()) {
         poll(NULL, 0, (int)(left < WAIT_SLICE_MS ? left : WAIT_SLICE_MS));
         left = until_ms - tumble_kinesis_steady_ms(self->stream);
     }
@@ -249,10 +226,10 @@ static void wait_until(const struct capture *self, int64_t until_ms) {
 
 static enum tumble_code copy_records(struct capture *self, struct tumble_error *err) {
     struct tumble_kinesis_merged merged;
-    while (!stop_signal) {
+    while (!tw_stop_signal()) {
         enum tumble_code code = tumble_kinesis_merge_next(self->merge, &merged, err);
         if (code != TUMBLE_OK) {
-            return code == TUMBLE_EINTERRUPTED && stop_signal ? TUMBLE_OK : code;
+            return code == TUMBLE_EINTERRUPTED && tw_stop_signal() ? TUMBLE_OK : code;
         }
         if (merged.step == TUMBLE_KINESIS_STEP_RECORD) {
             code = tumble_capture_file_write(self->file, merged.shard_id, merged.record, err);
@@ -305,11 +282,11 @@ static void print_summary(FILE *to, const void *what) {
             ",\"seconds\":%.3f,\"stopped\":%s}\n",
             self->file_bytes, facts->reads.get_records, facts->reads.get_iterators, facts->reads.throttles,
             facts->reads.failures, facts->reads.renewals, facts->reads.gaps, (double)self->took_ms / 1000,
-            stop_signal ? "true" : "false");
+            tw_stop_signal() ? "true" : "false");
 }
 
 static int end_status(const struct capture *self) {
-    return stop_signal && !self->settings->follow ? 128 + (int)stop_signal : TW_EXIT_OK;
+    return tw_stop_signal() && !self->settings->follow ? 128 + tw_stop_signal() : TW_EXIT_OK;
 }
 
 static int report(struct capture *self, struct tumble_error *err) {
@@ -319,7 +296,7 @@ static int report(struct capture *self, struct tumble_error *err) {
         tw_say("%s records of %u shard%s, %s, %.2f s%s", tw_number_text(self->facts.records, records),
                (unsigned)self->facts.shards, self->facts.shards == 1 ? "" : "s",
                tw_bytes_text(self->facts.bytes, bytes), (double)self->took_ms / 1000,
-               stop_signal && !settings->follow ? "; stopped before the end" : "");
+               tw_stop_signal() && !settings->follow ? "; stopped before the end" : "");
     }
     if (settings->summary && tw_run_summary_write_by(settings->summary, print_summary, self, err) != TUMBLE_OK) {
         return tw_exit_with(err);
@@ -330,7 +307,7 @@ static int report(struct capture *self, struct tumble_error *err) {
 static int run(struct capture *self, struct tumble_kinesis_merge_options *range, struct tumble_error *err) {
     int status = open_all(self, range, err);
     if (status != TW_EXIT_OK) {
-        return stop_signal ? 128 + (int)stop_signal : status;
+        return tw_stop_signal() ? 128 + tw_stop_signal() : status;
     }
     self->began_ms = tumble_kinesis_steady_ms(self->stream);
     enum tumble_code code = copy_records(self, err);
@@ -338,7 +315,7 @@ static int run(struct capture *self, struct tumble_kinesis_merge_options *range,
     tw_progress_bar_erase(&self->bar);
     /* What was read before the input failed is not lost: the file is whole, and ends there. */
     struct tumble_error other;
-    bool is_whole = code == TUMBLE_OK && (!stop_signal || self->settings->follow);
+    bool is_whole = code == TUMBLE_OK && (!tw_stop_signal() || self->settings->follow);
     bool keep = code != TUMBLE_EOUTPUT && (self->facts.records > 0 || is_whole); /* nothing replaces no earlier file */
     enum tumble_code finished = keep ? tumble_capture_file_finish(self->file, &other) : TUMBLE_OK;
     self->took_ms = tumble_kinesis_steady_ms(self->stream) - self->began_ms;
@@ -374,7 +351,8 @@ int tw_cmd_capture(int argc, char **argv) {
     }
     struct capture self = {.settings = &settings};
     tw_progress_bar_init(&self.bar, !settings.quiet && !(strcmp(settings.output, "-") == 0 && isatty(STDOUT_FILENO)));
-    watch_signals(strcmp(settings.output, "-") == 0);
+    tw_stop_signal_watch();
+    tw_broken_pipe_ends(strcmp(settings.output, "-") == 0);
     status = run(&self, &range, &err);
     tw_progress_bar_erase(&self.bar);
     tumble_capture_file_close(self.file);

@@ -8,6 +8,7 @@
 #include "cli/command.h"
 #include "cli/exit_code.h"
 #include "cli/plugin_list.h"
+#include "cli/stop_signal.h"
 #include "cli/terminal_text.h"
 #include "runner/delivery.h"
 
@@ -50,32 +51,9 @@ static const struct tw_option_table table = {
     .operands = NULL,
 };
 
-/* ---- signals ---- */
-
-static volatile sig_atomic_t stop_signal;
-
-static void on_signal(int number) { stop_signal = number; }
-
-static void watch_signals(void) {
-    struct sigaction action;
-    memset(&action, 0, sizeof action);
-    action.sa_handler = on_signal;
-    action.sa_flags = (int)SA_RESETHAND;
-    sigemptyset(&action.sa_mask);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-    signal(SIGXFSZ, SIG_IGN);
-    signal(SIGPIPE, SIG_IGN);
-}
-
-static int stopping(void *ctx) {
-    (void)ctx;
-    return stop_signal != 0;
-}
-
 static int64_t remaining_ms(void *ctx) {
     (void)ctx;
-    return stop_signal ? 0 : INT64_MAX;
+    return tw_stop_signal() ? 0 : INT64_MAX;
 }
 
 static void on_line(void *ctx, const char *line) {
@@ -203,7 +181,7 @@ static enum tumble_code deliver(struct drain *self) {
     struct tumble_deliverer deliverer = {.engine = self->engine,
                                          .timeout_ms = self->settings->timeout_seconds * 1000,
                                          .state_directory = self->settings->state,
-                                         .stopping = stopping,
+                                         .stopping = tw_stop_signal_came,
                                          .say = on_line,
                                          .say_ctx = (void *)(uintptr_t)self->settings};
     enum tumble_code code = tumble_engine_stored_outputs(self->engine, note_output, self, &self->err);
@@ -284,11 +262,12 @@ int tw_cmd_drain(int argc, char **argv) {
         .outputs = outputs,
         .host = {.struct_size = sizeof self.host, .ctx = &settings, .remaining_ms = remaining_ms, .say = on_line},
         .err = {.byte = -1, .record = -1}};
-    watch_signals();
+    tw_stop_signal_watch();
+    tw_broken_pipe_ends(false);
     enum tumble_code code = run(&self);
     if (code != TUMBLE_OK) {
         self.err.code = code;
         return tw_exit_with(&self.err);
     }
-    return stop_signal ? 128 + (int)stop_signal : TW_EXIT_OK;
+    return tw_stop_signal() ? 128 + tw_stop_signal() : TW_EXIT_OK;
 }

@@ -121,19 +121,17 @@ static enum tumble_code read_event(struct tumble_bytes *event, struct tumble_err
     return TUMBLE_OK;
 }
 
-static const char *plural(uint64_t count) { return count == 1 ? "" : "s"; }
-
 static void tell(const struct tumble_invoked *invoked) {
     char records[TW_NUMBER_TEXT], groups[TW_NUMBER_TEXT], rows[TW_NUMBER_TEXT], state[TW_NUMBER_TEXT];
     tw_say(
         "%s record%s (%llu applied, %llu late, %llu duplicate, %llu filtered, %llu bad) \xe2\x86\x92 %s group%s, %s of "
         "state, %s row%s%s",
-        tw_number_text(invoked->records, records), plural(invoked->records),
+        tw_number_text(invoked->records, records), tw_plural(invoked->records),
         (unsigned long long)invoked->fates[TUMBLE_FATE_APPLIED], (unsigned long long)invoked->fates[TUMBLE_FATE_LATE],
         (unsigned long long)invoked->fates[TUMBLE_FATE_DUPLICATE],
         (unsigned long long)invoked->fates[TUMBLE_FATE_FILTERED], (unsigned long long)invoked->fates[TUMBLE_FATE_BAD],
-        tw_number_text(invoked->groups, groups), plural(invoked->groups), tw_bytes_text(invoked->state_bytes, state),
-        tw_number_text(invoked->rows, rows), plural(invoked->rows),
+        tw_number_text(invoked->groups, groups), tw_plural(invoked->groups), tw_bytes_text(invoked->state_bytes, state),
+        tw_number_text(invoked->rows, rows), tw_plural(invoked->rows),
         invoked->reported ? "; a record is reported, Lambda would try again from it" : "");
 }
 

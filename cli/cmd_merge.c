@@ -198,8 +198,6 @@ static enum tumble_code run(const struct settings *settings, char **paths, int c
     return code;
 }
 
-static const char *plural(uint64_t count) { return count == 1 ? "" : "s"; }
-
 int tw_cmd_merge(int argc, char **argv) {
     struct settings settings = {0};
     struct tumble_merge_figures figures = {0};
@@ -225,10 +223,10 @@ int tw_cmd_merge(int argc, char **argv) {
         char rows[TW_NUMBER_TEXT], merged[TW_NUMBER_TEXT], windows[TW_NUMBER_TEXT], twice[TW_NUMBER_TEXT];
         tw_say("%s row%s of %" PRIu64 " fragment%s → %s merged row%s in %s window%s, %s duplicate%s, %" PRIu64
                " superseded",
-               tw_number_text(figures.rows, rows), plural(figures.rows), figures.fragments, plural(figures.fragments),
-               tw_number_text(figures.merged, merged), plural(figures.merged), tw_number_text(figures.windows, windows),
-               plural(figures.windows), tw_number_text(figures.duplicates, twice), plural(figures.duplicates),
-               figures.superseded);
+               tw_number_text(figures.rows, rows), tw_plural(figures.rows), figures.fragments,
+               tw_plural(figures.fragments), tw_number_text(figures.merged, merged), tw_plural(figures.merged),
+               tw_number_text(figures.windows, windows), tw_plural(figures.windows),
+               tw_number_text(figures.duplicates, twice), tw_plural(figures.duplicates), figures.superseded);
     }
     return TW_EXIT_OK;
 }

@@ -8,19 +8,19 @@
 #include "cli/command.h"
 #include "cli/emulated_replay.h"
 #include "cli/exit_code.h"
-#include "cli/file_conflict.h"
 #include "cli/input_hint.h"
 #include "cli/option_table.h"
+#include "cli/output_list.h"
 #include "cli/plugin_list.h"
 #include "cli/progress_bar.h"
+#include "cli/run_flags.h"
 #include "cli/run_summary.h"
 #include "cli/screen_table.h"
 #include "cli/spec_file.h"
+#include "cli/stop_signal.h"
 #include "cli/terminal_text.h"
 #include "cli/watching.h"
 #include "runner/replay.h"
-
-enum { OUTPUT_MAX = 16 };
 
 struct settings {
     const char *spec;
@@ -153,23 +153,6 @@ static const struct tw_option_table table = {
     .operands = "INPUT",
 };
 
-/* ---- signals ---- */
-
-static volatile sig_atomic_t stop_signal;
-
-static void on_signal(int number) { stop_signal = number; }
-
-static void watch_signals(void) {
-    struct sigaction action;
-    memset(&action, 0, sizeof action);
-    action.sa_handler = on_signal;
-    action.sa_flags = (int)SA_RESETHAND; /* a second one ends the process at once: the state stays whole */
-    sigemptyset(&action.sa_mask);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-    signal(SIGXFSZ, SIG_IGN); /* a file that reached its limit is an output error with its text, not a silent death */
-}
-
 struct screen {
     struct tw_progress_bar bar;
     struct tw_watching watching;
@@ -180,12 +163,7 @@ static int on_progress(void *ctx, int64_t done_bytes, int64_t total_bytes, uint6
     struct screen *screen = ctx;
     tw_progress_bar_draw(&screen->bar, done_bytes, total_bytes, records);
     tw_watching_tick(&screen->watching);
-    return stop_signal != 0;
-}
-
-static int is_interrupted(void *ctx) {
-    (void)ctx;
-    return stop_signal != 0;
+    return tw_stop_signal_came(NULL);
 }
 
 static void on_rows(void *ctx) {
@@ -209,46 +187,6 @@ static int usage_error(const char *text) {
     return TW_EXIT_USAGE;
 }
 
-/* "none", "commit", "every=N". */
-static bool read_durability(const struct settings *settings, struct tumble_replay_options *out) {
-    const char *text = settings->durability;
-    out->sync_every = 1;
-    if (!text) {
-        out->durability = settings->state ? TUMBLE_DURABILITY_COMMIT : TUMBLE_DURABILITY_NONE;
-        return true;
-    }
-    if (strcmp(text, "none") == 0 || strcmp(text, "commit") == 0) {
-        out->durability = text[0] == 'n' ? TUMBLE_DURABILITY_NONE : TUMBLE_DURABILITY_COMMIT;
-        return true;
-    }
-    if (strncmp(text, "every=", 6) != 0) {
-        return false;
-    }
-    uint64_t every = 0;
-    const char *at = text + 6;
-    for (; *at >= '0' && *at <= '9' && every <= UINT32_MAX; at++) {
-        every = every * 10 + (uint64_t)(*at - '0');
-    }
-    out->durability = TUMBLE_DURABILITY_EVERY;
-    out->sync_every = (uint32_t)every;
-    return at > text + 6 && *at == '\0' && every >= 1 && every <= UINT32_MAX;
-}
-
-/* "count" and "orders=count" are written without their empty parentheses too: they alone take no field. */
-static void complete_counts(struct tw_list *aggregates) {
-    static char texts[4096];
-    size_t used = 0;
-    for (size_t i = 0; i < aggregates->count; i++) {
-        const char *text = aggregates->items[i];
-        size_t length = strlen(text), name = length >= 5 ? length - 5 : 0;
-        bool alone = length >= 5 && strcmp(text + name, "count") == 0 && (name == 0 || text[name - 1] == '=');
-        if (alone && sizeof texts - used > length + 2) {
-            aggregates->items[i] = texts + used;
-            used += (size_t)snprintf(texts + used, sizeof texts - used, "%s()", text) + 1;
-        }
-    }
-}
-
 static enum tumble_code read_spec(const struct settings *settings, struct tumble_spec **spec,
                                   struct tw_spec_place *place, struct tumble_error *err) {
     struct tumble_spec_overrides overrides = {
@@ -269,19 +207,9 @@ static enum tumble_code read_spec(const struct settings *settings, struct tumble
     return tw_spec_read(settings->spec, &overrides, spec, place, err);
 }
 
-/* The outputs of a run and what they point to. */
-struct outputs {
-    struct tumble_output_uri uris[OUTPUT_MAX];
-    struct tumble_output_uri failures;
-    struct tumble_replay_output list[OUTPUT_MAX];
-    size_t count;
-    bool has_failures;
-    bool shares_line; /* rows go straight to a terminal, where a progress bar would stand among them */
-};
-
 static enum tumble_code too_many(struct tumble_error *err, size_t count) {
     err->code = TUMBLE_EUSAGE;
-    snprintf(err->text, sizeof err->text, "%zu outputs: at most %d are allowed", count, OUTPUT_MAX);
+    snprintf(err->text, sizeof err->text, "%zu outputs: at most %d are allowed", count, TW_OUTPUT_LIST_MAX);
     return TUMBLE_EUSAGE;
 }
 
@@ -293,11 +221,11 @@ static enum tumble_code read_output(const struct tumble_output_registry *registr
 }
 
 static enum tumble_code read_outputs(const struct settings *settings, const struct tumble_spec *spec,
-                                     struct outputs *out, struct tumble_error *err) {
+                                     struct tw_output_list *out, struct tumble_error *err) {
     const char *format = settings->format ? formats[settings->format] : NULL;
     size_t named = tumble_spec_output_count(spec);
     bool on_screen = false;
-    if (named > OUTPUT_MAX) {
+    if (named > TW_OUTPUT_LIST_MAX) {
         return too_many(err, named);
     }
     struct tumble_output_registry *registry;
@@ -343,50 +271,18 @@ static enum tumble_code read_outputs(const struct settings *settings, const stru
 
 /* ---- files ---- */
 
-/* Before anything is opened or made: no file is written that is read, or that is written under another name too. */
-static enum tumble_code check_files(const struct settings *settings, const struct outputs *outputs,
+static enum tumble_code check_files(const struct settings *settings, const struct tw_output_list *outputs,
                                     const char *const *inputs, int input_count, struct tumble_error *err) {
-    static const char *const state_files[] = {"data.mdb", "lock.mdb", "tumble.lock"};
-    static char state_paths[3][4096];
-    static struct tw_file_uses written;
-    for (size_t i = 0; i < outputs->count; i++) {
-        const struct tumble_output_uri *uri = &outputs->uris[i];
-        if (uri->is_file) {
-            tw_file_uses_add(&written, "output", uri->uri, uri->output.target, uri->is_stdout);
-        }
-    }
-    if (outputs->has_failures && outputs->failures.is_file) {
-        const struct tumble_output_uri *uri = &outputs->failures;
-        tw_file_uses_add(&written, "failures", uri->uri, uri->output.target, uri->is_stdout);
-    }
-    if (settings->summary && strcmp(settings->summary, "-") != 0) {
-        tw_file_uses_add(&written, "summary", settings->summary, settings->summary, false);
-    }
-    if (settings->watching.report) {
-        tw_file_uses_add(&written, "report", settings->watching.report, settings->watching.report, false);
-    }
-    if (settings->watching.emf && strcmp(settings->watching.emf, "-") != 0) {
-        tw_file_uses_add(&written, "emf", settings->watching.emf, settings->watching.emf, false);
-    }
-    for (size_t i = 0; i < 3 && settings->state; i++) {
-        snprintf(state_paths[i], sizeof state_paths[i], "%s/%s", settings->state, state_files[i]);
-        tw_file_uses_add(&written, "state file", state_paths[i], state_paths[i], false);
-    }
-    enum tumble_code code = tw_file_uses_check(&written, err);
-    for (int i = 0; i < input_count && code == TUMBLE_OK; i++) {
-        code = tw_file_uses_check_read(&written, "input", inputs[i], err);
-    }
-    if (code == TUMBLE_OK && settings->spec) {
-        code = tw_file_uses_check_read(&written, "spec", settings->spec, err);
-    }
-    if (code == TUMBLE_OK && settings->emulation.mapping) {
-        code = tw_file_uses_check_read(&written, "mapping", settings->emulation.mapping, err);
-    }
-    return code;
+    const struct tw_written_file written[] = {{"summary", settings->summary},
+                                              {"report", settings->watching.report},
+                                              {"emf", settings->watching.emf},
+                                              {NULL, NULL}};
+    const struct tw_read_files read = {inputs, input_count, settings->spec, settings->emulation.mapping};
+    return tw_output_list_check_files(outputs, settings->state, written, &read, err);
 }
 
 /* Without a state nothing remembers what an earlier run wrote: rows may well be there already. */
-static void tell_appended(const struct outputs *outputs) {
+static void tell_appended(const struct tw_output_list *outputs) {
     for (size_t i = 0; i < outputs->count; i++) {
         struct stat info;
         char bytes[TW_NUMBER_TEXT];
@@ -453,7 +349,7 @@ static int report(const struct settings *settings, const struct tumble_spec *spe
         }
     } else if (summary->stopped) {
         char records[TW_NUMBER_TEXT];
-        int number = stop_signal ? (int)stop_signal : SIGINT;
+        int number = tw_stop_signal() ? tw_stop_signal() : SIGINT;
         tw_say("stopped by %s after %s records; %s", number == SIGTERM ? "SIGTERM" : "SIGINT",
                tw_number_text(summary->counters.records, records),
                settings->state ? "the same command goes on from here"
@@ -490,7 +386,7 @@ static const char *source_of(const struct settings *settings, const char *input)
 
 static int run(const struct settings *settings, const struct tumble_spec *spec, const char *const *inputs,
                int input_count) {
-    static struct outputs outputs; /* 150 kB: not for the stack */
+    static struct tw_output_list outputs; /* 150 kB: not for the stack */
     static struct screen screen;
     struct tumble_error err = {.byte = -1, .record = -1};
     screen.quiet = settings->quiet;
@@ -518,7 +414,7 @@ static int run(const struct settings *settings, const struct tumble_spec *spec, 
     /* So is a closed pipe, except where rows only go to standard output: `tumble replay … | head` ends as any filter.
      */
     bool only_stdout = outputs.count == 1 && outputs.uris[0].is_stdout && !outputs.has_failures && !settings->state;
-    signal(SIGPIPE, only_stdout ? SIG_DFL : SIG_IGN);
+    tw_broken_pipe_ends(only_stdout);
     struct tumble_replay_options options_of_run = {
         .spec = spec,
         .paths = inputs,
@@ -544,13 +440,14 @@ static int run(const struct settings *settings, const struct tumble_spec *spec, 
         .failures = outputs.has_failures ? &outputs.failures.output : NULL,
         .output_timeout_ms = settings->output_timeout * 1000,
         .outbox_limit_bytes = (uint64_t)settings->outbox_limit,
-        .interrupted = is_interrupted,
+        .interrupted = tw_stop_signal_came,
         .progress = on_progress,
         .progress_ctx = &screen,
         .say = on_line,
         .say_ctx = &screen,
     };
-    if (!read_durability(settings, &options_of_run)) {
+    if (!tw_read_durability(settings->durability, settings->state, &options_of_run.durability,
+                            &options_of_run.sync_every)) {
         return usage_error("--durability is none, commit or every=N with N of at least 1");
     }
     if (!settings->quiet && !settings->state) {
@@ -564,7 +461,7 @@ static int run(const struct settings *settings, const struct tumble_spec *spec, 
     options_of_run.watch = screen.watching.watch;
     tw_progress_bar_init(&screen.bar, !settings->quiet && !outputs.shares_line);
     tw_screen_table_announce(on_rows, &screen);
-    watch_signals();
+    tw_stop_signal_watch();
     struct tumble_replay_summary summary;
     memset(&summary, 0, sizeof summary);
     enum tumble_code code = tumble_replay_run(&options_of_run, &summary, &err);
@@ -604,7 +501,7 @@ static const char *misplaced_option(const struct settings *settings, bool has_gr
 
 static int run_emulated(const struct settings *settings, const struct tumble_spec *spec, const char *const *inputs,
                         int input_count) {
-    static struct outputs outputs;
+    static struct tw_output_list outputs;
     static struct screen screen;
     struct tumble_error err = {.byte = -1, .record = -1};
     screen.quiet = settings->quiet;
@@ -624,7 +521,7 @@ static int run_emulated(const struct settings *settings, const struct tumble_spe
     }
     bool only_stdout = !foreign && outputs.count == 1 && outputs.uris[0].is_stdout && !outputs.has_failures &&
                        !settings->emulation.destination && !settings->emulation.mapping;
-    signal(SIGPIPE, only_stdout ? SIG_DFL : SIG_IGN);
+    tw_broken_pipe_ends(only_stdout);
     struct tw_emulation emulation = {.settings = &settings->emulation,
                                      .spec = spec,
                                      .window_seconds = settings->window_seconds,
@@ -653,12 +550,12 @@ static int run_emulated(const struct settings *settings, const struct tumble_spe
                                      .progress = on_progress,
                                      .progress_ctx = &screen,
                                      .done = erase_bar,
-                                     .interrupted = is_interrupted,
+                                     .interrupted = tw_stop_signal_came,
                                      .say = on_line,
                                      .say_ctx = &screen};
     tw_progress_bar_init(&screen.bar, !settings->quiet && !outputs.shares_line && !foreign);
     tw_screen_table_announce(on_rows, &screen);
-    watch_signals();
+    tw_stop_signal_watch();
     int status = tw_emulation_run(&emulation);
     tw_watching_close(&screen.watching);
     tw_screen_table_announce(NULL, NULL);
@@ -666,7 +563,7 @@ static int run_emulated(const struct settings *settings, const struct tumble_spe
         return tw_exit_with(tw_screen_table_failure());
     }
     if (status == TW_EXIT_OK && emulation.result.stopped) {
-        int number = stop_signal ? (int)stop_signal : SIGINT;
+        int number = tw_stop_signal() ? tw_stop_signal() : SIGINT;
         tw_say("stopped by %s; nothing is kept", number == SIGTERM ? "SIGTERM" : "SIGINT");
         status = 128 + number;
     }
@@ -706,7 +603,7 @@ int tw_cmd_replay(int argc, char **argv) {
             return usage_error("the spec and an input cannot both come from standard input");
         }
     }
-    complete_counts(&settings.aggregates);
+    tw_complete_counts(&settings.aggregates);
     struct tumble_spec *spec = NULL;
     struct tw_spec_place place;
     struct tumble_error err = {.byte = -1, .record = -1};

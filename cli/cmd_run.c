@@ -1,7 +1,5 @@
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -13,8 +11,10 @@
 #include "cli/output_list.h"
 #include "cli/plugin_list.h"
 #include "cli/progress_bar.h"
+#include "cli/run_flags.h"
 #include "cli/run_summary.h"
 #include "cli/spec_file.h"
+#include "cli/stop_signal.h"
 #include "cli/terminal_text.h"
 #include "cli/watching.h"
 #include "emulator/mapping_parameters.h"
@@ -186,24 +186,7 @@ static const struct tw_option_table table = {
     .operands = NULL,
 };
 
-/* ---- signals and the screen ---- */
-
-static atomic_int stop_signal; /* read by every thread */
-
-static void on_signal(int number) { atomic_store(&stop_signal, number); }
-
-/* `tumble run … | head` ends as any filter, where nothing is kept that wants an end. */
-static void watch_signals(bool only_stdout) {
-    struct sigaction action;
-    memset(&action, 0, sizeof action);
-    action.sa_handler = on_signal;
-    action.sa_flags = (int)SA_RESETHAND; /* a second one ends the process at once: the state stays whole */
-    sigemptyset(&action.sa_mask);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-    signal(SIGXFSZ, SIG_IGN);
-    signal(SIGPIPE, only_stdout ? SIG_DFL : SIG_IGN);
-}
+/* ---- the screen ---- */
 
 struct screen {
     struct tw_progress_bar bar;
@@ -215,12 +198,7 @@ static int on_progress(void *ctx, const struct tumble_live_progress *progress) {
     struct screen *screen = ctx;
     tw_progress_bar_draw_live(&screen->bar, progress->records, progress->shards, progress->behind_ms);
     tw_watching_tick(&screen->watching);
-    return atomic_load(&stop_signal) != 0;
-}
-
-static int is_interrupted(void *ctx) {
-    (void)ctx;
-    return atomic_load(&stop_signal) != 0;
+    return tw_stop_signal_came(NULL);
 }
 
 static void on_line(void *ctx, const char *line) {
@@ -257,31 +235,6 @@ static bool read_duration(const char *text, int64_t low_ms, int64_t high_ms, int
         }
     }
     return false;
-}
-
-/* "none", "commit", "every=N". */
-static bool read_durability(const struct settings *settings, struct tumble_live_options *out) {
-    const char *text = settings->durability;
-    out->sync_every = 1;
-    out->durability = settings->state ? TUMBLE_DURABILITY_COMMIT : TUMBLE_DURABILITY_NONE;
-    if (!text || strcmp(text, "commit") == 0) {
-        return true;
-    }
-    if (strcmp(text, "none") == 0) {
-        out->durability = TUMBLE_DURABILITY_NONE;
-        return true;
-    }
-    int64_t every = 0;
-    const char *at = text + 6;
-    if (strncmp(text, "every=", 6) != 0) {
-        return false;
-    }
-    for (; *at >= '0' && *at <= '9' && every <= UINT32_MAX; at++) {
-        every = every * 10 + (*at - '0');
-    }
-    out->durability = TUMBLE_DURABILITY_EVERY;
-    out->sync_every = (uint32_t)every;
-    return at > text + 6 && *at == '\0' && every >= 1 && every <= UINT32_MAX;
 }
 
 static enum tumble_code usage(struct tumble_error *err, const char *format, const char *a, const char *b) {
@@ -361,21 +314,6 @@ static enum tumble_code read_parameters(const struct settings *s, struct tumble_
         code = usage(err, "%s%s", "--starting-position AT_TIMESTAMP and --starting-position-timestamp go together", "");
     }
     return code;
-}
-
-/* "count" and "orders=count" are written without their empty parentheses too: they alone take no field. */
-static void complete_counts(struct tw_list *aggregates) {
-    static char texts[4096];
-    size_t used = 0;
-    for (size_t i = 0; i < aggregates->count; i++) {
-        const char *text = aggregates->items[i];
-        size_t length = strlen(text), name = length >= 5 ? length - 5 : 0;
-        bool alone = length >= 5 && strcmp(text + name, "count") == 0 && (name == 0 || text[name - 1] == '=');
-        if (alone && sizeof texts - used > length + 2) {
-            aggregates->items[i] = texts + used;
-            used += (size_t)snprintf(texts + used, sizeof texts - used, "%s()", text) + 1;
-        }
-    }
 }
 
 static enum tumble_code read_spec(const struct settings *settings, struct tumble_spec **spec,
@@ -459,6 +397,7 @@ static int run(const struct settings *settings, const struct tumble_mapping_para
                                               {"report", settings->watching.report},
                                               {"emf", settings->watching.emf},
                                               {NULL, NULL}};
+    const struct tw_read_files read = {.spec = settings->spec, .mapping = settings->mapping};
     int64_t poll_ms = 1000, commit_ms = 1000, lease_ms = 20000;
     int64_t window = settings->window_seconds                 ? settings->window_seconds
                      : parameters->tumbling_window_in_seconds ? parameters->tumbling_window_in_seconds
@@ -486,8 +425,7 @@ static int run(const struct settings *settings, const struct tumble_mapping_para
     }
     if (tw_output_list_read(spec, &settings->plugins, settings->format ? formats[settings->format] : NULL,
                             settings->outputs.count > 0, &outputs, &err) != TUMBLE_OK ||
-        tw_output_list_check_files(&outputs, settings->state, written, settings->spec, settings->mapping, &err) !=
-            TUMBLE_OK ||
+        tw_output_list_check_files(&outputs, settings->state, written, &read, &err) != TUMBLE_OK ||
         (settings->summary && tw_run_summary_probe(settings->summary, settings->state, &err) != TUMBLE_OK)) {
         return tw_exit_with(&err);
     }
@@ -526,11 +464,11 @@ static int run(const struct settings *settings, const struct tumble_mapping_para
         .lease_ms = lease_ms,
         .progress = on_progress,
         .progress_ctx = &screen,
-        .interrupted = is_interrupted,
+        .interrupted = tw_stop_signal_came,
         .say = on_line,
         .say_ctx = &screen,
     };
-    if (!read_durability(settings, &live)) {
+    if (!tw_read_durability(settings->durability, settings->state, &live.durability, &live.sync_every)) {
         return usage_error("--durability is none, commit or every=N with N of at least 1");
     }
     if (tw_watching_open(&screen.watching, &settings->watching, TUMBLE_WATCH_LIVE,
@@ -540,8 +478,10 @@ static int run(const struct settings *settings, const struct tumble_mapping_para
     }
     live.watch = screen.watching.watch;
     tw_progress_bar_init(&screen.bar, !settings->quiet && !outputs.shares_line);
-    watch_signals(outputs.count == 1 && outputs.uris[0].is_stdout && !outputs.has_failures && !settings->state &&
-                  !settings->lease_table);
+    tw_stop_signal_watch();
+    /* Where nothing is kept that wants an end. */
+    tw_broken_pipe_ends(outputs.count == 1 && outputs.uris[0].is_stdout && !outputs.has_failures && !settings->state &&
+                        !settings->lease_table);
     static struct tumble_live_summary summary;
     enum tumble_code code = tumble_live_run(&live, &summary, &err);
     tw_progress_bar_erase(&screen.bar);
@@ -582,7 +522,7 @@ int tw_cmd_run(int argc, char **argv) {
         status = usage_error("nothing to aggregate: give --spec FILE, or --aggregate 'orders=count()' and the like");
     } else {
         settings.stream = settings.stream ? settings.stream : parameters.event_source_arn;
-        complete_counts(&settings.aggregates);
+        tw_complete_counts(&settings.aggregates);
         err.code = read_spec(&settings, &spec, &place, &err);
         if (err.code != TUMBLE_OK) {
             tw_say("%s%s", place.text, err.text[0] ? err.text : tumble_code_text(err.code));

@@ -16,6 +16,7 @@
 #include "cli/progress_bar.h"
 #include "cli/run_summary.h"
 #include "cli/spec_file.h"
+#include "cli/stop_signal.h"
 #include "cli/terminal_text.h"
 #include "cli/tune_report.h"
 #include "emulator/runtime_api/process_function.h"
@@ -136,27 +137,7 @@ static const struct tw_option_table table = {
     .operands = "CAPTURE",
 };
 
-/* ---- signals and progress ---- */
-
-static volatile sig_atomic_t stop_signal;
-
-static void on_signal(int number) { stop_signal = number; }
-
-static int is_interrupted(void *ctx) {
-    (void)ctx;
-    return stop_signal != 0;
-}
-
-static void watch_signals(void) {
-    struct sigaction action;
-    memset(&action, 0, sizeof action);
-    action.sa_handler = on_signal;
-    action.sa_flags = (int)SA_RESETHAND;
-    sigemptyset(&action.sa_mask);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-    signal(SIGPIPE, SIG_IGN);
-}
+/* ---- progress ---- */
 
 static void on_progress(void *ctx, uint32_t done, uint32_t total) {
     struct tw_progress_bar *bar = ctx;
@@ -193,7 +174,7 @@ static enum tumble_code open_process(void *ctx, uint32_t memory_mb, struct tumbl
                                          .timeout_ms = foreign->settings->timeout * 1000,
                                          .log_fd = foreign->log_fd,
                                          .ctx = foreign,
-                                         .stopping = is_interrupted,
+                                         .stopping = tw_stop_signal_came,
                                          .say = say_line};
     enum tumble_code code = tumble_process_open(&how, &foreign->process, err);
     if (code == TUMBLE_OK) {
@@ -528,7 +509,7 @@ static int run(const struct settings *s, const struct tumble_spec *spec, const c
                                       .threads = (uint32_t)s->threads,
                                       .progress = on_progress,
                                       .progress_ctx = &bar,
-                                      .interrupted = is_interrupted};
+                                      .interrupted = tw_stop_signal_came};
     if (s->function) {
         how.function_ctx = &foreign;
         how.function_open = open_process;
@@ -536,7 +517,8 @@ static int run(const struct settings *s, const struct tumble_spec *spec, const c
     }
     struct tumble_tune_result result;
     memset(&result, 0, sizeof result);
-    watch_signals();
+    tw_stop_signal_watch();
+    tw_broken_pipe_ends(false);
     enum tumble_code code = prepare(s, spec, &parameters, &grid, &model, &prices, &how, &err);
     if (code == TUMBLE_OK && s->function_log) {
         foreign.log_fd = open(s->function_log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
@@ -554,7 +536,7 @@ static int run(const struct settings *s, const struct tumble_spec *spec, const c
     if (code != TUMBLE_OK) {
         status = tw_exit_with(&err);
     } else if (result.stopped) {
-        int number = stop_signal ? (int)stop_signal : SIGINT;
+        int number = tw_stop_signal() ? tw_stop_signal() : SIGINT;
         tw_say("stopped by %s; nothing is kept", number == SIGTERM ? "SIGTERM" : "SIGINT");
         status = 128 + number;
     } else {

@@ -56,8 +56,8 @@ enum tumble_code tw_output_list_read(const struct tumble_spec *spec, const struc
 }
 
 enum tumble_code tw_output_list_check_files(const struct tw_output_list *outputs, const char *state,
-                                            const struct tw_written_file *others, const char *spec_path,
-                                            const char *mapping_path, struct tumble_error *err) {
+                                            const struct tw_written_file *others, const struct tw_read_files *read,
+                                            struct tumble_error *err) {
     static const char *const state_files[] = {"data.mdb", "lock.mdb", "tumble.lock"};
     static char state_paths[3][4096];
     static struct tw_file_uses written;
@@ -81,6 +81,9 @@ enum tumble_code tw_output_list_check_files(const struct tw_output_list *outputs
         tw_file_uses_add(&written, "state file", state_paths[i], state_paths[i], false);
     }
     enum tumble_code code = tw_file_uses_check(&written, err);
-    code = code == TUMBLE_OK && spec_path ? tw_file_uses_check_read(&written, "spec", spec_path, err) : code;
-    return code == TUMBLE_OK && mapping_path ? tw_file_uses_check_read(&written, "mapping", mapping_path, err) : code;
+    for (int i = 0; i < read->input_count && code == TUMBLE_OK; i++) {
+        code = tw_file_uses_check_read(&written, "input", read->inputs[i], err);
+    }
+    code = code == TUMBLE_OK && read->spec ? tw_file_uses_check_read(&written, "spec", read->spec, err) : code;
+    return code == TUMBLE_OK && read->mapping ? tw_file_uses_check_read(&written, "mapping", read->mapping, err) : code;
 }

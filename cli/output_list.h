@@ -6,8 +6,7 @@
 #include "cli/option_table.h"
 #include "runner/output_registry.h"
 
-/* The outputs of a run that goes on for long, as the spec and the command line name them, checked against each other.
- */
+/* The outputs of a run, as the spec and the command line name them. */
 
 enum { TW_OUTPUT_LIST_MAX = 16 };
 
@@ -20,7 +19,7 @@ struct tw_output_list {
     bool shares_line; /* rows go straight to a terminal, where a progress line would stand among them */
 };
 
-/* format NULL: each output's own. out is not to be moved. Errors: EUSAGE, ENOMEM. */
+/* Those of a run without an end. format NULL: each output's own. out is not to be moved. Errors: EUSAGE, ENOMEM. */
 enum tumble_code tw_output_list_read(const struct tumble_spec *spec, const struct tw_list *plugins, const char *format,
                                      bool named_by_flags, struct tw_output_list *out, struct tumble_error *err);
 
@@ -29,8 +28,16 @@ struct tw_written_file {
     const char *role; /* "summary" */
     const char *name;
 };
+struct tw_read_files { /* names of NULL are none */
+    const char *const *inputs;
+    int input_count;
+    const char *spec;
+    const char *mapping;
+};
+/* Before anything is opened or made: no file is written that is read, or that is written under another name too.
+ * state: its directory, or NULL. Errors: EUSAGE. */
 enum tumble_code tw_output_list_check_files(const struct tw_output_list *outputs, const char *state,
-                                            const struct tw_written_file *others, const char *spec_path,
-                                            const char *mapping_path, struct tumble_error *err);
+                                            const struct tw_written_file *others, const struct tw_read_files *read,
+                                            struct tumble_error *err);
 
 #endif

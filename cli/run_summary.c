@@ -1,17 +1,14 @@
 #include "cli/run_summary.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include "adapters/metrics/whole_file.h"
 #include "cli/terminal_text.h"
-
-enum { TEMPORARY_BYTES = 4096 };
 
 static const char *format_name(enum tumble_capture_format format) {
     switch (format) {
@@ -24,12 +21,12 @@ static const char *format_name(enum tumble_capture_format format) {
     return "";
 }
 
-static uint64_t peak_rss_bytes(void) {
+uint64_t tw_summary_peak_rss_bytes(void) {
     struct rusage usage;
     return getrusage(RUSAGE_SELF, &usage) == 0 && usage.ru_maxrss > 0 ? (uint64_t)usage.ru_maxrss * 1024 : 0;
 }
 
-static void print_instant(FILE *to, const char *name, int64_t ms) {
+void tw_summary_instant(FILE *to, const char *name, int64_t ms) {
     char text[TUMBLE_TIMESTAMP_TEXT];
     if (ms < 0) {
         fprintf(to, "  \"%s\": null,\n", name);
@@ -39,8 +36,25 @@ static void print_instant(FILE *to, const char *name, int64_t ms) {
     fprintf(to, "  \"%s\": \"%s\",\n", name, text);
 }
 
-static void print_count(FILE *to, const char *name, uint64_t value) {
+void tw_summary_count(FILE *to, const char *name, uint64_t value) {
     fprintf(to, "  \"%s\": %" PRIu64 ",\n", name, value);
+}
+
+void tw_summary_counters(FILE *to, const struct tumble_counters *c) {
+    tw_summary_count(to, "records", c->records);
+    tw_summary_count(to, "applied", c->fates[TUMBLE_FATE_APPLIED]);
+    tw_summary_count(to, "late", c->fates[TUMBLE_FATE_LATE]);
+    tw_summary_count(to, "duplicate", c->fates[TUMBLE_FATE_DUPLICATE]);
+    tw_summary_count(to, "filtered", c->fates[TUMBLE_FATE_FILTERED]);
+    tw_summary_count(to, "bad", c->fates[TUMBLE_FATE_BAD]);
+    tw_summary_count(to, "fields_skipped", c->skipped);
+    tw_summary_count(to, "windows_opened", c->windows_opened);
+    tw_summary_count(to, "windows_closed", c->windows_closed);
+    tw_summary_count(to, "rows", c->rows);
+    tw_summary_count(to, "rows_rejected", c->rows_rejected);
+    tw_summary_count(to, "failures", c->failures);
+    tw_summary_count(to, "groups_open", c->groups_open);
+    tw_summary_count(to, "groups_peak", c->groups_peak);
 }
 
 static void print(FILE *to, const struct tumble_replay_summary *s, enum tumble_code code) {
@@ -50,26 +64,13 @@ static void print(FILE *to, const struct tumble_replay_summary *s, enum tumble_c
     fprintf(to, "  \"resumed\": %s,\n  \"complete_before\": %s,\n  \"stopped\": %s,\n", s->resumed ? "true" : "false",
             s->complete_before ? "true" : "false", s->stopped ? "true" : "false");
     fprintf(to, "  \"input_format\": \"%s\",\n", format_name(s->format));
-    print_count(to, "shards", s->shards);
-    print_count(to, "records", c->records);
-    print_count(to, "applied", c->fates[TUMBLE_FATE_APPLIED]);
-    print_count(to, "late", c->fates[TUMBLE_FATE_LATE]);
-    print_count(to, "duplicate", c->fates[TUMBLE_FATE_DUPLICATE]);
-    print_count(to, "filtered", c->fates[TUMBLE_FATE_FILTERED]);
-    print_count(to, "bad", c->fates[TUMBLE_FATE_BAD]);
-    print_count(to, "fields_skipped", c->skipped);
-    print_count(to, "windows_opened", c->windows_opened);
-    print_count(to, "windows_closed", c->windows_closed);
-    print_count(to, "rows", c->rows);
-    print_count(to, "rows_rejected", c->rows_rejected);
-    print_count(to, "failures", c->failures);
-    print_count(to, "groups_open", c->groups_open);
-    print_count(to, "groups_peak", c->groups_peak);
-    print_instant(to, "first_arrival", seen ? s->first_arrival_ms : -1);
-    print_instant(to, "last_arrival", seen ? s->last_arrival_ms : -1);
-    print_count(to, "batches", s->batches);
-    print_count(to, "records_read", s->records_read);
-    print_count(to, "bytes_read", s->bytes_read);
+    tw_summary_count(to, "shards", s->shards);
+    tw_summary_counters(to, c);
+    tw_summary_instant(to, "first_arrival", seen ? s->first_arrival_ms : -1);
+    tw_summary_instant(to, "last_arrival", seen ? s->last_arrival_ms : -1);
+    tw_summary_count(to, "batches", s->batches);
+    tw_summary_count(to, "records_read", s->records_read);
+    tw_summary_count(to, "bytes_read", s->bytes_read);
     double seconds = s->seconds > 0 ? s->seconds : 0;
     fprintf(to, "  \"seconds\": %.6f,\n", seconds);
     fprintf(to, "  \"records_per_second\": %.1f,\n", seconds > 0 ? (double)s->records_read / seconds : 0);
@@ -78,58 +79,17 @@ static void print(FILE *to, const struct tumble_replay_summary *s, enum tumble_c
             "  \"batch_latency_us\": {\"count\": %" PRIu64
             ", \"p50\": %.1f, \"p90\": %.1f, \"p99\": %.1f, \"max\": %.1f},\n",
             s->latency_count, s->latency_p50_us, s->latency_p90_us, s->latency_p99_us, s->latency_max_us);
-    print_count(to, "commits", c->commits);
-    print_count(to, "state_bytes_written", c->bytes_committed);
-    print_count(to, "state_bytes_peak", c->state_bytes_peak);
-    print_count(to, "table_bytes", c->memory_bytes);
-    fprintf(to, "  \"peak_rss_bytes\": %" PRIu64 "\n}\n", peak_rss_bytes());
-}
-
-static enum tumble_code refuse(const char *path, int error, struct tumble_error *err) {
-    err->code = TUMBLE_EOUTPUT;
-    err->byte = err->record = -1;
-    snprintf(err->text, sizeof err->text, "summary %.200s: cannot write: %s", path, strerror(error));
-    return TUMBLE_EOUTPUT;
-}
-
-static bool is_device(const char *path) { /* /dev/null must not be renamed over */
-    struct stat info;
-    return stat(path, &info) == 0 && !S_ISREG(info.st_mode);
-}
-
-/* Opens what the summary is written to: a file beside it, that takes its place when it is whole, or the device. */
-static FILE *open_to_write(const char *path, bool device, char temporary[TEMPORARY_BYTES], struct tumble_error *err) {
-    int length = snprintf(temporary, TEMPORARY_BYTES, "%s.%ld.tmp", path, (long)getpid());
-    if (length < 0 || length >= TEMPORARY_BYTES) {
-        refuse(path, ENAMETOOLONG, err);
-        return NULL;
-    }
-    FILE *file = fopen(device ? path : temporary, "wb");
-    if (!file) {
-        refuse(path, errno, err);
-    }
-    return file;
+    tw_summary_count(to, "commits", c->commits);
+    tw_summary_count(to, "state_bytes_written", c->bytes_committed);
+    tw_summary_count(to, "state_bytes_peak", c->state_bytes_peak);
+    tw_summary_count(to, "table_bytes", c->memory_bytes);
+    fprintf(to, "  \"peak_rss_bytes\": %" PRIu64 "\n}\n", tw_summary_peak_rss_bytes());
 }
 
 enum tumble_code tw_run_summary_probe(const char *path, const char *state, struct tumble_error *err) {
-    char temporary[TEMPORARY_BYTES];
     size_t length = state ? strlen(state) : 0;
     bool in_state = length > 0 && strncmp(path, state, length) == 0 && path[length] == '/' && access(state, F_OK) != 0;
-    if (strcmp(path, "-") == 0 || in_state) {
-        return TUMBLE_OK;
-    }
-    if (is_device(path)) { /* opening one may wait for who reads it */
-        struct stat info;
-        bool directory = stat(path, &info) == 0 && S_ISDIR(info.st_mode);
-        return directory ? refuse(path, EISDIR, err) : access(path, W_OK) != 0 ? refuse(path, errno, err) : TUMBLE_OK;
-    }
-    FILE *file = open_to_write(path, false, temporary, err);
-    if (!file) {
-        return TUMBLE_EOUTPUT;
-    }
-    fclose(file);
-    unlink(temporary);
-    return TUMBLE_OK;
+    return strcmp(path, "-") == 0 || in_state ? TUMBLE_OK : tw_whole_file_probe("summary", path, err);
 }
 
 enum tumble_code tw_run_summary_write_by(const char *path, void (*print_to)(FILE *to, const void *what),
@@ -138,27 +98,7 @@ enum tumble_code tw_run_summary_write_by(const char *path, void (*print_to)(FILE
         print_to(stderr, what);
         return TUMBLE_OK;
     }
-    char temporary[TEMPORARY_BYTES];
-    bool device = is_device(path);
-    FILE *file = open_to_write(path, device, temporary, err);
-    if (!file) {
-        return TUMBLE_EOUTPUT;
-    }
-    print_to(file, what);
-    int error = fflush(file) != 0 || ferror(file) ? errno : 0;
-    if (fclose(file) != 0 && !error) {
-        error = errno;
-    }
-    if (!error && !device && rename(temporary, path) != 0) {
-        error = errno;
-    }
-    if (error) {
-        if (!device) {
-            unlink(temporary);
-        }
-        return refuse(path, error, err);
-    }
-    return TUMBLE_OK;
+    return tw_whole_file_write("summary", path, print_to, what, err);
 }
 
 void tw_run_summary_print(FILE *to, const void *what) {
@@ -171,8 +111,6 @@ enum tumble_code tw_run_summary_write(const char *path, const struct tumble_repl
     struct tw_run_outcome outcome = {summary, code};
     return tw_run_summary_write_by(path, tw_run_summary_print, &outcome, err);
 }
-
-static const char *plural(uint64_t count) { return count == 1 ? "" : "s"; }
 
 void tw_run_summary_say(const struct tumble_replay_summary *summary) {
     const struct tumble_counters *c = &summary->counters;
@@ -193,7 +131,7 @@ void tw_run_summary_say(const struct tumble_replay_summary *summary) {
         }
     }
     tw_say("%s record%s \xe2\x86\x92 %s row%s in %s window%s, %s late%s, %.2f s", tw_number_text(c->records, records),
-           plural(c->records), tw_number_text(c->rows, rows), plural(c->rows),
-           tw_number_text(c->windows_closed, windows), plural(c->windows_closed),
+           tw_plural(c->records), tw_number_text(c->rows, rows), tw_plural(c->rows),
+           tw_number_text(c->windows_closed, windows), tw_plural(c->windows_closed),
            tw_number_text(c->fates[TUMBLE_FATE_LATE], late), rest, summary->seconds);
 }

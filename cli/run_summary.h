@@ -17,6 +17,12 @@ struct tw_run_outcome {
 };
 void tw_run_summary_print(FILE *to, const void *what);
 
+/* Parts of such an object, a member a line with a comma behind it; a negative instant is null. */
+void tw_summary_count(FILE *to, const char *name, uint64_t value);
+void tw_summary_instant(FILE *to, const char *name, int64_t ms);
+void tw_summary_counters(FILE *to, const struct tumble_counters *counters); /* records … groups_peak */
+uint64_t tw_summary_peak_rss_bytes(void);                                   /* 0: not known */
+
 /* The same for what print_to prints. */
 enum tumble_code tw_run_summary_write_by(const char *path, void (*print_to)(FILE *to, const void *what),
                                          const void *what, struct tumble_error *err);

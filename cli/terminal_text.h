@@ -15,6 +15,9 @@ void tw_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 #define TW_NUMBER_TEXT 28
 const char *tw_number_text(uint64_t value, char out[TW_NUMBER_TEXT]);
 
+/* "" or "s". */
+static inline const char *tw_plural(uint64_t count) { return count == 1 ? "" : "s"; }
+
 /* "1.5 MB" and the like, powers of 1000, into out; returns out. */
 const char *tw_bytes_text(uint64_t bytes, char out[TW_NUMBER_TEXT]);
 

@@ -3,6 +3,7 @@
 #include "engine/base/fail.h"
 #include "engine/base/sequence.h"
 #include "engine/carried.h"
+#include "engine/codec/arrival.h"
 #include "engine/codec/base64.h"
 #include "engine/codec/json_scan.h"
 #include "engine/event/dynamodb_record.h"
@@ -19,6 +20,7 @@ struct slice {
     uint64_t read;                /* records pushed, those of the slice included */
     uint64_t ordinal;             /* among the records of one sequence number, where Lambda split an aggregate */
     struct tumble_bytes sequence; /* of the last record */
+    struct tw_arrival arrival;
     struct tw_applied *out;
     struct tumble_error *err;
 };
@@ -132,8 +134,7 @@ static enum tumble_code room_for(struct slice *slice, size_t bytes, bool *stop) 
 }
 
 static enum tumble_code arrival_of(struct slice *slice, const struct tumble_value *value, size_t origin, int64_t *out) {
-    static const struct tumble_timestamp_format seconds = {.kind = TUMBLE_TIMESTAMP_EPOCH_S};
-    enum tumble_code code = tumble_timestamp_ms(&seconds, value, out, slice->err);
+    enum tumble_code code = tw_arrival_ms(&slice->arrival, value, out, slice->err);
     if (code != TUMBLE_OK) {
         tw_error_prefix(slice->err, "record %zu of the event, its arrival time", origin);
         if (slice->err) {
