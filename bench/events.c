@@ -38,7 +38,7 @@ struct open_window {
 struct run {
     const char *path, *state_directory, *rows_path, *spec_text;
     enum tumble_durability durability;
-    int invokes, preloads;
+    int invokes, preloads, pipelines;
     int64_t window_ms;
     double events_per_second; /* 0: one after the other */
     unsigned long commit_every, skip_events;
@@ -61,6 +61,9 @@ struct run {
     int rows_fd;
     char *rows;
     size_t rows_used;
+
+    int awaits; /* the event before this one: it was applied and is being committed */
+    double awaits_since;
 
     uint64_t record_total, events, commits, rows_total, skipped_committed;
     double *event_us, *commit_us, *commit_bytes;
@@ -278,7 +281,8 @@ static double intended(struct run *run) {
 static void commit(struct run *run) {
     struct tumble_error error;
     double began = now_us(CLOCK_MONOTONIC);
-    must(tumble_engine_commit(run->engine, &error), "cannot commit", &error);
+    must((run->pipelines ? tumble_engine_commit_start : tumble_engine_commit)(run->engine, &error), "cannot commit",
+         &error);
     note(&run->commit_us, &run->commit_capacity, run->commits, now_us(CLOCK_MONOTONIC) - began);
     struct tumble_counters counters;
     tumble_engine_counters(run->engine, &counters);
@@ -348,29 +352,58 @@ static int apply_event(struct run *run) {
     return 1;
 }
 
+static void respond(struct run *run, uint64_t event, double began) {
+    run->response_length = snprintf(run->response, sizeof run->response, "{\"batchItemFailures\":[]}");
+    note(&run->event_us, &run->event_capacity, event, now_us(CLOCK_MONOTONIC) - began);
+}
+
+/* The commit of an event ends before that of the next one begins: by then the one before is durable. */
+static void respond_before(struct run *run) {
+    if (run->awaits) {
+        run->awaits = 0;
+        respond(run, run->events - 2, run->awaits_since);
+    }
+}
+
+static void begin_figures(struct run *run) {
+    struct tumble_error error;
+    struct tumble_counters counters;
+    commit(run);
+    must(tumble_engine_commit_finish(run->engine, &error), "cannot commit", &error);
+    tumble_engine_counters(run->engine, &counters);
+    run->skipped_committed = counters.bytes_committed;
+    run->commits = run->record_total = 0;
+    run->began = now_us(CLOCK_MONOTONIC);
+    run->began_cpu = now_us(CLOCK_PROCESS_CPUTIME_ID);
+}
+
 static void apply_all(struct run *run) {
+    struct tumble_error error;
     for (double began = intended(run); apply_event(run); began = intended(run)) {
         run->events++;
         if (run->events % run->commit_every == 0) {
             commit(run);
         }
-        run->response_length = snprintf(run->response, sizeof run->response, "{\"batchItemFailures\":[]}");
-        note(&run->event_us, &run->event_capacity, run->events - 1, now_us(CLOCK_MONOTONIC) - began);
+        if (run->pipelines) {
+            respond_before(run);
+            run->awaits = 1;
+            run->awaits_since = began;
+        } else {
+            respond(run, run->events - 1, began);
+        }
         if (run->events == run->skip_events) { /* what the figures are of begins here */
-            struct tumble_counters counters;
-            commit(run);
-            tumble_engine_counters(run->engine, &counters);
-            run->skipped_committed = counters.bytes_committed;
-            run->commits = run->record_total = 0;
-            run->began = now_us(CLOCK_MONOTONIC);
-            run->began_cpu = now_us(CLOCK_PROCESS_CPUTIME_ID);
+            begin_figures(run);
         }
     }
     for (size_t i = 0; i < run->window_count; i++) {
         turn_window(run, &run->windows[i], -1);
     }
     commit(run);
+    if (run->awaits) {
+        respond(run, run->events - 1, run->awaits_since);
+    }
     commit(run); /* what was acknowledged */
+    must(tumble_engine_commit_finish(run->engine, &error), "cannot commit", &error);
 }
 
 /* ---- invoke: Lambda's handler; this plays Lambda ---- */
@@ -496,6 +529,8 @@ static const char usage[] =
     "  --state DIR          keep the state there; else in memory\n"
     "  --durability D       commit (default) or none\n"
     "  --commit-every N     events a commit (1)\n"
+    "  --pipelined          an event is read and applied while the one before it is being committed; its response\n"
+    "                       goes out when its own commit is durable\n"
     "  --rows FILE          where rows go (/dev/null)\n"
     "  --preload            the whole input is in memory before time is taken\n"
     "  --invoke             as a Lambda handler: state comes with the event and goes with the response\n"
@@ -511,6 +546,7 @@ static void read_options(struct run *run, int argc, char **argv) {
                                             {"rows", required_argument, NULL, 'r'},
                                             {"preload", no_argument, NULL, 'p'},
                                             {"invoke", no_argument, NULL, 'i'},
+                                            {"pipelined", no_argument, NULL, 'P'},
                                             {"skip-events", required_argument, NULL, 'k'},
                                             {"rate", required_argument, NULL, 'R'},
                                             {"help", no_argument, NULL, 'h'},
@@ -527,6 +563,7 @@ static void read_options(struct run *run, int argc, char **argv) {
         case 'r': run->rows_path = optarg; break;
         case 'p': run->preloads = 1; break;
         case 'i': run->invokes = 1; break;
+        case 'P': run->pipelines = 1; break;
         case 'R': run->events_per_second = strtod(optarg, NULL); break;
         case 'k': run->skip_events = strtoul(optarg, NULL, 10); break;
         case 'h': fputs(usage, stdout); exit(0);

@@ -18,7 +18,7 @@ GOALS = {
     "memory": {"CPython": (45, 65), "Node": (22, 33), "DuckDB": (20, 28), "simdjson": (1.0, 0.65), "memcpy": (3.3, 2.1)},
     "users": {"CPython": (45, 65), "Node": (33, 45), "DuckDB": (8, 12), "simdjson": (2.7, 1.7), "memcpy": (8.5, 5.5)},
 }
-COLUMNS = {"synced": "12 groups, synced", "memory": "12 groups, in memory", "users": "100,000 users, synced, rows written"}
+COLUMNS = {"synced": "12 groups, synced", "memory": "12 groups, in memory: events too", "users": "100,000 users, synced, rows written"}
 LIMITS = ("simdjson", "memcpy")
 
 
@@ -51,15 +51,19 @@ def cases_of(settings, events):
 
     for group, column in (("eventType", "synced"), ("eventType", "memory"), ("userId", "users")):
         program = [settings.program("tumble-events"), "--spec", spec(group), "--window", WINDOW, "--rows", rows(column)]
+        state = os.path.join(disk, column)
         if column == "memory":
-            add(column, group, program + [events], ours=True, rows=rows(column))
-            program[-1] = rows("preload")
-            add("memory, events preloaded", group, program + ["--preload", events], ours=True, rows=rows("preload"), inner=True)
+            add(column, group, program + ["--preload", events], ours=True, rows=rows(column), inner=True)
+            program[-1] = rows("read")
+            add("read, not synced", group, program + [events], ours=True, rows=rows("read"))
             program[-1] = rows("invoke")
             add("invoke", group, program + ["--invoke", events], ours=True, rows=rows("invoke"))
         else:
-            state = os.path.join(disk, column)
-            add(column, group, program + ["--state", state, events], ours=True, rows=rows(column), fresh=state)
+            add(column, group, program + ["--pipelined", "--state", state, events], ours=True, rows=rows(column), fresh=state)
+        if column == "synced":
+            state += "-alone"
+            program[-1] = rows("alone")
+            add("synced, one event after the other", group, program + ["--state", state, events], ours=True, rows=rows("alone"), fresh=state)
         replay = [settings.program("tumble"), "replay", "--window", WINDOW, *flags(group), "--batch-size", 10000, "--format", "ndjson", "--quiet"]
         state = os.path.join(disk, "replay-" + column)
         replay += ["--durability", "none", events] if column == "memory" else ["--durability", "commit", "--state", state, events]
@@ -95,7 +99,7 @@ def measure(settings):
 
     results = interleaved(settings, cases, check=check)
     compared = {}
-    for ours in [name for name in results if name in GOALS or name.startswith(("replay", "memory,", "invoke"))]:
+    for ours in [name for name in results if name in GOALS or name.startswith(("replay", "read,", "synced,", "invoke"))]:
         column = next((key for key in GOALS if key in ours), "memory")
         group = "userId" if column == "users" else "eventType"
         for other in results:

@@ -96,7 +96,7 @@ class Settings:
 def parse_arguments(description, more=None):
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=0, help="interleaved rounds (7; 3 with --quick)")
-    parser.add_argument("--records", type=int, default=0, help="of the main workload (500000; 200000 with --quick)")
+    parser.add_argument("--records", type=int, default=0, help="of the main workload (1000000; 200000 with --quick)")
     parser.add_argument("--core", type=int, default=max(os.sched_getaffinity(0)), help="everything is pinned to it")
     parser.add_argument("--bin", default=os.path.join(ROOT, "build/release/bin"), help="where tumble's programs are")
     parser.add_argument("--tools", default=os.path.join(ROOT, "build/tools"), help="where node_modules with DuckDB is")
@@ -107,7 +107,7 @@ def parse_arguments(description, more=None):
         more(parser)
     args = parser.parse_args()
     args.rounds = args.rounds or (3 if args.quick else 7)
-    args.records = args.records or (200000 if args.quick else 500000)
+    args.records = args.records or (200000 if args.quick else 1000000)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended too
     return Settings(args)
 
@@ -126,6 +126,8 @@ def run(settings, case):
     if case.fresh:
         shutil.rmtree(case.fresh, ignore_errors=True)
         os.makedirs(case.fresh)
+    if case.rows and os.path.exists(case.rows):
+        os.unlink(case.rows)  # to free the pages of the round before is nobody's work
     command = (["taskset", "-c", str(settings.core)] if case.cores == 1 else []) + [str(part) for part in case.command]
     out = case.rows if case.rows_on_stdout else os.path.join(settings.memory, "stdout")
     feed = subprocess.Popen([str(part) for part in case.stdin], stdout=subprocess.PIPE) if case.stdin else None

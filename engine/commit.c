@@ -405,7 +405,18 @@ static void note_peak(struct tumble_engine *engine) {
     engine->counters.groups_peak = now.groups_peak;
 }
 
-enum tumble_code tumble_engine_commit(struct tumble_engine *engine, struct tumble_error *err) {
+static bool closes_windows(const struct commit *commit) {
+    for (size_t i = 0; i < commit->plan_count; i++) {
+        if (commit->plans[i].window->phase == TW_WINDOW_CLOSING) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Behind the caller's back when he has to wait for a disk otherwise. But rows of a closed window are delivered next,
+ * and have to be committed for that; and to forget reads the store. */
+static enum tumble_code run_commit(struct tumble_engine *engine, bool behind, struct tumble_error *err) {
     if (engine->read_only || engine->broken) {
         return tw_fail(err, TUMBLE_EINVAL,
                        engine->read_only ? "the engine was opened read-only"
@@ -417,12 +428,16 @@ enum tumble_code tumble_engine_commit(struct tumble_engine *engine, struct tumbl
     enum tumble_code code = plan(&commit, err);
     if (code == TUMBLE_OK) {
         qsort(commit.plans, commit.plan_count, sizeof *commit.plans, by_start_then_shard);
-        code = tw_store_write(engine->store, write_all, &commit, err);
-    }
-    if (code == TUMBLE_OK && engine->durability == TUMBLE_DURABILITY_EVERY &&
-        ++engine->commits_since_sync >= engine->sync_every) {
-        engine->commits_since_sync = 0;
-        code = tw_store_sync(engine->store, err);
+        bool sync =
+            engine->durability == TUMBLE_DURABILITY_EVERY && engine->commits_since_sync + 1 >= engine->sync_every;
+        bool waits = engine->durability == TUMBLE_DURABILITY_COMMIT || sync;
+        if (behind && waits && !engine->forgets && !closes_windows(&commit)) {
+            code = tw_store_write_behind(engine->store, write_all, &commit, sync, err);
+        } else {
+            code = tw_store_write(engine->store, write_all, &commit, err);
+            code = code == TUMBLE_OK && sync ? tw_store_sync(engine->store, err) : code;
+        }
+        engine->commits_since_sync = sync ? 0 : engine->commits_since_sync + 1;
     }
     if (code == TUMBLE_OK) {
         settle(&commit);
@@ -431,5 +446,19 @@ enum tumble_code tumble_engine_commit(struct tumble_engine *engine, struct tumbl
         engine->broken = true;
     }
     tw_free(&engine->alloc, commit.plans);
+    return code;
+}
+
+enum tumble_code tumble_engine_commit(struct tumble_engine *engine, struct tumble_error *err) {
+    return run_commit(engine, false, err);
+}
+
+enum tumble_code tumble_engine_commit_start(struct tumble_engine *engine, struct tumble_error *err) {
+    return run_commit(engine, true, err);
+}
+
+enum tumble_code tumble_engine_commit_finish(struct tumble_engine *engine, struct tumble_error *err) {
+    enum tumble_code code = tw_store_settle(engine->store, err);
+    engine->broken = engine->broken || code != TUMBLE_OK;
     return code;
 }

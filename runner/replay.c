@@ -395,6 +395,10 @@ enum tumble_code tumble_replay_run(const struct tumble_replay_options *options, 
     clock_gettime(CLOCK_MONOTONIC, &start);
     replay.progress_at = start;
     enum tumble_code code = run(&replay, err);
+    if (replay.engine) { /* what was begun is durable, or told, before anybody hears that it went well */
+        enum tumble_code finished = tumble_engine_commit_finish(replay.engine, code == TUMBLE_OK ? err : NULL);
+        code = code == TUMBLE_OK ? finished : code;
+    }
     fill_summary(&replay, &start);
     tumble_workers_destroy(replay.workers);
     tumble_round_clean_up(&replay.round);

@@ -103,7 +103,8 @@ static void locate_failed(const struct replay *replay, const struct tumble_lane 
 static enum tumble_code commit(struct replay *replay, struct tumble_error *err) {
     struct tumble_watch *watch = replay->options->watch;
     int64_t began_us = watch ? tumble_watch_now_us() : 0;
-    enum tumble_code code = tumble_engine_commit(replay->engine, err);
+    /* The next round is read while the disk is waited for; rows leave only when they are durable. */
+    enum tumble_code code = tumble_engine_commit_start(replay->engine, err);
     if (watch) {
         int64_t now_us = tumble_watch_now_us(), done, total;
         tumble_capture_progress(replay->capture, &done, &total);

@@ -43,6 +43,14 @@ typedef enum tumble_code tw_store_write_fn(void *ctx, struct tw_store *store, st
 /* begin, write, commit; on a full map: abort, grow the map (doubling), and again. */
 enum tumble_code tw_store_write(struct tw_store *store, tw_store_write_fn *write, void *ctx, struct tumble_error *err);
 
+/* The same, committed by a thread of the store while the caller goes on. write runs here, may run twice, and reads
+ * nothing; what it puts and deletes is copied. When it is too much to be held in memory, it is committed before this
+ * returns. sync: also where commits are not synced by themselves. Every call but those of write waits first for what is
+ * on its way, and fails as that failed; so does settle, which does nothing else. */
+enum tumble_code tw_store_write_behind(struct tw_store *store, tw_store_write_fn *write, void *ctx, bool sync,
+                                       struct tumble_error *err);
+enum tumble_code tw_store_settle(struct tw_store *store, struct tumble_error *err);
+
 enum tumble_code tw_store_put(struct tw_store *store, struct tumble_bytes key, struct tumble_bytes value,
                               struct tumble_error *err);
 enum tumble_code tw_store_delete(struct tw_store *store, struct tumble_bytes key, struct tumble_error *err);

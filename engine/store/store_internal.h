@@ -8,6 +8,7 @@ enum { TW_STORE_KEY_MAX = 400, TW_STORE_VALUE_MAX = 1 << 30 };
 /* What a kind of store does. Arguments are checked and a transaction is open where one is needed: store.c sees to it,
  * and calls abort after any error, so a backend need not. */
 struct tw_store_backend {
+    bool waits; /* a commit waits for a disk, and the calls below may come from another thread */
     void (*close)(struct tw_store *store);
     enum tumble_code (*begin)(struct tw_store *store, struct tumble_error *err);
     enum tumble_code (*commit)(struct tw_store *store, struct tumble_error *err);
@@ -30,7 +31,8 @@ struct tw_store {
     struct tumble_alloc alloc;
     bool read_only;
     bool in_transaction;
-    bool map_full; /* set by a backend whose error was "no room in the map": the next begin grows it */
+    bool map_full;                  /* set by a backend whose error was "no room in the map": the next begin grows it */
+    struct tw_write_behind *behind; /* NULL: nothing was written behind */
 };
 
 enum tumble_code tw_store_open_memory(const struct tw_store_options *options, struct tw_store **out,

@@ -308,6 +308,7 @@ static void lmdb_close(struct tw_store *store) {
 }
 
 static const struct tw_store_backend lmdb_backend = {
+    .waits = true,
     .close = lmdb_close,
     .begin = lmdb_begin,
     .commit = lmdb_commit,

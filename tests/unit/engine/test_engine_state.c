@@ -116,6 +116,49 @@ static void windows_dropped_from_memory_come_back(void **state) {
     tumble_spec_destroy(spec);
 }
 
+/* memory_limit 1: every window that a batch touches is read back from what may still be on its way. */
+static void commits_begun_and_left_alone_give_the_same_state(void **state) {
+    (void)state;
+    struct tumble_error error;
+    struct tumble_spec *spec = spec_of(SPEC);
+    char *expected = expected_rows(spec, 40);
+    for (size_t memory_limit = 0; memory_limit < 2; memory_limit++) {
+        char *directory = new_directory();
+        struct tumble_engine_options options = {.spec = spec,
+                                                .source = tumble_bytes_of("test"),
+                                                .state_directory = directory,
+                                                .memory_limit_bytes = memory_limit};
+        kept_reset();
+        for (uint64_t batch = 0; batch < 40;) {
+            struct tumble_engine *engine;
+            ok(tumble_engine_open(&options, &engine, &error));
+            for (int i = 0; i < 10; i++) {
+                apply_batch(engine, batch++);
+                ok(tumble_engine_commit_start(engine, &error));
+            }
+            if (batch == 20) {
+                ok(tumble_engine_commit_finish(engine, &error));
+            }
+            tumble_engine_destroy(engine); /* what was begun is finished */
+        }
+        struct tumble_engine *engine;
+        ok(tumble_engine_open(&options, &engine, &error));
+        attach_kept(engine, TUMBLE_ROW_WINDOW);
+        ok(tumble_engine_windows(engine, close_all, NULL));
+        ok(tumble_engine_commit_start(engine, &error));
+        ok(tumble_engine_drain(engine, &error));
+        ok(tumble_engine_commit_start(engine, &error));
+        ok(tumble_engine_commit_finish(engine, &error));
+        assert_string_equal(kept[0].text, expected);
+        struct tumble_counters counters;
+        tumble_engine_counters(engine, &counters);
+        assert_int_equal(counters.records, 800);
+        tumble_engine_destroy(engine);
+        remove_state(directory);
+    }
+    tumble_spec_destroy(spec);
+}
+
 static void rows_wait_in_the_outbox_until_they_are_acknowledged(void **state) {
     (void)state;
     struct tumble_error error;
@@ -303,6 +346,7 @@ static void memory_may_run_out_anywhere(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_state_opened_again_after_every_commit_gives_the_same_rows),
+        cmocka_unit_test(commits_begun_and_left_alone_give_the_same_state),
         cmocka_unit_test(windows_dropped_from_memory_come_back),
         cmocka_unit_test(rows_wait_in_the_outbox_until_they_are_acknowledged),
         cmocka_unit_test(a_rejected_row_becomes_a_failure_or_ends_the_drain),

@@ -301,6 +301,87 @@ static void write_commits_once_or_leaves_nothing(void **state) {
     close_kind(store);
 }
 
+struct many_keys {
+    int calls;
+    int values; /* of 64 KiB */
+};
+
+static enum tumble_code write_many(void *ctx, struct tw_store *store, struct tumble_error *err) {
+    static char value[64 << 10];
+    struct many_keys *many = ctx;
+    many->calls++;
+    for (int i = 0; i < many->values; i++) {
+        char key[16];
+        snprintf(key, sizeof key, "many %03d", i);
+        struct tumble_bytes bytes = {value, sizeof value};
+        enum tumble_code code = tw_store_put(store, text(key), bytes, err);
+        if (code != TUMBLE_OK) {
+            return code;
+        }
+    }
+    return tw_store_delete(store, text("one"), err);
+}
+
+static void what_is_written_behind_is_there_for_whoever_reads_next(void **state) {
+    struct tw_store *store = open_kind(state);
+    struct two_keys two = {0};
+    begin(store);
+    put(store, "old 1", "");
+    put(store, "old 2", "");
+    commit(store);
+    assert_int_equal(tw_store_write_behind(store, write_two, &two, true, NULL), TUMBLE_OK);
+    begin(store);
+    expect(store, "one", "1");
+    expect_scan(store, "", "", 0, "old 1 old 2 one two ");
+    assert_int_equal(tw_store_delete_prefix(store, text("old"), NULL), TUMBLE_OK);
+    commit(store);
+    struct many_keys few = {.values = 2};
+    assert_int_equal(tw_store_write_behind(store, write_many, &few, false, NULL), TUMBLE_OK);
+    assert_int_equal(tw_store_write_behind(store, write_two, &two, false, NULL), TUMBLE_OK);
+    assert_int_equal(tw_store_write_behind(store, write_many, &few, false, NULL), TUMBLE_OK);
+    assert_int_equal(tw_store_settle(store, NULL), TUMBLE_OK);
+    begin(store);
+    expect_scan(store, "", "", 0, "many 000 many 001 two ");
+    commit(store);
+    assert_int_equal(few.calls, 2);
+    close_kind(store);
+}
+
+static void what_fails_before_it_is_written_behind_leaves_nothing(void **state) {
+    struct tw_store *store = open_kind(state);
+    struct two_keys two = {.fail_with = TUMBLE_EOUTPUT};
+    assert_int_equal(tw_store_write_behind(store, write_two, &two, false, NULL), TUMBLE_EOUTPUT);
+    assert_int_equal(tw_store_settle(store, NULL), TUMBLE_OK);
+    begin(store);
+    expect_scan(store, "", "", 0, "");
+    commit(store);
+    close_kind(store);
+}
+
+static void what_is_too_large_to_wait_in_memory_is_written_at_once(void **state) {
+    struct tw_store *store = open_kind(state);
+    struct many_keys many = {.values = 100};
+    assert_int_equal(tw_store_write_behind(store, write_many, &many, false, NULL), TUMBLE_OK);
+    begin(store);
+    expect_scan(store, "many", "many 098", 0, "many 098 many 099 ");
+    commit(store);
+    close_kind(store);
+}
+
+static void closing_waits_for_what_is_written_behind(void **state) {
+    struct tw_store *store = open_kind(state);
+    struct two_keys two = {0};
+    assert_int_equal(tw_store_write_behind(store, write_two, &two, false, NULL), TUMBLE_OK);
+    tw_store_close(store);
+    if (*(const char *const *)*state) {
+        store = open_kind(state);
+        begin(store);
+        expect_scan(store, "", "", 0, "one two ");
+        commit(store);
+        close_kind(store);
+    }
+}
+
 static void closing_aborts_what_is_open(void **state) {
     struct tw_store *store = open_kind(state);
     begin(store);
@@ -313,11 +394,20 @@ int main(void) {
 #define BOTH(test)                                                                                                     \
     {"memory: " #test, test, NULL, NULL, &memory}, { "lmdb: " #test, test, NULL, NULL, &lmdb }
     const struct CMUnitTest tests[] = {
-        BOTH(a_committed_value_is_read_back),           BOTH(abort_undoes_puts_and_deletes),
-        BOTH(scan_visits_a_prefix_in_order_from_a_key), BOTH(keys_order_as_unsigned_bytes),
-        BOTH(delete_prefix_takes_exactly_the_prefix),   BOTH(a_failing_visit_ends_the_scan_and_the_transaction),
-        BOTH(wrong_use_is_einval_and_aborts),           BOTH(random_operations_agree_with_a_plain_array),
-        BOTH(write_commits_once_or_leaves_nothing),     BOTH(closing_aborts_what_is_open),
+        BOTH(a_committed_value_is_read_back),
+        BOTH(abort_undoes_puts_and_deletes),
+        BOTH(scan_visits_a_prefix_in_order_from_a_key),
+        BOTH(keys_order_as_unsigned_bytes),
+        BOTH(delete_prefix_takes_exactly_the_prefix),
+        BOTH(a_failing_visit_ends_the_scan_and_the_transaction),
+        BOTH(wrong_use_is_einval_and_aborts),
+        BOTH(random_operations_agree_with_a_plain_array),
+        BOTH(write_commits_once_or_leaves_nothing),
+        BOTH(closing_aborts_what_is_open),
+        BOTH(what_is_written_behind_is_there_for_whoever_reads_next),
+        BOTH(what_fails_before_it_is_written_behind_leaves_nothing),
+        BOTH(what_is_too_large_to_wait_in_memory_is_written_at_once),
+        BOTH(closing_waits_for_what_is_written_behind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

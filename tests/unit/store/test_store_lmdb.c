@@ -215,6 +215,70 @@ static void a_file_size_limit_is_efull_and_keeps_the_old_content(void **state) {
     assert_int_equal(child_status(pid), 0);
 }
 
+static enum tumble_code write_megabyte(void *ctx, struct tw_store *store, struct tumble_error *err) {
+    static char value[1 << 20];
+    struct tumble_bytes bytes = {value, sizeof value};
+    return tw_store_put(store, text((const char *)ctx), bytes, err);
+}
+
+static int fail_behind(const char *directory) {
+    struct tw_store *store = NULL;
+    struct tumble_error err = {0};
+    char key[] = "large";
+    if (open_at(directory, false, 0, &store, &err) != TUMBLE_OK) {
+        return 40;
+    }
+    put_one(store, "old", "1");
+    if (tw_store_write_behind(store, write_megabyte, key, false, &err) != TUMBLE_OK) {
+        return 41;
+    }
+    if (tw_store_settle(store, &err) != TUMBLE_EFULL || !strstr(err.text, directory)) {
+        return 42;
+    }
+    /* nothing that builds on it may be committed */
+    if (tw_store_begin(store, &err) != TUMBLE_EFULL || tw_store_sync(store, &err) != TUMBLE_EFULL ||
+        tw_store_write_behind(store, write_megabyte, key, false, &err) != TUMBLE_EFULL) {
+        return 43;
+    }
+    tw_store_close(store);
+    if (open_at(directory, false, 0, &store, &err) != TUMBLE_OK || !holds(store, "old", "1") ||
+        !holds(store, "large", NULL)) {
+        return 44;
+    }
+    tw_store_close(store);
+    return 0;
+}
+
+static void a_commit_behind_that_fails_is_told_to_every_call_after_it(void **state) {
+    (void)state;
+    fixture_directory();
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct rlimit limit = {1 << 19, 1 << 19};
+        signal(SIGXFSZ, SIG_IGN);
+        setrlimit(RLIMIT_FSIZE, &limit);
+        _exit(fail_behind(fixture_path));
+    }
+    assert_int_equal(child_status(pid), 0);
+}
+
+static void a_full_map_grows_behind_too(void **state) {
+    (void)state;
+    struct tw_store *store = NULL;
+    char keys[][2] = {"a", "b", "c"};
+    assert_int_equal(open_at(fixture_directory(), false, 64 << 10, &store, NULL), TUMBLE_OK);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(tw_store_write_behind(store, write_megabyte, keys[i], false, NULL), TUMBLE_OK);
+    }
+    bool found = false;
+    struct tumble_bytes value = {NULL, 0};
+    assert_int_equal(tw_store_begin(store, NULL), TUMBLE_OK);
+    assert_int_equal(tw_store_get(store, text("c"), &found, &value, NULL), TUMBLE_OK);
+    assert_int_equal(value.length, 1 << 20);
+    tw_store_abort(store);
+    tw_store_close(store);
+}
+
 enum { CANNOT_MOUNT = 77 };
 
 /* In a mount namespace of its own, so that nothing is left to unmount. size: of the tmpfs. */
@@ -578,6 +642,8 @@ int main(void) {
         TEST(the_directory_is_made_with_its_parents),
         TEST(content_survives_closing),
         TEST(a_full_map_grows_and_the_write_runs_again),
+        TEST(a_full_map_grows_behind_too),
+        TEST(a_commit_behind_that_fails_is_told_to_every_call_after_it),
         TEST(without_write_a_full_map_is_efull_and_the_next_begin_has_room),
         TEST(one_transaction_takes_hundreds_of_megabytes),
         TEST(a_file_size_limit_is_efull_and_keeps_the_old_content),

@@ -1,0 +1,209 @@
+#include "engine/store/write_behind.h"
+
+#include <pthread.h>
+#include <signal.h>
+
+#include "engine/base/fail.h"
+
+enum operation { PUT, DELETE, DELETE_PREFIX };
+
+struct tw_write_behind {
+    struct tw_store *store;
+    pthread_t thread;
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    bool busy;   /* the thread has submitted */
+    bool ending; /* it is to return */
+    bool sync;
+    enum tumble_code code; /* of what was submitted last */
+    struct tumble_error error;
+    struct tw_buf submitted; /* operation, key length, value length (u64), key, value, one behind the other */
+    /* of the owner */
+    struct tw_buf recorded;
+    bool is_recording;
+    bool is_too_large;
+};
+
+/* ---- the thread ---- */
+
+static enum tumble_code apply(struct tw_store *store, const struct tw_buf *log, struct tumble_error *err) {
+    struct tw_cursor in = tw_cursor_of(tw_buf_view(log));
+    while (tw_cursor_left(&in)) {
+        uint8_t operation = 0;
+        uint64_t lengths[2] = {0, 0};
+        struct tumble_bytes key, value;
+        if (!tw_take_u8(&in, &operation) || !tw_take_u64(&in, &lengths[0]) || !tw_take_u64(&in, &lengths[1]) ||
+            !tw_take_bytes(&in, (size_t)lengths[0], &key) || !tw_take_bytes(&in, (size_t)lengths[1], &value)) {
+            return tw_fail(err, TUMBLE_EINTERNAL, "the log of a commit is damaged in memory");
+        }
+        TW_TRY(operation == PUT      ? store->backend->put(store, key, value, err)
+               : operation == DELETE ? store->backend->erase(store, key, err)
+                                     : store->backend->erase_prefix(store, key, err));
+    }
+    return TUMBLE_OK;
+}
+
+/* As tw_store_write does it. */
+static enum tumble_code write_log(struct tw_store *store, const struct tw_buf *log, bool sync,
+                                  struct tumble_error *err) {
+    for (;;) {
+        if (store->map_full) {
+            TW_TRY(store->backend->grow(store, err));
+            store->map_full = false;
+        }
+        TW_TRY(store->backend->begin(store, err));
+        enum tumble_code code = apply(store, log, err);
+        if (code == TUMBLE_OK && !store->map_full) {
+            code = store->backend->commit(store, err);
+        } else {
+            store->backend->abort(store);
+        }
+        if (!store->map_full) {
+            return code == TUMBLE_OK && sync ? store->backend->sync(store, err) : code;
+        }
+    }
+}
+
+static void *run(void *ctx) {
+    struct tw_write_behind *behind = ctx;
+    pthread_mutex_lock(&behind->mutex);
+    for (;;) {
+        while (!behind->busy && !behind->ending) {
+            pthread_cond_wait(&behind->changed, &behind->mutex);
+        }
+        if (!behind->busy) {
+            break;
+        }
+        pthread_mutex_unlock(&behind->mutex);
+        enum tumble_code code = write_log(behind->store, &behind->submitted, behind->sync, &behind->error);
+        pthread_mutex_lock(&behind->mutex);
+        behind->code = code;
+        behind->busy = false;
+        pthread_cond_broadcast(&behind->changed);
+    }
+    pthread_mutex_unlock(&behind->mutex);
+    return NULL;
+}
+
+/* Signals are for the threads of the program. */
+static int start(struct tw_write_behind *behind) {
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int failed = pthread_create(&behind->thread, NULL, run, behind);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return failed;
+}
+
+/* ---- its owner ---- */
+
+static enum tumble_code make(struct tw_store *store, struct tumble_error *err) {
+    struct tw_write_behind *behind = tw_alloc_zero(&store->alloc, sizeof *behind);
+    if (!behind) {
+        return tw_no_memory(err);
+    }
+    behind->store = store;
+    tw_buf_init(&behind->submitted, store->alloc, TW_WRITE_BEHIND_LOG_MAX);
+    tw_buf_init(&behind->recorded, store->alloc, TW_WRITE_BEHIND_LOG_MAX);
+    pthread_mutex_init(&behind->mutex, NULL);
+    pthread_cond_init(&behind->changed, NULL);
+    if (start(behind)) {
+        pthread_cond_destroy(&behind->changed);
+        pthread_mutex_destroy(&behind->mutex);
+        tw_free(&store->alloc, behind);
+        return tw_fail(err, TUMBLE_ENOMEM, "cannot start the thread that commits");
+    }
+    store->behind = behind;
+    return TUMBLE_OK;
+}
+
+enum tumble_code tw_write_behind_record(struct tw_store *store, struct tumble_error *err) {
+    if (!store->behind) {
+        TW_TRY(make(store, err));
+    }
+    struct tw_write_behind *behind = store->behind;
+    tw_buf_clear(&behind->recorded);
+    behind->is_recording = true;
+    behind->is_too_large = false;
+    return TUMBLE_OK;
+}
+
+void tw_write_behind_record_end(struct tw_store *store) { store->behind->is_recording = false; }
+
+bool tw_write_behind_is_recording(const struct tw_store *store) { return store->behind && store->behind->is_recording; }
+
+bool tw_write_behind_is_too_large(const struct tw_store *store) { return store->behind->is_too_large; }
+
+static enum tumble_code record(struct tw_store *store, enum operation operation, struct tumble_bytes key,
+                               struct tumble_bytes value, struct tumble_error *err) {
+    struct tw_buf *log = &store->behind->recorded;
+    enum tumble_code code = tw_buf_reserve(log, 1 + 16 + key.length + value.length);
+    code = code == TUMBLE_OK ? tw_buf_append_byte(log, (char)operation) : code;
+    code = code == TUMBLE_OK ? tw_buf_append_u64(log, key.length) : code;
+    code = code == TUMBLE_OK ? tw_buf_append_u64(log, value.length) : code;
+    code = code == TUMBLE_OK ? tw_buf_append(log, key.data, key.length) : code;
+    code = code == TUMBLE_OK ? tw_buf_append(log, value.data, value.length) : code;
+    store->behind->is_too_large |= code == TUMBLE_ELIMIT;
+    return code == TUMBLE_OK ? TUMBLE_OK : tw_fail(err, code, "%s", tumble_code_text(code));
+}
+
+enum tumble_code tw_write_behind_put(struct tw_store *store, struct tumble_bytes key, struct tumble_bytes value,
+                                     struct tumble_error *err) {
+    return record(store, PUT, key, value, err);
+}
+
+enum tumble_code tw_write_behind_delete(struct tw_store *store, struct tumble_bytes key, struct tumble_error *err) {
+    return record(store, DELETE, key, tumble_bytes_of(NULL), err);
+}
+
+enum tumble_code tw_write_behind_delete_prefix(struct tw_store *store, struct tumble_bytes prefix,
+                                               struct tumble_error *err) {
+    return record(store, DELETE_PREFIX, prefix, tumble_bytes_of(NULL), err);
+}
+
+void tw_write_behind_submit(struct tw_store *store, bool sync) {
+    struct tw_write_behind *behind = store->behind;
+    pthread_mutex_lock(&behind->mutex);
+    struct tw_buf log = behind->submitted;
+    behind->submitted = behind->recorded;
+    behind->recorded = log;
+    behind->sync = sync;
+    behind->busy = true;
+    pthread_cond_broadcast(&behind->changed);
+    pthread_mutex_unlock(&behind->mutex);
+}
+
+enum tumble_code tw_write_behind_settle(struct tw_store *store, struct tumble_error *err) {
+    struct tw_write_behind *behind = store->behind;
+    if (!behind) {
+        return TUMBLE_OK;
+    }
+    pthread_mutex_lock(&behind->mutex);
+    while (behind->busy) {
+        pthread_cond_wait(&behind->changed, &behind->mutex);
+    }
+    enum tumble_code code = behind->code;
+    pthread_mutex_unlock(&behind->mutex);
+    if (code != TUMBLE_OK && err) {
+        *err = behind->error;
+    }
+    return code;
+}
+
+void tw_write_behind_destroy(struct tw_store *store) {
+    struct tw_write_behind *behind = store->behind;
+    if (!behind) {
+        return;
+    }
+    pthread_mutex_lock(&behind->mutex);
+    behind->ending = true;
+    pthread_cond_broadcast(&behind->changed);
+    pthread_mutex_unlock(&behind->mutex);
+    pthread_join(behind->thread, NULL);
+    pthread_cond_destroy(&behind->changed);
+    pthread_mutex_destroy(&behind->mutex);
+    tw_buf_clean_up(&behind->submitted);
+    tw_buf_clean_up(&behind->recorded);
+    tw_free(&store->alloc, behind);
+    store->behind = NULL;
+}
