@@ -178,6 +178,8 @@ size_t tw_base64_decode_quoted(const char *text, size_t left, char *out, size_t 
     } else if (cpu == TW_CPU_AVX2) {
         stop = tw_base64_decode_until_avx2(text, left, out, room);
     }
+#else
+    (void)room;
 #endif
     if (stop == TW_BASE64_UNQUOTED) {
         return stop;
