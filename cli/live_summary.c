@@ -38,6 +38,8 @@ void tw_live_summary_print(FILE *to, const void *what) {
     tw_summary_count(to, "troubles", s->troubles);
     tw_summary_count(to, "leases_taken", s->leases_taken);
     tw_summary_count(to, "leases_lost", s->leases_lost);
+    tw_summary_count(to, "leases_given_up", s->leases_given_up);
+    tw_summary_count(to, "shards_drained", s->shards_drained);
     fprintf(to, "  \"seconds\": %.6f,\n", seconds);
     fprintf(to, "  \"records_per_second\": %.1f,\n", seconds > 0 ? (double)s->records_read / seconds : 0);
     fprintf(to,

@@ -91,6 +91,10 @@ static const struct metric metrics[] = {
      "Shard leases that this process took"},
     {"tumble_leases_lost_total", "LeasesLost", "Count", 0, LIVE, VIEW(events[TUMBLE_WATCH_LEASE_LOST]),
      "Shard leases that another process took, or that ran out"},
+    {"tumble_leases_given_up_total", "LeasesGivenUp", "Count", 0, LIVE, VIEW(events[TUMBLE_WATCH_LEASE_GIVEN_UP]),
+     "Shard leases that went to a process that asked for them"},
+    {"tumble_shards_drained_total", "ShardsDrained", "Count", 0, LIVE, VIEW(events[TUMBLE_WATCH_SHARD_DRAINED]),
+     "Shards that were read to their end, split or merged"},
     {"tumble_lease_renewals_failed_total", "LeaseRenewalsFailed", "Count", 0, LIVE,
      VIEW(events[TUMBLE_WATCH_LEASE_RENEWAL_FAILED]), "Renewals of shard leases that failed"},
 };

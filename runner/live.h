@@ -77,6 +77,8 @@ struct tumble_live_summary {
     uint64_t troubles;
     uint64_t leases_taken;
     uint64_t leases_lost;
+    uint64_t leases_given_up;                  /* to who asked for them */
+    uint64_t shards_drained;                   /* read to their end */
     int64_t first_arrival_ms, last_arrival_ms; /* -1: no record */
     int64_t iterator_age_ms;                   /* of the last batch with records; -1: none */
     int64_t iterator_age_most_ms;

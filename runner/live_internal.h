@@ -125,7 +125,8 @@ struct live {
     atomic_int reading_ends;
     struct tumble_latency *latency;
     struct tumble_latency *commit_latency;
-    char *temporary; /* state directory to remove */
+    char lease_group[TUMBLE_LEASE_GROUP_ID]; /* of the lease table, by the state, then by the table; "": none */
+    char *temporary;                         /* state directory to remove */
 };
 
 /* live.c */
@@ -149,6 +150,8 @@ enum tumble_code tumble_live_listed(struct live *live, const struct tumble_kines
                                     struct tumble_error *err);
 /* Reads every shard that may be read. */
 enum tumble_code tumble_live_start_shards(struct live *live, struct tumble_error *err);
+/* To people and the watch. */
+void tumble_live_tell_drained(struct live *live, const struct live_shard *shard);
 /* Drained shards whose drain is committed are done; asks for a new list when one was. */
 void tumble_live_settle_shards(struct live *live);
 /* The engine's side of a shard, with the windows that are open in it. */
@@ -170,7 +173,8 @@ enum tumble_code tumble_live_close_idle(struct live *live, struct tumble_error *
 enum tumble_code tumble_live_resume(struct live *live, struct tumble_error *err);
 enum tumble_code tumble_live_note_positions(struct live *live, struct tumble_error *err);
 
-/* live_share.c: leases, what they allow and what they must be told. Without a share all of these do nothing. */
+/* live_share.c, live_cuts.c: leases, what they allow and what they must be told. Without a share all of these do
+ * nothing. */
 /* Joins the group; positions of unknown shards are then the group's. Before shards are read. */
 enum tumble_code tumble_live_share_open(struct live *live, struct tumble_error *err);
 /* Takes what the state has still, forgets the rest of it, and begins to keep leases. After the first listing. */

@@ -7,10 +7,7 @@
 /* The thread that keeps leases: renews its own, looks at the others', takes what is free or what its owner has let
  * stand still for as long as a lease lasts, and asks those who have more for one at a time. */
 
-enum {
-    GONE_MS = 600000, /* every process has listed the stream since */
-    FAILURES_MOST = 2 /* of a round of renewals */
-};
+enum { GONE_MS = 600000 /* every process has listed the stream since */ };
 
 int64_t tumble_live_boot_ms(void) {
     struct timespec at;
@@ -65,7 +62,7 @@ static enum tumble_code renew(struct live_share *share, struct live_lease *own, 
 static enum tumble_code renew_all(struct live_share *share, struct tumble_error *err) {
     enum tumble_code result = TUMBLE_OK;
     size_t from = share->renew_from, failed = 0;
-    for (size_t i = 0; i < share->own_count && failed < FAILURES_MOST && !atomic_load(&share->ending); i++) {
+    for (size_t i = 0; i < share->own_count && failed < LIVE_LEASE_FAILURES && !atomic_load(&share->ending); i++) {
         size_t at = (from + i) % share->own_count;
         if (share->own[at]->is_lost) {
             continue;
@@ -260,6 +257,8 @@ static enum tumble_code take(struct live_share *share, struct live_seen *seen, i
     int done = 0;
     int64_t before = tumble_live_boot_ms();
     own->lease = seen->lease;
+    own->was_asked_for = strcmp(seen->lease.wanted_by, share->owner) == 0;
+    memcpy(own->silent, seen->lease.owner, sizeof own->silent);
     enum tumble_code code = tumble_leases_take(share->leases, &own->lease, &done, err);
     if (code != TUMBLE_OK || !done) {
         tumble_lease_clean_up(&own->lease);

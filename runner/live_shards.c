@@ -185,13 +185,20 @@ enum tumble_code tumble_live_start_shards(struct live *live, struct tumble_error
     return TUMBLE_OK;
 }
 
+void tumble_live_tell_drained(struct live *live, const struct live_shard *shard) {
+    tumble_live_say(live, "shard %s: read to its end%s", shard->id, live->share ? " and delivered" : "");
+    live->summary->shards_drained++;
+    tumble_watch_event(live->options->watch, TUMBLE_WATCH_SHARD_DRAINED, shard->watch, tumble_watch_now_us());
+    tumble_watch_shard_gone(live->options->watch, shard->watch);
+}
+
 void tumble_live_settle_shards(struct live *live) {
     for (size_t i = 0; i < live->shard_count; i++) {
         struct live_shard *shard = live->shards[i];
         shard->closing_count = 0;
         if (shard->phase == LIVE_DRAINED && !live->share) {
             shard->phase = LIVE_DONE;
-            tumble_watch_shard_gone(live->options->watch, shard->watch);
+            tumble_live_tell_drained(live, shard);
             live->list_at_ms = 0; /* its children */
         }
     }

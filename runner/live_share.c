@@ -10,14 +10,8 @@
 enum {
     PATIENCE_MS = 30000, /* at the start */
     RELEASE_MS = 5000,   /* for telling what was delivered, after a signal and the outputs' time */
-    FAILURES_MOST = 2,   /* of leases written one after the other: a table that answers nobody takes its time */
     MARGIN = 6           /* a lease is taken for over this part of its time before it is */
 };
-
-int tumble_live_compare_sequences(const char *a, const char *b) {
-    size_t x = strlen(a), y = strlen(b);
-    return x != y ? (x < y ? -1 : 1) : strcmp(a, b);
-}
 
 #define LAST_MS INT64_C(253402300799999) /* of the year 9999 */
 
@@ -72,6 +66,7 @@ static enum tumble_code join(struct live *live, struct live_share *share, struct
                                            .call_ms = share->lease_ms / 3 > 500 ? share->lease_ms / 3 : 500,
                                            .interrupted = ends,
                                            .interrupted_ctx = live};
+    snprintf(group.id, sizeof group.id, "%016" PRIx64, random_bits());
     enum tumble_code code = tumble_leases_open(&leases, &share->leases, err);
     code = code == TUMBLE_OK ? tumble_leases_join(share->leases, &group, err) : code;
     tumble_runner_free(application);
@@ -83,6 +78,13 @@ static enum tumble_code join(struct live *live, struct live_share *share, struct
                                   "or use another --application",
                                   options->lease_table);
     }
+    if (code == TUMBLE_OK && live->summary->resumed && strcmp(live->lease_group, group.id) != 0) {
+        return tumble_runner_fail(err, TUMBLE_EMISMATCH,
+                                  "lease table %.60s was deleted and made anew since this state was made, or the items "
+                                  "of this application were: its leases begin again there; use another --state",
+                                  options->lease_table);
+    }
+    memcpy(live->lease_group, group.id, sizeof group.id);
     live->start = (enum tumble_kinesis_start)group.start;
     live->start_ms = group.start_ms;
     live->begins_latest = 0;
@@ -155,138 +157,6 @@ void tumble_live_share_listed(struct live *live) {
     pthread_mutex_unlock(&share->lock);
 }
 
-/* ---- fragments ---- */
-
-static struct live_fragment *add_fragment(struct live_shard *shard) {
-    struct live_fragment *grown =
-        tumble_runner_grow(shard->fragments, shard->fragment_count, &shard->fragment_capacity, sizeof *grown);
-    if (!grown) {
-        return NULL;
-    }
-    shard->fragments = grown;
-    memset(&grown[shard->fragment_count], 0, sizeof *grown);
-    return &grown[shard->fragment_count++];
-}
-
-static void copy_sequence(struct tumble_bytes from, char out[TUMBLE_LEASE_NAME]) {
-    size_t length = from.length < TUMBLE_LEASE_NAME ? from.length : TUMBLE_LEASE_NAME - 1;
-    memcpy(out, from.data, length);
-    out[length] = '\0';
-}
-
-enum tumble_code tumble_live_share_closed(struct live *live, struct live_shard *shard,
-                                          const struct tumble_window_info *info, struct tumble_error *err) {
-    struct tumble_lease_cut cut = {.start_ms = info->start_ms};
-    if (!live->share || info->first_sequence.length == 0) {
-        return TUMBLE_OK;
-    }
-    copy_sequence(info->first_sequence, cut.first);
-    copy_sequence(info->last_sequence, cut.last);
-    struct live_fragment *fragment = NULL;
-    for (size_t i = 0; i < shard->fragment_count && !fragment; i++) { /* as it was closed before? */
-        struct live_fragment *each = &shard->fragments[i];
-        int is_it = !each->is_closed && each->cut.start_ms == cut.start_ms && strcmp(each->cut.first, cut.first) == 0;
-        fragment = is_it ? each : NULL;
-    }
-    if (fragment && strcmp(fragment->cut.last, cut.last) != 0) {
-        tumble_live_say(live,
-                        "warning: shard %s: a window that ended behind %s ends behind %s now: records are missing",
-                        shard->id, fragment->cut.last, cut.last);
-        fragment->is_recorded = 0;
-    }
-    int is_recorded = fragment && fragment->is_recorded;
-    fragment = fragment ? fragment : add_fragment(shard);
-    if (!fragment) {
-        return tumble_live_no_memory(err);
-    }
-    *fragment = (struct live_fragment){.cut = cut, .is_closed = 1, .is_recorded = is_recorded};
-    return TUMBLE_OK;
-}
-
-const struct live_fragment *tumble_live_share_cut(const struct live_shard *shard, int64_t start_ms,
-                                                  struct tumble_bytes sequence) {
-    char text[TUMBLE_LEASE_NAME];
-    for (size_t i = 0; i < shard->fragment_count; i++) {
-        const struct live_fragment *fragment = &shard->fragments[i];
-        if (fragment->cut.start_ms != start_ms || fragment->is_closed) {
-            continue;
-        }
-        copy_sequence(sequence, text);
-        if (tumble_live_compare_sequences(fragment->cut.first, text) <= 0 &&
-            tumble_live_compare_sequences(text, fragment->cut.last) <= 0) {
-            return fragment;
-        }
-    }
-    return NULL;
-}
-
-/* The first record that somebody who took the shard now would have to read; false: none, all is delivered. */
-static int oldest_needed(const struct live_shard *shard, char out[TUMBLE_LEASE_NAME]) {
-    out[0] = '\0';
-    for (size_t i = 0; i < shard->fragment_count; i++) {
-        const struct tumble_lease_cut *cut = &shard->fragments[i].cut;
-        if (!cut->is_delivered && (!out[0] || tumble_live_compare_sequences(cut->first, out) < 0)) {
-            memcpy(out, cut->first, TUMBLE_LEASE_NAME);
-        }
-    }
-    for (size_t i = 0; i < shard->open_count; i++) {
-        struct tumble_window_info info;
-        char first[TUMBLE_LEASE_NAME];
-        if (tumble_shard_window_info(shard->engine_shard, shard->open[i], &info, NULL) == TUMBLE_OK &&
-            info.first_sequence.length) {
-            copy_sequence(info.first_sequence, first);
-            if (!out[0] || tumble_live_compare_sequences(first, out) < 0) {
-                memcpy(out, first, sizeof first);
-            }
-        }
-    }
-    return out[0] != '\0';
-}
-
-/* The shard's position and fragments as its lease is to have them; *changed: it has others. */
-static enum tumble_code fill_lease(struct live_shard *shard, struct tumble_lease *lease, int *changed,
-                                   struct tumble_error *err) {
-    char needed[TUMBLE_LEASE_NAME];
-    enum tumble_lease_position position = lease->position;
-    char sequence[TUMBLE_LEASE_NAME];
-    memcpy(sequence, lease->sequence, sizeof sequence);
-    int64_t arrival_ms = lease->arrival_ms;
-    if (oldest_needed(shard, needed)) {
-        position = TUMBLE_LEASE_AT;
-        memcpy(sequence, needed, sizeof needed);
-        arrival_ms = -1;
-    } else if (shard->sequence[0]) {
-        position = TUMBLE_LEASE_AFTER;
-        memcpy(sequence, shard->sequence, sizeof shard->sequence);
-        arrival_ms = shard->arrival_ms;
-    }
-    *changed = position != lease->position || strcmp(sequence, lease->sequence) != 0;
-    size_t kept = 0;
-    for (size_t i = 0; i < shard->fragment_count; i++) {
-        const struct live_fragment *fragment = &shard->fragments[i];
-        int order =
-            position == TUMBLE_LEASE_FROM_START ? 1 : tumble_live_compare_sequences(fragment->cut.last, sequence);
-        int is_behind = fragment->cut.is_delivered && (position == TUMBLE_LEASE_AFTER ? order <= 0 : order < 0);
-        if (!is_behind) {
-            *changed |= fragment->is_closed && !fragment->is_recorded;
-            shard->fragments[kept++] = *fragment;
-        }
-    }
-    shard->fragment_count = kept;
-    lease->position = position;
-    memcpy(lease->sequence, sequence, sizeof sequence);
-    lease->arrival_ms = arrival_ms;
-    lease->cut_count = 0;
-    for (size_t i = 0; i < shard->fragment_count; i++) {
-        struct tumble_lease_cut *cut = tumble_lease_add_cut(lease);
-        if (!cut) {
-            return tumble_live_no_memory(err);
-        }
-        *cut = shard->fragments[i].cut;
-    }
-    return TUMBLE_OK;
-}
-
 /* ---- a shard comes and goes ---- */
 
 static void remove_own(struct live_share *share, const struct live_lease *own) {
@@ -315,6 +185,17 @@ static enum tumble_code drop(struct live *live, struct live_shard *shard, struct
     return shard->engine_shard ? tumble_shard_forget(shard->engine_shard, err) : TUMBLE_OK;
 }
 
+static void say_taken(const struct live *live, const struct live_lease *own) {
+    const char *id = own->lease.shard;
+    if (own->is_local) {
+        tumble_live_say(live, "shard %s: taken, and the state goes on from where it stands", id);
+    } else if (own->silent[0]) {
+        tumble_live_say(live, "shard %s: taken over from %s, whose lease ran out", id, own->silent);
+    } else {
+        tumble_live_say(live, "shard %s: taken%s", id, own->was_asked_for ? " from who had more, as asked for" : "");
+    }
+}
+
 static enum tumble_code begin(struct live *live, struct live_shard *shard, struct live_lease *own,
                               struct tumble_error *err) {
     const struct tumble_lease *lease = &own->lease;
@@ -332,26 +213,17 @@ static enum tumble_code begin(struct live *live, struct live_shard *shard, struc
         }
         shard->arrival_ms = lease->arrival_ms;
         for (uint32_t i = 0; i < lease->cut_count; i++) {
-            struct live_fragment *fragment = add_fragment(shard);
+            struct live_fragment *fragment = tumble_live_add_fragment(shard);
             if (!fragment) {
                 return tumble_live_no_memory(err);
             }
             *fragment = (struct live_fragment){.cut = lease->cuts[i], .is_recorded = 1};
         }
     }
+    say_taken(live, own);
     enum tumble_code code = tumble_live_start_reading(live, shard, err);
     tumble_watch_event(live->options->watch, TUMBLE_WATCH_LEASE_TAKEN, shard->watch, tumble_watch_now_us());
     return code;
-}
-
-/* Nothing of it waits any more. */
-static int is_all_delivered(const struct live_shard *shard) {
-    for (size_t i = 0; i < shard->fragment_count; i++) {
-        if (shard->fragments[i].is_closed && !shard->fragments[i].cut.is_delivered) {
-            return 0;
-        }
-    }
-    return 1;
 }
 
 /* Gives the lease up, or says that the shard is done. */
@@ -359,7 +231,7 @@ static enum tumble_code give_up(struct live *live, struct live_shard *shard, int
                                 struct tumble_error *err) {
     int changed;
     struct tumble_lease *lease = &shard->lease->lease;
-    enum tumble_code code = fill_lease(shard, lease, &changed, err);
+    enum tumble_code code = tumble_live_fill_lease(shard, lease, &changed, err);
     lease->is_done = is_done;
     return code == TUMBLE_OK ? tumble_leases_write(live->share->leases, lease, 1, done, err) : code;
 }
@@ -389,9 +261,8 @@ static enum tumble_code drop_lost(struct live *live, int *dropped, struct tumble
         struct live_shard *shard = live->shards[i];
         struct live_lease *own = shard->lease;
         if (own && own->is_lost) {
-            tumble_live_say(live,
-                            "shard %s: another process has its lease now; what was not delivered of it is dropped",
-                            shard->id);
+            tumble_live_say(live, "shard %s: lost%s%s: what was not delivered of it is dropped", shard->id,
+                            own->lease.owner[0] ? " to " : ", its lease is nobody's", own->lease.owner);
             code = drop(live, shard, err);
             remove_own(live->share, own);
             live->summary->leases_lost++;
@@ -412,6 +283,16 @@ static enum tumble_code drop_lost(struct live *live, int *dropped, struct tumble
     return code;
 }
 
+static void say_let_go(struct live *live, const struct live_shard *shard, int is_drained) {
+    if (is_drained) {
+        tumble_live_tell_drained(live, shard);
+        return;
+    }
+    tumble_live_say(live, "shard %s: given up to %s, who asked for it", shard->id, shard->lease->lease.wanted_by);
+    live->summary->leases_given_up++;
+    tumble_watch_event(live->options->watch, TUMBLE_WATCH_LEASE_GIVEN_UP, shard->watch, tumble_watch_now_us());
+}
+
 /* Shards that others asked for, and those read to their end, once nothing of them waits. */
 static enum tumble_code let_go(struct live *live, int *dropped, struct tumble_error *err) {
     enum tumble_code code = TUMBLE_OK;
@@ -427,7 +308,7 @@ static enum tumble_code let_go(struct live *live, int *dropped, struct tumble_er
             tumble_live_stop_reading(live, shard); /* what is applied may still leave */
         }
         int is_asked_for = own->lease.wanted_by[0] && !shard->feed && shard->phase == LIVE_READING;
-        if ((!is_drained && !is_asked_for) || !is_all_delivered(shard)) {
+        if ((!is_drained && !is_asked_for) || !tumble_live_is_all_delivered(shard)) {
             continue;
         }
         code = give_up(live, shard, is_drained, &done, err);
@@ -439,6 +320,7 @@ static enum tumble_code let_go(struct live *live, int *dropped, struct tumble_er
             own->is_lost = 1;
             atomic_store(&live->share->has_lost, 1);
         } else if (code == TUMBLE_OK) {
+            say_let_go(live, shard, is_drained);
             code = drop(live, shard, err);
             remove_own(live->share, own);
             shard->phase = is_drained ? LIVE_DONE : LIVE_WAITING;
@@ -524,122 +406,7 @@ enum tumble_code tumble_live_share_turn(struct live *live, struct tumble_error *
     return code == TUMBLE_OK ? tumble_live_share_begin(live, err) : code;
 }
 
-/* ---- around commits ---- */
-
-void tumble_live_share_before_commit(struct live *live) {
-    if (live->share) {
-        uint64_t written;
-        tumble_engine_outbox_progress(live->engine, TUMBLE_ROW_WINDOW, &written, &live->acknowledged);
-        tumble_engine_outbox_progress(live->engine, TUMBLE_ROW_FAILURE, &live->failures_written,
-                                      &live->failures_acknowledged);
-    }
-}
-
-/* What this commit acknowledges is delivered: only now may nobody need it any more. */
-static void settle_fragments(struct live *live, struct live_shard *shard, uint64_t written) {
-    int failures_wait = live->failures_acknowledged != live->failures_written;
-    for (size_t i = 0; i < shard->fragment_count; i++) {
-        struct live_fragment *fragment = &shard->fragments[i];
-        if (!fragment->is_closed) {
-            continue;
-        }
-        if (fragment->written == 0) {
-            fragment->written = written + 1; /* so that 0 is none */
-        } else if (fragment->written <= live->acknowledged + 1 && !failures_wait && !fragment->cut.is_delivered) {
-            fragment->cut.is_delivered = 1;
-            shard->lease_behind = 1;
-        }
-    }
-}
-
-/* What is acknowledged already, or had no row, is delivered with the next commit. */
-static int waits_for_commit(const struct live *live, const struct live_shard *shard, uint64_t acknowledged) {
-    if (live->failures_acknowledged != live->failures_written) {
-        return 0;
-    }
-    for (size_t i = 0; i < shard->fragment_count; i++) {
-        const struct live_fragment *fragment = &shard->fragments[i];
-        if (fragment->is_closed && !fragment->cut.is_delivered && fragment->written <= acknowledged + 1) {
-            return 1;
-        }
-    }
-    return 0;
-}
-
-static enum tumble_code record(struct live *live, struct live_shard *shard, int *failed, struct tumble_error *err) {
-    struct live_lease *own = shard->lease;
-    int changed, done = 0;
-    int64_t before = tumble_live_boot_ms();
-    enum tumble_code code = fill_lease(shard, &own->lease, &changed, err);
-    if (code != TUMBLE_OK || (!changed && !shard->lease_behind)) {
-        return code;
-    }
-    shard->lease_behind = 1;
-    code = tumble_leases_write(live->share->leases, &own->lease, 0, &done, err);
-    if (code == TUMBLE_EOUTPUT) {
-        snprintf(live->share->trouble, sizeof live->share->trouble, "%s", err->text);
-        live->is_dirty = 1; /* with the next commit again */
-        ++*failed;
-        return TUMBLE_OK;
-    }
-    if (code != TUMBLE_OK) {
-        return code;
-    }
-    if (!done) {
-        own->is_lost = 1;
-        atomic_store(&live->share->has_lost, 1);
-        tumble_live_share_set_valid(live->share);
-        return TUMBLE_OK;
-    }
-    shard->lease_behind = 0;
-    atomic_store(&own->valid_until_ms, before + live->share->lease_ms);
-    for (size_t i = 0; i < shard->fragment_count; i++) {
-        shard->fragments[i].is_recorded = 1;
-    }
-    return TUMBLE_OK;
-}
-
-enum tumble_code tumble_live_share_committed(struct live *live, struct tumble_error *err) {
-    struct live_share *share = live->share;
-    if (!share) {
-        return TUMBLE_OK;
-    }
-    uint64_t written, acknowledged;
-    enum tumble_code code = TUMBLE_OK;
-    int failed = 0;
-    tumble_engine_outbox_progress(live->engine, TUMBLE_ROW_WINDOW, &written, &acknowledged);
-    tumble_live_share_lock(share);
-    for (size_t i = 0; i < live->shard_count && code == TUMBLE_OK; i++) {
-        struct live_shard *shard = live->shards[i];
-        if (shard->lease && !shard->lease->is_lost) {
-            settle_fragments(live, shard, written);
-            if (failed < FAILURES_MOST) {
-                code = record(live, shard, &failed, err);
-            }
-            live->is_dirty |= waits_for_commit(live, shard, acknowledged);
-        }
-    }
-    pthread_mutex_unlock(&share->lock);
-    return code;
-}
-
-int tumble_live_share_may_deliver(const struct live *live) {
-    if (!live->share) {
-        return 1;
-    }
-    if (tumble_live_share_remaining_ms(live) <= 0) {
-        return 0;
-    }
-    for (size_t i = 0; i < live->shard_count; i++) {
-        const struct live_shard *shard = live->shards[i];
-        for (size_t f = 0; f < shard->fragment_count; f++) {
-            if (shard->fragments[f].is_closed && !shard->fragments[f].is_recorded) {
-                return 0;
-            }
-        }
-    }
-    return 1;
-}
+/* ---- the end ---- */
 
 int64_t tumble_live_share_remaining_ms(const struct live *live) {
     const struct live_share *share = live->share;
@@ -662,122 +429,23 @@ void tumble_live_share_release(struct live *live) {
     }
     tumble_live_keeper_stop(share);
     int failed = 0;
-    for (size_t i = 0; i < live->shard_count && failed < FAILURES_MOST; i++) {
+    for (size_t i = 0; i < live->shard_count && failed < LIVE_LEASE_FAILURES; i++) {
         struct live_shard *shard = live->shards[i];
         struct tumble_error ignored = {.byte = -1, .record = -1};
-        int done;
-        if (shard->lease && !shard->lease->is_lost) { /* what cannot be told now is taken when its time is over */
-            failed += TUMBLE_OK !=
-                      give_up(live, shard, shard->phase == LIVE_DRAINED && is_all_delivered(shard), &done, &ignored);
-        }
-    }
-}
-
-/* ---- what the state keeps: under which lease it has a shard, and its fragments ---- */
-
-enum { LINE = TUMBLE_KINESIS_ID + TUMBLE_LEASE_OWNER + 2 * TUMBLE_LEASE_NAME + 96 };
-
-enum tumble_code tumble_live_share_note(struct live *live, struct tumble_error *err) {
-    if (!live->share) {
-        return TUMBLE_OK;
-    }
-    size_t lines = 1;
-    for (size_t i = 0; i < live->shard_count; i++) {
-        lines += 1 + live->shards[i]->fragment_count;
-    }
-    char *text = tumble_runner_alloc_raw(lines * LINE);
-    if (!text) {
-        return tumble_live_no_memory(err);
-    }
-    size_t length = 0;
-    text[0] = '\0';
-    for (size_t i = 0; i < live->shard_count; i++) {
-        const struct live_shard *shard = live->shards[i];
-        if (!shard->lease || !shard->local_owner[0]) {
+        int done = 0, is_done = shard->phase == LIVE_DRAINED && tumble_live_is_all_delivered(shard);
+        if (!shard->lease || shard->lease->is_lost) {
             continue;
         }
-        length += (size_t)snprintf(text + length, LINE, "lease %s %" PRIu64 " %s\n", shard->id, shard->local_term,
-                                   shard->local_owner);
-        for (size_t f = 0; f < shard->fragment_count; f++) {
-            const struct live_fragment *fragment = &shard->fragments[f];
-            length += (size_t)snprintf(text + length, LINE, "%s %s %" PRId64 " %s %s\n",
-                                       fragment->cut.is_delivered ? "delivered"
-                                       : fragment->is_closed      ? "closed"
-                                                                  : "expected",
-                                       shard->id, fragment->cut.start_ms, fragment->cut.first, fragment->cut.last);
+        if (give_up(live, shard, is_done, &done, &ignored) != TUMBLE_OK) {
+            failed++;
+        } else if (done && is_done) {
+            tumble_live_tell_drained(live, shard);
         }
     }
-    enum tumble_code code = tumble_engine_set_note(live->engine, "leases", tumble_bytes_of(text), err);
-    tumble_runner_free(text);
-    return code;
-}
-
-/* Up to five words of a line that ends at *stop; the fifth takes the rest. */
-static int split_line(char *line, char *words[5]) {
-    int count = 0;
-    for (char *at = line; *at && count < 5;) {
-        words[count++] = at;
-        char *space = count < 5 ? strchr(at, ' ') : NULL;
-        if (!space) {
-            break;
-        }
-        *space = '\0';
-        at = space + 1;
+    if (failed) {
+        tumble_live_say(live, "leases could not be given up: others take the shards when they run out, in %.3g s",
+                        (double)share->lease_ms / 1000);
     }
-    return count;
-}
-
-static enum tumble_code resume_line(struct live *live, char *line, struct tumble_error *err) {
-    char *words[5];
-    int count = split_line(line, words);
-    struct live_shard *shard = count >= 4 ? tumble_live_shard(live, words[1]) : NULL;
-    if (count < 4) {
-        return tumble_runner_fail(err, TUMBLE_ECORRUPT,
-                                  "the state's leases are damaged: restore it, or use another --state");
-    }
-    if (!shard) { /* nothing of it was read */
-        enum tumble_code code = tumble_live_add_shard(live, words[1], &shard, err);
-        if (code != TUMBLE_OK) {
-            return code;
-        }
-    }
-    if (strcmp(words[0], "lease") == 0) {
-        shard->local_term = strtoull(words[2], NULL, 10);
-        if (count == 5) { /* a name with blanks */
-            words[4][-1] = ' ';
-        }
-        snprintf(shard->local_owner, sizeof shard->local_owner, "%s", words[3]);
-        return TUMBLE_OK;
-    }
-    struct live_fragment *fragment = count == 5 ? add_fragment(shard) : NULL;
-    if (!fragment) {
-        return tumble_live_no_memory(err);
-    }
-    fragment->cut.start_ms = strtoll(words[2], NULL, 10);
-    snprintf(fragment->cut.first, sizeof fragment->cut.first, "%s", words[3]);
-    snprintf(fragment->cut.last, sizeof fragment->cut.last, "%s", words[4]);
-    fragment->cut.is_delivered = strcmp(words[0], "delivered") == 0;
-    fragment->is_closed = strcmp(words[0], "expected") != 0;
-    return TUMBLE_OK;
-}
-
-enum tumble_code tumble_live_share_resume(struct live *live, struct tumble_error *err) {
-    struct tumble_bytes note = tumble_engine_note(live->engine, "leases");
-    const char *at = note.data, *end = at + note.length;
-    enum tumble_code code = TUMBLE_OK;
-    while (at < end && code == TUMBLE_OK) {
-        const char *stop = memchr(at, '\n', (size_t)(end - at));
-        size_t length = stop ? (size_t)(stop - at) : (size_t)(end - at);
-        char line[LINE];
-        if (length >= sizeof line) {
-            length = sizeof line - 1;
-        }
-        memcpy(line, at, length);
-        line[length] = '\0';
-        code = resume_line(live, line, err);
-        at += length + 1;
-    }
-    return code;
 }
 
 /* ---- the start ---- */

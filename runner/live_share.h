@@ -5,17 +5,22 @@
 
 #include "runner/live_internal.h"
 
-/* A stream shared by several processes (design R5), as live_share.c (the engine's side) and live_keeper.c (the thread
- * that renews, takes and asks for leases) share it. Safety rests on conditions in the table alone: rows of a fragment
- * leave only when its end stands in the shard's item, written under this process's term, and whoever takes the shard
- * reads it there; clocks only decide when a silent owner is taken for dead. */
+/* A stream shared by several processes (design R5), as its files share it. live_share.c: which shards come and go, on
+ * the engine's thread · live_cuts.c: fragments of windows, around commits · live_share_notes.c: what the state keeps ·
+ * live_keeper.c: the thread that renews, takes and asks for leases. Safety rests on conditions in the table alone: rows
+ * of a fragment leave only when its end stands in the shard's item, written under this process's term, and whoever
+ * takes the shard reads it there; clocks only decide when a silent owner is taken for dead. */
+
+enum { LIVE_LEASE_FAILURES = 2 /* in a row, and no other is asked for: a table that answers nobody takes its time */ };
 
 struct live_lease {
     struct tumble_lease lease;
-    _Atomic int64_t valid_until_ms; /* on the boot clock: nobody takes it before */
-    int is_new;                     /* taken, and not begun yet */
-    int is_local;                   /* the state has the shard as this lease stands */
-    int is_lost;                    /* another has it */
+    _Atomic int64_t valid_until_ms;  /* on the boot clock: nobody takes it before */
+    int is_new;                      /* taken, and not begun yet */
+    int was_asked_for;               /* by this process, of who had it */
+    char silent[TUMBLE_LEASE_OWNER]; /* whose lease it was, that stood still; "": nobody's */
+    int is_local;                    /* the state has the shard as this lease stands */
+    int is_lost;                     /* another has it */
 };
 
 struct live_seen {             /* a lease of somebody else, as it was seen last */
@@ -68,13 +73,20 @@ struct live_share {
 };
 
 int64_t tumble_live_boot_ms(void); /* runs on while the machine sleeps */
-int tumble_live_compare_sequences(const char *a, const char *b);
 
 /* The engine's thread comes before what the keeper has to do next: a call to a table in trouble may take long. */
 void tumble_live_share_lock(struct live_share *share);
 
 /* With the lock held. */
 void tumble_live_share_set_valid(struct live_share *share);
+
+/* live_cuts.c */
+int tumble_live_compare_sequences(const char *a, const char *b);
+struct live_fragment *tumble_live_add_fragment(struct live_shard *shard); /* zeroed; NULL: no memory */
+/* The shard's position and fragments as its lease is to have them; *changed: it has others. Errors: ENOMEM. */
+enum tumble_code tumble_live_fill_lease(struct live_shard *shard, struct tumble_lease *lease, int *changed,
+                                        struct tumble_error *err);
+int tumble_live_is_all_delivered(const struct live_shard *shard); /* nothing of it waits any more */
 
 /* live_keeper.c: all with the lock held */
 /* One look at the table: takes what may be taken. */

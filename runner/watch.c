@@ -44,6 +44,7 @@ struct tumble_watch *tumble_watch_new(enum tumble_watch_kind kind) {
     }
     watch->view.kind = kind;
     watch->view.total_bytes = watch->view.iterator_age_ms = watch->view.iterator_age_most_ms = -1;
+    watch->view.flow_began_us = watch->view.flow_ended_us = -1;
     for (int i = 0; i < TUMBLE_WATCH_WORKS; i++) {
         watch->took[i].bounds = nanoseconds;
     }
@@ -160,6 +161,19 @@ static void take_age(struct tumble_watch *watch, const struct tumble_watch_batch
     }
 }
 
+static void take_flow(struct tumble_watch *watch, const struct tumble_watch_batch *batch) {
+    struct tumble_watch_view *view = &watch->view;
+    int64_t arrived = batch->at_us - (batch->iterator_age_ms > 0 ? batch->iterator_age_ms * 1000 : 0);
+    arrived =
+        arrived > watch->series.began_us ? arrived : watch->series.began_us; /* what waited for the run to begin */
+    int64_t over = batch->at_us + (int64_t)(batch->duration_ns / 1000);
+    if (batch->records == 0) {
+        return;
+    }
+    view->flow_began_us = view->flow_began_us < 0 || arrived < view->flow_began_us ? arrived : view->flow_began_us;
+    view->flow_ended_us = over > view->flow_ended_us ? over : view->flow_ended_us;
+}
+
 static void take_peaks(struct tumble_watch_peaks *peaks, const struct tumble_watch_batch *batch) {
     int64_t duration = (int64_t)batch->duration_ns, records = (int64_t)batch->records;
     peaks->iterator_age_ms =
@@ -219,6 +233,7 @@ void tumble_watch_batch(struct tumble_watch *watch, const struct tumble_watch_ba
         add_value(&watch->batch_records, batch->records);
         tumble_watch_point_add_latency(point, batch->duration_ns);
         take_age(watch, batch, point, shard);
+        take_flow(watch, batch);
         take_peaks(&watch->peaks, batch);
         if (batch->shard < TUMBLE_WATCH_SHARD_SERIES) {
             watch->series.records[batch->shard][point - watch->series.points] += (uint32_t)batch->records;

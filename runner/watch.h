@@ -111,6 +111,8 @@ enum tumble_watch_event {
     TUMBLE_WATCH_LEASE_TAKEN,
     TUMBLE_WATCH_LEASE_LOST,
     TUMBLE_WATCH_LEASE_RENEWAL_FAILED,
+    TUMBLE_WATCH_LEASE_GIVEN_UP, /* to who asked for it */
+    TUMBLE_WATCH_SHARD_DRAINED,  /* read to its end */
     TUMBLE_WATCH_EVENTS
 };
 void tumble_watch_event(struct tumble_watch *watch, enum tumble_watch_event event, uint32_t shard, int64_t at_us);
@@ -201,6 +203,9 @@ struct tumble_watch_output {
 struct tumble_watch_view {
     enum tumble_watch_kind kind;
     int64_t began_us, now_us; /* of what was told */
+    /* While records came: since the first batch's arrived, or the run began, until the last batch with records was
+     * over; -1: there was none. A mapping's run ends with the quiet that closes its last windows. */
+    int64_t flow_began_us, flow_ended_us;
     /* totals */
     uint64_t read_records, read_bytes;
     int64_t total_bytes;                                      /* -1: not known */

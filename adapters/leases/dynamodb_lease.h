@@ -14,7 +14,8 @@
 
 enum {
     TUMBLE_LEASE_NAME = 129, /* of a shard or sequence number, with its NUL */
-    TUMBLE_LEASE_OWNER = 161
+    TUMBLE_LEASE_OWNER = 161,
+    TUMBLE_LEASE_GROUP_ID = 17
 };
 
 /* Where reading begins: what stands before is delivered. */
@@ -62,6 +63,9 @@ struct tumble_lease_group {
     int64_t created_ms; /* of the stream */
     int start;          /* enum tumble_kinesis_start, where unknown shards begin; out: the group's */
     int64_t start_ms;
+    /* Of this table's group alone, drawn at random when it was founded; out: the group's. Another one under the same
+     * name is one of a table, or items, deleted and made anew: terms begin there again. */
+    char id[TUMBLE_LEASE_GROUP_ID];
 };
 
 struct tumble_leases_options {
@@ -87,13 +91,15 @@ void tumble_leases_close(struct tumble_leases *leases); /* NULL allowed */
 enum tumble_code tumble_leases_join(struct tumble_leases *leases, struct tumble_lease_group *group,
                                     struct tumble_error *err);
 
-/* Every shard's lease. visit borrows. Errors: EOUTPUT (may pass), EINPUT, EINTERRUPTED, ENOMEM, what visit returns. */
+/* Every shard's lease. visit borrows. Errors: EOUTPUT (may pass), EMISMATCH (the group that was joined is there no
+ * more), EINPUT, EINTERRUPTED, ENOMEM, what visit returns. */
 typedef enum tumble_code tumble_lease_fn(void *ctx, const struct tumble_lease *lease);
 enum tumble_code tumble_leases_list(struct tumble_leases *leases, tumble_lease_fn *visit, void *ctx,
                                     struct tumble_error *err);
 
-/* Each of these writes under a condition. *done 0: it no longer holds, the lease is another's (or, of take, was not as
- * described any more). Errors: as of list; after EOUTPUT the write may have happened, and the next call finds out. */
+/* Each of these writes under a condition. *done 0: it no longer holds, the lease is another's (whose, lease->owner says
+ * then; or, of take, it was not as described any more). Errors: as of list; after EOUTPUT the write may have happened,
+ * and the next call finds out. */
 
 /* For a shard that has none yet; *done is always 1: somebody made it. */
 enum tumble_code tumble_leases_make(struct tumble_leases *leases, const char *shard, struct tumble_error *err);

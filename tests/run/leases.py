@@ -3,8 +3,11 @@
 
 usage: leases.py TUMBLE [TEST...]
 """
+import contextlib
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
 import time
@@ -75,6 +78,80 @@ def balance_and_release(tumble, directory):
         rows = [row for name in "abc" if os.path.exists(os.path.join(directory, name))
                 for row in live.read_rows(os.path.join(directory, name))]
         live.check_rows(rows, kinesis.read_all(stream.client(), "stream"))  # nobody died: no row stands there twice
+
+
+def what_becomes_of_leases_is_told(tumble, directory):
+    """A line each, with the other process's name, and a count in the summary."""
+    with servers.start("kinesalite") as stream, servers.start("dynalite") as table, contextlib.ExitStack() as stack:
+        client, environment = stream.client(), servers.environment(stream, table)
+        kinesis.create_stream(client, "stream", 2)
+        kinesis.put_records(client, "stream", [live.record(i) for i in range(50)])
+
+        def path(name):
+            return os.path.join(directory, name)
+
+        def start(name):
+            log = stack.enter_context(open(path(name + ".log"), "wb", buffering=0))
+            return stack.enter_context(live.Run(tumble, environment, "--stream", "stream", *QUICK[:-1], "--worker-id", name, "-o",
+                                                "file:" + path(name), "--summary", path(name + ".json"), log=log))
+
+        def wait_for_line(name, pattern, count=1):
+            deadline = time.monotonic() + 15
+            while True:
+                with open(path(name + ".log"), encoding="utf-8") as file:
+                    told = file.read()
+                if len(re.findall("^tumble: " + pattern + "$", told, re.M)) >= count:
+                    return
+                check(time.monotonic() < deadline, name, "did not say", count, "times", pattern, "but\n" + told)
+                time.sleep(0.05)
+
+        def summary(name):
+            with open(path(name + ".json"), encoding="utf-8") as file:
+                return json.load(file)
+
+        first = start("a")
+        wait_for_line("a", r"shard shardId-\d+: taken", 2)
+        second = start("b")
+        wait_for_line("a", r"shard shardId-\d+: given up to b-\d+-[0-9a-f]{16}, who asked for it")
+        wait_for_line("b", r"shard shardId-\d+: taken from who had more, as asked for")
+        first.process.send_signal(signal.SIGSTOP)
+        wait_for_line("b", r"shard shardId-\d+: taken over from a-\d+-[0-9a-f]{16}, whose lease ran out")
+        first.process.send_signal(signal.SIGCONT)
+        wait_for_line("a", r"shard shardId-\d+: lost to b-\d+-[0-9a-f]{16}: what was not delivered of it is dropped")
+        check(first.terminate() == 0, "SIGTERM is not a clean end")
+        kinesis.split(client, "stream", "shardId-000000000000")
+        wait_for_line("b", "shard shardId-000000000000: read to its end and delivered")
+        check(second.terminate() == 0, "SIGTERM is not a clean end")
+        one, two = summary("a"), summary("b")
+        check(one["leases_given_up"] >= 1 and one["leases_lost"] == 1 and one["shards_drained"] == 0, one)
+        check(two["leases_taken"] >= 2 and two["shards_drained"] == 1, two)
+
+
+def a_table_made_anew_is_another_one(tumble, directory):
+    """Its terms begin at nought again: what a state, or a process, knows of leases is not of these."""
+    with servers.start("kinesalite") as stream, servers.start("dynalite", deleteTableMs=0) as table:
+        client, environment = stream.client(), servers.environment(stream, table)
+        kinesis.create_stream(client, "stream", 1)
+        kinesis.put_records(client, "stream", [live.record(i) for i in range(100)])
+        state = ["--stream", "stream", *QUICK, "--application", "orders", "--state", os.path.join(directory, "state"), "-o",
+                 "file:" + os.path.join(directory, "rows")]
+        code, _, told = live.run(tumble, environment, *state, "--until-idle")
+        check(code == 0, code, told)
+        code, _, told = live.run(tumble, environment, *state, "--until-idle")
+        check(code == 0, "the same table:", code, told)
+        table.client().dynamodb("DeleteTable", TableName="leases")
+        code, _, told = live.run(tumble, environment, *state, "--until-idle")
+        check(code == 5 and "made anew" in told and "--state" in told, code, told)
+        other = ["--stream", "stream", *QUICK, "--application", "others", "-o", "file:" + os.path.join(directory, "others")]
+        log = os.path.join(directory, "log")
+        with open(log, "wb") as file, live.Run(tumble, environment, *other, "--worker-id", "a", log=file) as run:
+            wait_for(table, {"a": 1})
+            for item in table.client().dynamodb("Scan", TableName="leases")["Items"]:
+                table.client().dynamodb("DeleteItem", TableName="leases", Key={name: item[name] for name in ("application", "shard")})
+            code = run.wait(20)
+        with open(log, encoding="utf-8") as file:
+            told = file.read()
+        check(code == 5 and "made anew" in told, code, told)
 
 
 def others_are_refused(tumble, directory):
@@ -186,7 +263,7 @@ def names_of_any_bytes(tumble, directory):
         live.check_rows(live.read_rows(os.path.join(directory, "rows")), kinesis.read_all(stream.client(), "stream"))
 
 
-TESTS = [a_shard_that_another_ended_holds_nothing_back, names_of_any_bytes, balance_and_release, others_are_refused, a_table_that_cannot_be_reached]
+TESTS = [what_becomes_of_leases_is_told, a_table_made_anew_is_another_one, a_shard_that_another_ended_holds_nothing_back, names_of_any_bytes, balance_and_release, others_are_refused, a_table_that_cannot_be_reached]
 
 
 if __name__ == "__main__":

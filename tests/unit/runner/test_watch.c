@@ -103,6 +103,26 @@ static void a_run_of_any_length_keeps_its_sums_and_its_peaks(void **state) {
     tumble_watch_destroy(watch);
 }
 
+static void records_flow_from_the_first_to_the_last_batch_that_has_any(void **state) {
+    (void)state;
+    struct tumble_watch *watch = tumble_watch_new(TUMBLE_WATCH_MAPPING);
+    uint32_t shard = tumble_watch_shard(watch, tumble_bytes_of("s"));
+    tumble_watch_read(watch, begin_us, 0, 0, -1);
+    assert_int_equal(look(watch)->view.flow_began_us, -1);
+    tell(watch, shard, begin_us + 1000000, 0, -1);
+    assert_int_equal(look(watch)->view.flow_ended_us, -1);
+    tell(watch, shard, begin_us + 5000000, 50, -1); /* 50 ms old */
+    tell(watch, shard, begin_us + 9000000, 10, -1);
+    tell(watch, shard, begin_us + 129000000, 0, -1); /* the final of a window */
+    const struct seen *seen = look(watch);
+    assert_int_equal(seen->view.flow_began_us, begin_us + 4950000);
+    assert_int_equal(seen->view.flow_ended_us, begin_us + 9001000); /* it took a millisecond */
+    assert_int_equal(seen->view.now_us, begin_us + 129000000);
+    tell(watch, shard, begin_us + 5000000, 9999, -1); /* waited for the run to begin */
+    assert_int_equal(look(watch)->view.flow_began_us, begin_us);
+    tumble_watch_destroy(watch);
+}
+
 static void a_point_s_latencies_are_at_most_an_eighth_above_the_true_ones(void **state) {
     (void)state;
     struct tumble_watch *watch = tumble_watch_new(TUMBLE_WATCH_LIVE);
@@ -293,6 +313,7 @@ static void threads_tell_and_look_at_the_same_time(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_run_of_any_length_keeps_its_sums_and_its_peaks),
+        cmocka_unit_test(records_flow_from_the_first_to_the_last_batch_that_has_any),
         cmocka_unit_test(a_point_s_latencies_are_at_most_an_eighth_above_the_true_ones),
         cmocka_unit_test(throttles_are_no_batches_and_errors_are),
         cmocka_unit_test(a_window_that_opens_again_is_a_further_fragment),
