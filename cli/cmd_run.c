@@ -337,14 +337,17 @@ static enum tumble_code read_spec(const struct settings *settings, struct tumble
 /* ---- the run ---- */
 
 static enum tumble_code finish_watching(struct tw_watching *watching, const struct tumble_spec *spec,
-                                        const struct tw_live_outcome *outcome, struct tumble_error *err) {
+                                        const struct tw_live_outcome *outcome, const char *error,
+                                        struct tumble_error *err) {
     struct tw_run_facts *facts = &watching->facts;
     facts->spec = spec;
     facts->window_seconds = tumble_spec_window_seconds(spec);
     facts->shards = outcome->summary->shards;
     facts->code = outcome->code;
+    facts->error = error;
     facts->is_stopped = outcome->summary->stopped;
     facts->seconds = outcome->summary->seconds;
+    facts->records_read = outcome->summary->records_read;
     facts->print_summary = tw_live_summary_print;
     facts->summary = outcome;
     return tw_watching_finish(watching, err);
@@ -375,7 +378,7 @@ static int report(const struct settings *settings, const struct tumble_spec *spe
     }
     struct tw_live_outcome outcome = {summary, code};
     struct tumble_error failure = {.byte = -1, .record = -1};
-    if (finish_watching(watching, spec, &outcome, &failure) != TUMBLE_OK) {
+    if (finish_watching(watching, spec, &outcome, err->text, &failure) != TUMBLE_OK) {
         int other = tw_exit_with(&failure);
         status = status == TW_EXIT_OK ? other : status;
     }

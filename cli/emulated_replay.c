@@ -424,7 +424,7 @@ static enum tumble_code prepare(struct run *run, struct tumble_error *err) {
 }
 
 /* What shows the run: its last figures. */
-static enum tumble_code finish_watching(struct run *run, const struct tw_emulation_figures *figures,
+static enum tumble_code finish_watching(struct run *run, const struct tw_emulation_figures *figures, const char *error,
                                         struct tumble_error *err) {
     struct tw_watching *watching = run->emulation->watching;
     struct tw_run_facts *facts = &watching->facts;
@@ -435,8 +435,10 @@ static enum tumble_code finish_watching(struct run *run, const struct tw_emulati
     facts->memory_mb = run->emulation->settings->memory_size;
     facts->function = run->emulation->settings->function;
     facts->code = figures->code;
+    facts->error = error;
     facts->is_stopped = figures->run->stopped;
     facts->seconds = figures->run->seconds;
+    facts->records_read = figures->run->source.records;
     facts->print_summary = tw_emulation_summary_print;
     facts->summary = figures;
     look(run);
@@ -467,7 +469,7 @@ static int tell(struct run *run, enum tumble_code code, struct tumble_error *err
         int other = tw_exit_with(&failure);
         status = status == TW_EXIT_OK ? other : status;
     }
-    if (finish_watching(run, &figures, &failure) != TUMBLE_OK) {
+    if (finish_watching(run, &figures, err->text, &failure) != TUMBLE_OK) {
         int other = tw_exit_with(&failure);
         status = status == TW_EXIT_OK ? other : status;
     }

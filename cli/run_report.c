@@ -10,6 +10,7 @@
 
 #include "adapters/metrics/report/report_json.h"
 #include "adapters/metrics/report/report_page.h"
+#include "cli/exit_code.h"
 
 enum { SUMMARY_BYTES = 32 * 1024, LINES = 8, SHARDS_SHOWN = TUMBLE_WATCH_SHARDS + 1 };
 
@@ -142,6 +143,8 @@ static void put_facts(const struct report *report) {
     tw_report_text(json, "function", facts->function);
     tw_report_text(json, "result", tumble_code_name(facts->code));
     tw_report_text(json, "resultText", tumble_code_text(facts->code));
+    tw_report_integer(json, "exitCode", tw_exit_of(facts->code));
+    tw_report_text(json, "error", facts->code == TUMBLE_OK ? NULL : facts->error);
     tw_report_boolean(json, "stopped", facts->is_stopped);
     tw_report_number(json, "seconds", facts->seconds);
     tw_report_integer(json, "windowSeconds", facts->window_seconds);
@@ -407,22 +410,31 @@ static void put_totals(struct tw_report_json *json, const struct tumble_watch_vi
 
 /* ---- the price ---- */
 
-static void put_item(struct tw_report_json *json, const char *what, double quantity, const char *unit, double cost) {
+/* hours: in which so much was used, of a day; 0: too short a time to say what a day would be. */
+static void put_item(struct tw_report_json *json, const char *what, double quantity, const char *unit, double cost,
+                     double hours, double *day) {
     tw_report_object(json, NULL);
     tw_report_text(json, "what", what);
     tw_report_number(json, "quantity", quantity);
     tw_report_text(json, "unit", unit);
     tw_report_number(json, "cost", cost);
+    if (hours > 0) {
+        tw_report_number(json, "day", cost * 24 / hours);
+        *day += cost * 24 / hours;
+    }
     tw_report_end(json);
 }
 
-/* By the figures of the watch: what a mapping invoked, over the stream's time; live, the stream alone. */
+/* By the figures of the watch: what a mapping invoked, over the stream's time; live, the stream alone. A day is one of
+ * records that come as they did while they came. */
 static void put_cost(const struct report *report, const struct tumble_watch_view *view) {
     struct tw_report_json *json = report->json;
     const struct tw_run_facts *facts = report->facts;
     struct tw_prices prices;
     struct tw_cost cost;
-    double hours = (double)(view->now_us - view->began_us) / 3.6e9;
+    double hours = (double)(view->now_us - view->began_us) / 3.6e9, day = 0;
+    double flow = view->flow_began_us < 0 ? 0 : (double)(view->flow_ended_us - view->flow_began_us) / 3.6e9;
+    flow = flow * 3600 < 1 ? 0 : flow;
     if (view->kind == TUMBLE_WATCH_HELD || view->batches == 0 || !(hours > 0) ||
         tw_prices_default(&prices, NULL) != TUMBLE_OK) {
         return;
@@ -445,20 +457,24 @@ static void put_cost(const struct report *report, const struct tumble_watch_view
     tw_report_text(json, "currency", prices.currency);
     tw_report_text(json, "note", prices.note);
     tw_report_number(json, "hours", hours);
+    tw_report_number(json, "flowHours", flow);
     tw_report_array(json, "items");
     if (with_function) {
-        put_item(json, "Lambda requests", usage.invocations, "requests", cost.requests);
-        put_item(json, "Lambda duration", usage.gb_seconds, "GB-seconds", cost.duration);
+        put_item(json, "Lambda requests", usage.invocations, "requests", cost.requests, flow, &day);
+        put_item(json, "Lambda duration", usage.gb_seconds, "GB-seconds", cost.duration, flow, &day);
     }
-    put_item(json, "Kinesis shards", usage.shard_hours, "shard-hours", cost.stream);
+    put_item(json, "Kinesis shards", usage.shard_hours, "shard-hours", cost.stream, hours, &day);
     if (view->put_units) { /* live they are not known: who puts pays for them */
-        put_item(json, "Kinesis put", usage.put_payload_units, "payload units", cost.ingest);
+        put_item(json, "Kinesis put", usage.put_payload_units, "payload units", cost.ingest, flow, &day);
     }
     if (usage.is_consumer) {
-        put_item(json, "Kinesis enhanced fan-out", usage.bytes_out / 1073741824.0, "GB", cost.retrieval);
+        put_item(json, "Kinesis enhanced fan-out", usage.bytes_out / 1073741824.0, "GB", cost.retrieval, flow, &day);
     }
     tw_report_end(json);
     tw_report_number(json, "total", cost.total);
+    if (flow > 0 || !with_function) {
+        tw_report_number(json, "totalDay", day);
+    }
     tw_report_end(json);
 }
 
@@ -477,6 +493,7 @@ static void put_view(void *ctx, const struct tumble_watch_view *view) {
     tw_report_integer(json, "beganUs", view->began_us);
     tw_report_integer(json, "endedUs", view->now_us);
     tw_report_integer(json, "stepUs", view->step_us);
+    tw_report_integer(json, "flowUs", view->flow_began_us < 0 ? -1 : view->flow_ended_us - view->flow_began_us);
     put_totals(json, view);
     tw_report_object(json, "series");
     put_counts(json, view);

@@ -22,8 +22,10 @@ struct tw_run_facts {
     enum tw_architecture architecture;
     const char *function; /* a command; NULL: the engine itself */
     enum tumble_code code;
+    const char *error; /* that the run ended with, in words */
     int is_stopped;
     double seconds; /* that it took */
+    uint64_t records_read;
     /* Prints the run's summary as JSON, the same that --summary writes. */
     void (*print_summary)(FILE *to, const void *what);
     const void *summary;

@@ -2,8 +2,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "adapters/metrics/server/prometheus_server.h"
@@ -91,9 +93,12 @@ static void write_line(struct tw_watching *watching) {
                          .metric_count = line.count,
                          .properties = &property,
                          .property_count = 1};
-    if (tw_emf_write(watching->emf, &emf, &err) != TUMBLE_OK && !watching->emf_failed) {
-        watching->emf_failed = true; /* said once; the run goes on */
-        tw_say("emf: %s", err.text);
+    watching->emf_lines++;
+    if (tw_emf_write(watching->emf, &emf, &err) != TUMBLE_OK) {
+        if (watching->emf_lost++ == 0) { /* the run goes on, and ends with 4 */
+            tw_say("emf %.180s: %s; the next line is tried again", watching->settings->emf, err.text);
+        }
+        watching->emf_error = err;
     }
 }
 
@@ -158,13 +163,35 @@ enum tumble_code tw_watching_open(struct tw_watching *watching, const struct tw_
     return code;
 }
 
+/* A report that has nothing to show but an error replaces none that has. */
+static enum tumble_code write_report(struct tw_watching *watching, struct tumble_error *err) {
+    const char *path = watching->settings->report;
+    struct stat info;
+    if (!watching->watch || !path) {
+        return TUMBLE_OK;
+    }
+    if (watching->facts.code != TUMBLE_OK && watching->facts.records_read == 0 && stat(path, &info) == 0 &&
+        S_ISREG(info.st_mode)) {
+        if (!watching->is_quiet) {
+            tw_say("report: %s stays that of an earlier run: this one read nothing", path);
+        }
+        return TUMBLE_OK;
+    }
+    return tw_run_report_write(path, watching->watch, &watching->facts, err);
+}
+
 enum tumble_code tw_watching_finish(struct tw_watching *watching, struct tumble_error *err) {
     if (watching->emf) {
         write_line(watching);
     }
-    return watching->watch && watching->settings->report
-               ? tw_run_report_write(watching->settings->report, watching->watch, &watching->facts, err)
-               : TUMBLE_OK;
+    enum tumble_code code = write_report(watching, err);
+    if (code == TUMBLE_OK && watching->emf_lost) {
+        err->code = TUMBLE_EOUTPUT;
+        snprintf(err->text, sizeof err->text, "emf %.100s: %" PRIu64 " of %" PRIu64 " lines are missing: %.100s",
+                 watching->settings->emf, watching->emf_lost, watching->emf_lines, watching->emf_error.text);
+        return err->code;
+    }
+    return code;
 }
 
 void tw_watching_close(struct tw_watching *watching) {

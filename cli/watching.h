@@ -43,7 +43,8 @@ struct tw_watching {
     struct tw_prometheus_server *server;
     struct tw_emf_writer *emf;
     int emf_fd;
-    bool emf_failed;
+    uint64_t emf_lines, emf_lost;
+    struct tumble_error emf_error; /* of the last one lost */
     bool is_quiet;
     int64_t minute; /* of the run's clock, up to which lines were written */
     struct tw_watch_since since;
@@ -63,7 +64,8 @@ enum tumble_code tw_watching_open(struct tw_watching *watching, const struct tw_
 /* Now and then, from the thread that runs: lines that are due. */
 void tw_watching_tick(struct tw_watching *watching);
 
-/* The last line, and the report. Errors: EOUTPUT, ENOMEM. Then, whatever happened, tw_watching_close. */
+/* The last line, and the report: of a run that failed before it read a record only where no file is yet. Errors:
+ * EOUTPUT (lines of --emf that were lost, too), ENOMEM. Then, whatever happened, tw_watching_close. */
 enum tumble_code tw_watching_finish(struct tw_watching *watching, struct tumble_error *err);
 void tw_watching_close(struct tw_watching *watching);
 

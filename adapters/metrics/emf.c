@@ -20,6 +20,7 @@ struct tw_emf_writer {
     struct tumble_alloc alloc;
     struct tw_buf line;
     int fd;
+    bool is_torn; /* a part of the last line is there: what follows begins a line of its own */
 };
 
 bool tw_emf_namespace_ok(const char *name_space) {
@@ -172,6 +173,9 @@ enum tumble_code tw_emf_writer_open(int fd, struct tumble_alloc alloc, struct tw
 
 enum tumble_code tw_emf_write(struct tw_emf_writer *writer, const struct tw_emf *line, struct tumble_error *err) {
     tw_buf_clear(&writer->line);
+    if (writer->is_torn && tw_buf_append_byte(&writer->line, '\n') != TUMBLE_OK) {
+        return tw_no_memory(err);
+    }
     TW_TRY(tw_emf_append(line, &writer->line, err));
     for (size_t at = 0; at < writer->line.length;) {
         ssize_t n = write(writer->fd, writer->line.data + at, writer->line.length - at);
@@ -179,6 +183,7 @@ enum tumble_code tw_emf_write(struct tw_emf_writer *writer, const struct tw_emf 
             return tw_fail(err, TUMBLE_EOUTPUT, "metrics cannot be written: %s", strerror(errno));
         }
         at += n > 0 ? (size_t)n : 0;
+        writer->is_torn = at < writer->line.length && (writer->is_torn || at > 0);
     }
     return TUMBLE_OK;
 }

@@ -116,6 +116,19 @@ def hostile(browser, directory):
     assert source in browser.script("return document.querySelector('h1').innerText")
 
 
+def failed(browser, directory):
+    """The first thing on the page is that it failed, and why; a run that did not says nothing of the kind."""
+    with open(directory + "/bad.ndjson", "w", encoding="utf-8") as file:
+        file.write('{"timestamp": 1700000000000, "amount": 1}\n{"timestamp": 1700000000001, "amount": "<b>x"}\n')
+    path = directory + "/failed.html"
+    done = subprocess.run([TUMBLE, "replay", "-q", "-t", "timestamp", "-w", "60", "--aggregate", "s=sum(amount)", "--report", path, "-o", "file:/dev/null", directory + "/bad.ndjson"], timeout=60, capture_output=True, text=True)
+    assert done.returncode == 1
+    browser.look_at(path, 390, True)
+    told = browser.script("return document.getElementById('failure').innerText")
+    assert "exit code 1" in told and report_page.read(path)["error"] in told, told
+    browser.screenshot(os.path.join(SCREENSHOTS, "failed-390-dark.png"))
+
+
 def main():
     os.makedirs(SCREENSHOTS, exist_ok=True)
     with tempfile.TemporaryDirectory() as directory:
@@ -134,7 +147,9 @@ def main():
                     check_page(browser, path, figures, name, width, dark)
             browser.look_at(directory + "/mapping.html", 1280, False)
             check_doing(browser)
+            assert browser.script("return getComputedStyle(document.getElementById('failure')).display") == "none"
             hostile(browser, directory)
+            failed(browser, directory)
         finally:
             browser.close()
     print("ok; screenshots in %s" % SCREENSHOTS)

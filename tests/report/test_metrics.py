@@ -174,6 +174,48 @@ def only_what_is_there_is_answered(directory):
     run.finish()
 
 
+def connections_that_hang_keep_nobody_waiting(directory):
+    """300 that say a byte now and then, as a timeout by silence never ends them: a scraper is answered within a second."""
+    run, hanging, ending = Run(directory), [], threading.Event()
+
+    def drip():
+        while not ending.wait(0.5):
+            for each in hanging:
+                try:
+                    each.send(b"x")
+                except OSError:
+                    pass # it was ended
+
+    for count in (60, 240):
+        hanging += [socket.create_connection((run.host, run.port), 10) for _ in range(count)]
+        for each in hanging[-count:]:
+            each.sendall(b"GET /metrics HTTP/1.1\r\nX-Slow: ")
+        if count == 60:
+            threading.Thread(target=drip, daemon=True).start()
+            time.sleep(1)
+        for _ in range(5):
+            began = time.monotonic()
+            run.metrics()
+            took = time.monotonic() - began
+            assert took < 1, "a scrape took %.1f s beside %d connections that hang" % (took, len(hanging))
+    kept = http.client.HTTPConnection(run.host, run.port, timeout=20) # one that is used again stays
+    for _ in range(3):
+        kept.request("GET", "/metrics")
+        before = kept.sock
+        kept.getresponse().read()
+        hanging += [socket.create_connection((run.host, run.port), 10) for _ in range(40)]
+        time.sleep(0.2)
+        assert kept.sock is before
+    kept.request("GET", "/healthz")
+    assert kept.getresponse().read() == b"ok\n" and kept.sock is before
+    kept.close()
+    ending.set()
+    for each in hanging:
+        each.close()
+    run.feed(b'{"timestamp": 1700000000000, "userId": "a"}\n')
+    run.finish()
+
+
 def an_address_has_to_be_one(directory):
     path = directory + "/one.ndjson"
     with open(path, "w", encoding="utf-8") as file:
@@ -240,6 +282,7 @@ def main():
 def check(directory):
     pages = [a_run_shows_how_far_it_is(directory), a_mapping_shows_aws_s_own_metrics(directory)]
     only_what_is_there_is_answered(directory)
+    connections_that_hang_keep_nobody_waiting(directory)
     an_address_has_to_be_one(directory)
     promtool_agrees(pages)
     every_metric_is_documented(pages)

@@ -5,6 +5,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -211,17 +212,81 @@ def nothing_read_is_a_report_too(directory):
     with open(directory + "/empty.ndjson", "w", encoding="utf-8"):
         pass
     for more in ([], ["--arrival", "backlog"]):
-        replay("-q", "-t", "t", "-w", "60", "--aggregate", "n=count()", *more, "--report", directory + "/empty.html", directory + "/empty.ndjson", status=3)
-        report = report_page.read(directory + "/empty.html")
+        replay("-q", "-t", "t", "-w", "60", "--aggregate", "n=count()", *more, "--report", directory + "/empty%d.html" % len(more), directory + "/empty.ndjson", status=3)
+        report = report_page.read(directory + "/empty%d.html" % len(more))
         assert report["result"] == "ECAPTURE" and "input" in report["resultText"] and report["beganUs"] is None
         assert report["totals"]["records"] == 0 and report["timeline"]["rows"] == []
+
+
+def lines_that_cannot_be_written_are_told(directory):
+    """The run goes on and its rows are there; it ends as with any output that failed."""
+    common = ["-t", "timestamp", "-w", "60", "--aggregate", "n=count()"]
+    for more in ([], ["--arrival", "live"]):
+        rows = directory + "/full%d.rows" % len(more)
+        done = replay(*common, *more, "--emf", "/dev/full", "-o", "file:" + rows, directory + "/clicks.ndjson", status=4)
+        assert re.search("^tumble: emf /dev/full: metrics cannot be written: No space left on device", done.stderr, re.M), done.stderr
+        assert re.search(r"^tumble: emf /dev/full: (\d+) of \1 lines are missing: ", done.stderr, re.M), done.stderr
+        with open(rows, encoding="utf-8") as file:
+            assert sum(json.loads(line)["n"] for line in file) >= 50000 # without --allowed-lateness some are late
+
+
+def a_report_of_a_failed_run_says_so_and_why(directory):
+    path, bad = directory + "/failed.html", directory + "/failed.ndjson"
+    command = ["-q", "-t", "timestamp", "-w", "60", "--aggregate", "s=sum(amount)", "--report", path]
+    with open(bad, "w", encoding="utf-8") as file:
+        file.write('{"timestamp":1700000000000,"amount":1}\n{"timestamp":1700000000001,"amount":"<b>x"}\n')
+    for more in ([], ["--arrival", "live", "--maximum-retry-attempts", "1", "--bad-records", "fail"]):
+        done = replay(*command, *more, bad, status=0 if more else 1)
+        report = report_page.read(path)
+        if more: # under a mapping a bad record fails invocations, not the run
+            assert report["result"] == "OK" and report["error"] is None and report["exitCode"] == 0
+        else:
+            assert report["exitCode"] == 1 and report["result"] == "ERECORD"
+            assert report["error"] and report["error"] in done.stderr, (report["error"], done.stderr)
+    good = directory + "/good.html"
+    command[-1] = good
+    replay(*command[:-1], good, directory + "/clicks.ndjson", "-o", "file:/dev/null")
+    with open(good, "rb") as file:
+        before = file.read()
+    empty = directory + "/nothing.ndjson"
+    with open(empty, "w", encoding="utf-8"):
+        pass
+    for path in (empty, directory + "/not-there.ndjson"): # nothing was read: what is there tells more
+        for more in ([], ["--arrival", "backlog"]):
+            done = replay(*command[1:], *more, path, status=3)
+            assert "stays that of an earlier run" in done.stderr or "not-there" in done.stderr, done.stderr
+            with open(good, "rb") as file:
+                assert file.read() == before
+
+
+def a_day_is_reckoned_from_the_time_in_which_records_came(directory):
+    """Ten seconds of records, and minutes of quiet that close the last window."""
+    path = directory + "/short.ndjson"
+    with open(path, "w", encoding="utf-8") as file:
+        for i in range(10001):
+            file.write('{"t":%d}\n' % (1700000000000 + i))
+    replay("-q", "-t", "t", "-w", "60", "--aggregate", "n=count()", "--arrival", "live", "--function-duration", "0.001", "--report", directory + "/short.html", "-o", "file:/dev/null", path)
+    report = report_page.read(directory + "/short.html")
+    cost = report["cost"]
+    items = {i["what"]: i for i in cost["items"]}
+    assert cost["hours"] * 3600 > 60 and 10 <= cost["flowHours"] * 3600 < 12 and abs(report["flowUs"] / 3.6e9 - cost["flowHours"]) < 1e-5, cost
+    close = lambda a, b: abs(a - b) <= 1e-4 * b
+    assert close(items["Kinesis put"]["day"], items["Kinesis put"]["cost"] * 24 / cost["flowHours"])
+    assert close(items["Kinesis shards"]["day"], items["Kinesis shards"]["cost"] * 24 / cost["hours"]) # a shard costs in quiet too
+    assert close(sum(i["day"] for i in cost["items"]), cost["totalDay"])
+    with open(path, "w", encoding="utf-8") as file:
+        file.write('{"t":1700000000000}\n')
+    replay("-q", "-t", "t", "-w", "60", "--aggregate", "n=count()", "--arrival", "live", "--report", directory + "/one.html", "-o", "file:/dev/null", path)
+    cost = report_page.read(directory + "/one.html")["cost"]
+    assert "totalDay" not in cost and cost["total"] > 0, cost # too short a time to say
 
 
 def main():
     with tempfile.TemporaryDirectory() as directory:
         generate(directory + "/clicks.ndjson", "--records", "60000", "--groups", "20", "--out-of-order", "2000")
         for test in (a_report_of_a_replay_says_what_its_summary_says, a_report_of_a_mapping_says_what_its_summary_says, what_no_function_hears_of_is_counted, names_from_strangers_stay_names,
-                     the_page_is_small_however_long_the_run, a_report_is_written_whole_or_not_at_all, nothing_read_is_a_report_too):
+                     the_page_is_small_however_long_the_run, a_report_is_written_whole_or_not_at_all, nothing_read_is_a_report_too,
+                     lines_that_cannot_be_written_are_told, a_report_of_a_failed_run_says_so_and_why, a_day_is_reckoned_from_the_time_in_which_records_came):
             test(directory)
             print("ok", test.__name__, flush=True)
 

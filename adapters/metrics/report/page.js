@@ -50,6 +50,7 @@
     return text.slice(0, 10) + ' ' + text.slice(11, fine ? 23 : 19) + ' UTC';
   };
   const atTime = seconds => held ? '+' + ms(seconds * 1000) : instant(seconds, step < 0.5);
+  const MONTH = 730 / 24; // days of a month of AWS's
   const money = value => value == null ? '–' : (run.cost ? run.cost.currency + ' ' : '') + (value >= 100 ? value.toLocaleString('en-US', { maximumFractionDigits: 2, minimumFractionDigits: 2 }) : digits(value, 3));
 
   /* ---- light and dark ---- */
@@ -218,6 +219,10 @@
   $('title').append(what + ' ');
   const good = run.result === 'OK' && !run.stopped;
   $('title').append(el('span', { class: 'badge ' + (good ? 'good' : run.stopped ? 'warn' : 'bad') }, good ? 'complete' : run.stopped ? 'stopped' : 'failed: ' + run.resultText));
+  if (!good && !run.stopped) {
+    $('failure').hidden = false;
+    $('failure').append(el('b', {}, 'The run failed (exit code ' + run.exitCode + ', ' + run.result + '): '), run.error || run.resultText, el('span', { class: 'dim' }, ' The figures below go as far as it came.'));
+  }
   $('version').textContent = run.tumble;
   $('foot').textContent = run.tumble + ' at ' + run.written;
   $('subtitle').textContent = [
@@ -231,10 +236,10 @@
 
   /* ---- key figures ---- */
   const tile = (label, value, note, name, raw, warn) => $('key').append(el('div', { class: 'tile' + (warn ? ' warn' : ''), 'data-figure': name, 'data-value': raw }, el('span', {}, label), el('b', { title: String(raw ?? '') }, value), el('span', {}, note || '\u00a0')));
-  const seconds = held ? run.seconds : span;
+  const seconds = held ? run.seconds : run.flowUs > 0 ? run.flowUs / 1e6 : span; // without the quiet before and behind
   if (!held && totals.iteratorAges) tile('Iterator age, most', ms(totals.iteratorAgeMostMs), 'mean ' + ms(totals.iteratorAgeMeanMs), 'IteratorAge', totals.iteratorAgeMostMs);
   tile('Records', short(totals.readRecords), whole(totals.readRecords) + ' read', 'records_read', totals.readRecords);
-  tile('Throughput', short(totals.readRecords / seconds) + '/s', bytes(totals.readBytes / seconds) + '/s', 'records_per_second', totals.readRecords / seconds);
+  tile('Throughput', short(totals.readRecords / seconds) + '/s', bytes(totals.readBytes / seconds) + '/s' + (held ? '' : ' while records came'), 'records_per_second', totals.readRecords / seconds);
   tile(batchesName[0].toUpperCase() + batchesName.slice(1), short(totals.batches), totals.batches ? digits(totals.records / totals.batches) + ' records each' : '', mapping ? 'Invocations' : 'batches', totals.batches);
   if (took.invocation.count) tile(batchName === 'batch' ? 'A batch takes' : 'Duration', ms(took.invocation.p50), 'median; 99 %: ' + ms(took.invocation.p99), 'duration_p50_ms', took.invocation.p50);
   if (!held) tile('Errors', short(totals.errors), whole(totals.throttles) + ' throttles, ' + whole(totals.retries) + ' retries', 'Errors', totals.errors, totals.errors > 0);
@@ -244,7 +249,7 @@
     const lost = run.fates.late + run.fates.bad;
     tile('Late or bad', short(lost), whole(run.fates.late) + ' late, ' + whole(run.fates.bad) + ' bad', 'late_or_bad', lost, lost > 0);
   }
-  if (run.cost) tile('Price of a day', money(run.cost.total / run.cost.hours * 24), money(run.cost.total / run.cost.hours * 730) + ' a month', 'cost_per_day', run.cost.total / run.cost.hours * 24);
+  if (run.cost) tile('Price of a day', money(run.cost.totalDay), run.cost.totalDay == null ? 'records came for too short a time' : money(run.cost.totalDay * MONTH) + ' a month', 'cost_per_day', run.cost.totalDay);
   if (figures.peak_rss_bytes) tile('Most memory', bytes(figures.peak_rss_bytes), 'of the process', 'peak_rss_bytes', figures.peak_rss_bytes);
 
   const tileCount = $('key').childElementCount;
@@ -488,11 +493,11 @@
 
   /* ---- cost ---- */
   if (run.cost) {
-    const c = run.cost, perDay = 24 / c.hours, body = el('section', { class: 'card' });
-    body.append(el('p', {}, 'What AWS would have charged, by the prices of ' + c.date + ' in ' + c.region + '. ' + c.note));
+    const c = run.cost, body = el('section', { class: 'card' }), month = day => day == null ? null : day * MONTH;
+    body.append(el('p', {}, 'What AWS would have charged, by the prices of ' + c.date + ' in ' + c.region + '. ' + c.note + (mapping ? ' A day is one on which records come as they did in the ' + ms(c.flowHours * 3600e3) + ' in which they came: the quiet that closes the last windows is not in it.' : '')));
     const t = el('table', {}, el('thead', {}, el('tr', {}, ['', 'used in ' + ms(c.hours * 3600e3), 'cost', 'a day', 'a month (730 h)'].map(h => el('th', { scope: 'col' }, h)))),
-      el('tbody', {}, c.items.map(i => el('tr', {}, el('td', {}, i.what), el('td', {}, short(i.quantity) + ' ' + i.unit), el('td', {}, money(i.cost)), el('td', {}, money(i.cost * perDay)), el('td', {}, money(i.cost / c.hours * 730))))),
-      el('tfoot', {}, el('tr', { 'data-figure': 'cost_total', 'data-value': c.total }, el('td', {}, 'Together'), el('td', {}, ''), el('td', {}, money(c.total)), el('td', {}, money(c.total * perDay)), el('td', {}, money(c.total / c.hours * 730)))));
+      el('tbody', {}, c.items.map(i => el('tr', {}, el('td', {}, i.what), el('td', {}, short(i.quantity) + ' ' + i.unit), el('td', {}, money(i.cost)), el('td', {}, money(i.day)), el('td', {}, money(month(i.day)))))),
+      el('tfoot', {}, el('tr', { 'data-figure': 'cost_total', 'data-value': c.total }, el('td', {}, 'Together'), el('td', {}, ''), el('td', {}, money(c.total)), el('td', {}, money(c.totalDay)), el('td', {}, money(month(c.totalDay))))));
     body.append(el('div', { class: 'scroll' }, t));
     $('cost-body').append(body);
   } else $('cost-body').append(el('p', { class: 'card' }, held ? 'A replay at full speed has no bill. With a mapping’s options (--arrival live, --batch-size, --maximum-batching-window-in-seconds …) the same records go through an emulated event source mapping, and this shows its price.' : 'Nothing was invoked: there is nothing to pay for.'));

@@ -15,7 +15,19 @@
 #include "engine/base/alloc.h"
 #include "engine/base/fail.h"
 
-enum { CONNECTIONS_MAX = 32, CONNECTION_BYTES = 16 * 1024, TIMEOUT_SECONDS = 15, BACKLOG = 16 };
+enum {
+    CONNECTIONS_KEPT = 64, /* beyond it a new one ends the one that asked for nothing for longest */
+    CONNECTIONS_MAX = 128, /* those that are being ended too */
+    CONNECTION_BYTES = 16 * 1024,
+    TIMEOUT_SECONDS = 10,
+    BACKLOG = 128
+};
+
+struct open_connection { /* the server's thread's alone */
+    int fd;              /* -1: the slot is free */
+    bool is_ending;
+    uint64_t used; /* when it began or was last answered, by a counter */
+};
 
 struct tw_prometheus_server {
     struct tumble_alloc alloc;
@@ -23,6 +35,8 @@ struct tw_prometheus_server {
     struct tw_prometheus_text *page;
     tw_prometheus_page_fn *fill;
     void *ctx;
+    struct open_connection connections[CONNECTIONS_MAX];
+    uint64_t uses;
     int fd; /* listening; the daemon's once it runs */
     char address[TW_METRICS_ADDRESS_TEXT];
 };
@@ -172,6 +186,59 @@ static enum MHD_Result answer(void *ctx, struct MHD_Connection *connection, cons
                                           : answer_text(connection, MHD_HTTP_NOT_FOUND, "not here: /metrics\n");
 }
 
+/* ---- connections that ask for nothing ---- */
+
+/* A timeout ends who says nothing, not who says a byte every second: without this some dozen of them would keep a
+ * scraper waiting. A limit by address would not tell them from a scraper on the same machine, or behind the same proxy.
+ */
+static void end_the_idlest(struct tw_prometheus_server *server) {
+    struct open_connection *idlest = NULL;
+    size_t count = 0;
+    for (size_t i = 0; i < CONNECTIONS_MAX; i++) {
+        struct open_connection *each = &server->connections[i];
+        if (each->fd >= 0 && !each->is_ending) {
+            count++;
+            idlest = idlest && idlest->used < each->used ? idlest : each;
+        }
+    }
+    if (count > CONNECTIONS_KEPT) {
+        idlest->is_ending = true;
+        shutdown(idlest->fd, SHUT_RDWR); /* the daemon finds it ended, and closes it */
+    }
+}
+
+static void on_connection(void *ctx, struct MHD_Connection *connection, void **slot,
+                          enum MHD_ConnectionNotificationCode what) {
+    struct tw_prometheus_server *server = ctx;
+    struct open_connection *open = *slot;
+    if (what == MHD_CONNECTION_NOTIFY_CLOSED) {
+        if (open) {
+            open->fd = -1;
+        }
+        return;
+    }
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    for (size_t i = 0; info && i < CONNECTIONS_MAX && !*slot; i++) {
+        if (server->connections[i].fd < 0) {
+            server->connections[i] = (struct open_connection){.fd = info->connect_fd, .used = ++server->uses};
+            *slot = &server->connections[i];
+        }
+    }
+    end_the_idlest(server);
+}
+
+static void on_answered(void *ctx, struct MHD_Connection *connection, void **state,
+                        enum MHD_RequestTerminationCode how) {
+    struct tw_prometheus_server *server = ctx;
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    struct open_connection *open = info ? info->socket_context : NULL;
+    (void)state;
+    (void)how;
+    if (open) {
+        open->used = ++server->uses;
+    }
+}
+
 /* ---- opening and closing ---- */
 
 /* Its thread takes no signals: they are to end what the others wait for. */
@@ -179,10 +246,12 @@ static enum tumble_code start(struct tw_prometheus_server *server, struct tumble
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    server->daemon = MHD_start_daemon(
-        MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_AUTO, 0, NULL, NULL, answer, server, MHD_OPTION_LISTEN_SOCKET,
-        server->fd, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
-        (unsigned)TIMEOUT_SECONDS, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES, MHD_OPTION_END);
+    server->daemon =
+        MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_AUTO, 0, NULL, NULL, answer, server,
+                         MHD_OPTION_LISTEN_SOCKET, server->fd, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
+                         MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)TIMEOUT_SECONDS, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+                         (size_t)CONNECTION_BYTES, MHD_OPTION_NOTIFY_CONNECTION, on_connection, server,
+                         MHD_OPTION_NOTIFY_COMPLETED, on_answered, server, MHD_OPTION_END);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return server->daemon ? TUMBLE_OK : tw_fail(err, TUMBLE_ENOMEM, "metrics at %.80s: no server", server->address);
 }
@@ -198,6 +267,9 @@ enum tumble_code tw_prometheus_server_open(const char *address, tw_prometheus_pa
     }
     server->alloc = alloc;
     server->fd = -1;
+    for (size_t i = 0; i < CONNECTIONS_MAX; i++) {
+        server->connections[i].fd = -1;
+    }
     server->fill = fill;
     server->ctx = ctx;
     server->page = tw_prometheus_text_new(alloc);
