@@ -13,14 +13,26 @@
  * index slots of a whole chunk are fetched while the chunk is gathered, which hides cache misses at high cardinality.
  */
 
+/* Where a call's records are: in full, or in short. */
+struct feed {
+    const struct tumble_record *records; /* NULL: shorts */
+    const struct tumble_short_record *shorts;
+    tumble_lengthen_fn *lengthen;
+    void *ctx;
+    bool above;      /* shorts: the number before is a record's behind the window's mark */
+    uint64_t number; /* of the record before */
+};
+
 struct chunk {
     size_t records; /* taken from the caller's array */
     size_t pending; /* of them on their way to a group */
     uint64_t fates[TUMBLE_FATE_COUNT];
     uint64_t skipped;
-    uint64_t usual;                    /* of those pending: gathered by gather_usual and not counted yet */
-    bool alike;                        /* every pending record takes the steps that the shard remembers */
-    struct tumble_bytes last_sequence; /* of the window, as far as gathered */
+    uint64_t usual;                                /* of those pending: gathered by gather_usual and not counted yet */
+    bool alike;                                    /* every pending record takes the steps that the shard remembers */
+    const struct tumble_short_record *first_short; /* and the last: of those behind the mark; NULL: none */
+    const struct tumble_short_record *last_short;
+    struct tumble_bytes last_sequence; /* of the window, as far as gathered; of shorts, as of before the chunk */
     uint64_t last_sub_sequence;
 };
 
@@ -126,6 +138,10 @@ refuse_value(const struct tumble_shard *shard, const struct tumble_record *recor
 }
 
 static struct tw_input input_of(const struct tw_pending *pending) {
+    static const struct tw_input nowhere; /* a short one: nobody looks */
+    if (!pending->record) {
+        return nowhere;
+    }
     struct tw_input input = {
         .position = {pending->record->arrival_ms, pending->sequence, pending->record->sub_sequence_number}};
     return input;
@@ -194,6 +210,17 @@ static bool types_decide(const struct tumble_spec *spec) {
         }
     }
     return spec->field_count <= TYPED_FIELDS_MAX;
+}
+
+/* Does no step, and nothing before it, ask where a record stands? */
+static bool steps_alone(const struct tumble_spec *spec) {
+    for (size_t i = 0; i < spec->aggregate_count; i++) {
+        const struct tw_aggregate *function = spec->aggregates[i].function;
+        if (!function->step_all || (function->growth && !function->growth_fixed)) {
+            return false;
+        }
+    }
+    return true;
 }
 
 struct types {
@@ -316,23 +343,13 @@ static inline enum tumble_code find_group(struct tumble_shard *shard, const stru
     return TUMBLE_OK;
 }
 
-/* gather for nearly every record: it follows the one before it, and its fields are of the types that are remembered,
- * without escapes and not too long. False: look again. */
-static inline __attribute__((always_inline)) bool gather_usual(struct tumble_shard *shard,
-                                                               const struct tumble_record *record,
-                                                               struct tw_pending *pending, struct tw_value *values,
-                                                               const struct chunk *chunk) {
-    const struct tumble_engine *engine = shard->engine;
-    const size_t count = engine->spec->field_count;
-    const struct tumble_value *projected = record->values;
-    if (record->bad || (uint64_t)record->arrival_ms > (uint64_t)TUMBLE_TIMESTAMP_MAX_MS ||
-        !tw_sequence_follows(record->sequence_number, chunk->last_sequence) ||
-        (!projected && tumble_project_like(engine->projection, &shard->layout, record->data, 1, shard->projected, NULL,
-                                           NULL) != TUMBLE_OK)) {
-        return false;
-    }
-    projected = projected ? projected : shard->projected;
-    const char *const data = record->data.data;
+/* The values of a record whose fields are of the types that are remembered, without escapes and not too long. False:
+ * look again. */
+static inline __attribute__((always_inline)) bool decode_all_usual(const struct tumble_shard *shard,
+                                                                   const struct tumble_value *projected,
+                                                                   struct tumble_bytes text, struct tw_value *values) {
+    const size_t count = shard->engine->spec->field_count;
+    const char *const data = text.data;
     for (size_t i = 0; i < count; i++) {
         const struct tumble_value *value = &projected[shard->usual_fields[i].projected];
         if (value->type != shard->usual_fields[i].type) {
@@ -346,7 +363,7 @@ static inline __attribute__((always_inline)) bool gather_usual(struct tumble_sha
             values[i].text.length = value->length;
         } else if (value->type == TUMBLE_TYPE_NUMBER) {
             /* What the caller projected may lie anywhere; in data the bytes before it can be read, too. */
-            const bool inside = data && (uintptr_t)value->text - (uintptr_t)data < record->data.length;
+            const bool inside = data && (uintptr_t)value->text - (uintptr_t)data < text.length;
             if (tw_decimal_parse_in(&values[i].number, inside ? data : value->text, value->text, value->length, NULL) !=
                 TUMBLE_OK) {
                 return false;
@@ -354,8 +371,41 @@ static inline __attribute__((always_inline)) bool gather_usual(struct tumble_sha
         }
         values[i].type = value->type;
     }
+    return true;
+}
+
+/* gather for nearly every record: it follows the one before it, and its values are as usual. */
+static inline __attribute__((always_inline)) bool gather_usual(struct tumble_shard *shard,
+                                                               const struct tumble_record *record,
+                                                               struct tw_pending *pending, struct tw_value *values,
+                                                               const struct chunk *chunk) {
+    const struct tumble_value *projected = record->values;
+    if (record->bad || (uint64_t)record->arrival_ms > (uint64_t)TUMBLE_TIMESTAMP_MAX_MS ||
+        !tw_sequence_follows(record->sequence_number, chunk->last_sequence) ||
+        (!projected && tumble_project_like(shard->engine->projection, &shard->layout, record->data, 1, shard->projected,
+                                           NULL, NULL) != TUMBLE_OK)) {
+        return false;
+    }
+    if (!decode_all_usual(shard, projected ? projected : shard->projected, record->data, values)) {
+        return false;
+    }
     pending->record = record;
     pending->sequence = record->sequence_number;
+    memcpy(pending->steps, shard->types_steps, sizeof pending->steps);
+    return true;
+}
+
+/* The same for a short one, where nothing else is looked at. */
+static inline __attribute__((always_inline)) bool gather_short(const struct tumble_shard *shard,
+                                                               const struct tumble_short_record *record,
+                                                               const struct feed *feed, struct tw_pending *pending,
+                                                               struct tw_value *values) {
+    if (!feed->above || record->number <= feed->number ||
+        (uint64_t)record->arrival_ms > (uint64_t)TUMBLE_TIMESTAMP_MAX_MS ||
+        !decode_all_usual(shard, record->values, record->data, values)) {
+        return false;
+    }
+    pending->record = NULL;
     memcpy(pending->steps, shard->types_steps, sizeof pending->steps);
     return true;
 }
@@ -516,10 +566,32 @@ static void step_groups(struct tumble_shard *shard, struct tw_window *window, co
     }
 }
 
-static void set_mark(struct tw_window *window, struct chunk *chunk, struct tumble_bytes first) {
+static struct tumble_bytes sequence_of(const struct feed *feed, const struct tumble_short_record *record,
+                                       struct tw_lengthened *out) {
+    memset(&out->record, 0, sizeof out->record);
+    feed->lengthen(feed->ctx, record, out->text, &out->record);
+    struct tumble_bytes sequence = {0};
+    return tw_sequence_check(out->record.sequence_number, &sequence, NULL) == TUMBLE_OK ? sequence
+                                                                                        : out->record.sequence_number;
+}
+
+static void set_first(struct tw_window *window, struct tumble_bytes first) {
     if (window->first_length == 0 && first.length) {
         memcpy(window->first_sequence, first.data, first.length);
         window->first_length = (uint8_t)first.length;
+    }
+}
+
+static void set_mark(const struct feed *feed, struct tw_window *window, struct chunk *chunk,
+                     struct tumble_bytes first) {
+    struct tw_lengthened one;
+    if (window->first_length == 0 && chunk->first_short) {
+        first = sequence_of(feed, chunk->first_short, &one);
+    }
+    set_first(window, first);
+    if (chunk->last_short) {
+        chunk->last_sequence = sequence_of(feed, chunk->last_short, &one);
+        chunk->last_sub_sequence = one.record.sub_sequence_number;
     }
     if (chunk->last_sequence.data != window->last_sequence && chunk->last_sequence.length) {
         memcpy(window->last_sequence, chunk->last_sequence.data, chunk->last_sequence.length);
@@ -543,10 +615,20 @@ static void count_usual(struct tumble_shard *shard, struct chunk *chunk) {
     chunk->usual = 0;
 }
 
+static const struct tumble_record *lengthened(struct tumble_shard *shard, const struct feed *feed,
+                                              const struct tumble_short_record *record, size_t place) {
+    struct tw_lengthened *one = &shard->lengthened[place];
+    memset(&one->record, 0, sizeof one->record);
+    feed->lengthen(feed->ctx, record, one->text, &one->record);
+    return &one->record;
+}
+
 /* Takes up to a chunk of records. *bad is set when the record behind those taken ends the call (bad_records "fail"). */
-static enum tumble_code apply_chunk(struct tumble_shard *shard, struct tw_window *window,
-                                    const struct tumble_record *records, size_t count, struct chunk *chunk,
-                                    enum tumble_code *bad, struct tumble_error *err) {
+static enum tumble_code apply_chunk(struct tumble_shard *shard, struct tw_window *window, struct feed *feed, size_t at,
+                                    size_t count, struct chunk *chunk, enum tumble_code *bad,
+                                    struct tumble_error *err) {
+    const struct tumble_record *const records = feed->records ? feed->records + at : NULL;
+    const struct tumble_short_record *const shorts = feed->shorts ? feed->shorts + at : NULL;
     const struct tumble_spec *spec = shard->engine->spec;
     const size_t stride = spec->field_count;
     struct tw_value *values = shard->values;
@@ -560,10 +642,26 @@ static enum tumble_code apply_chunk(struct tumble_shard *shard, struct tw_window
     tw_arena_reset(&shard->text);
     enum tumble_code code = TUMBLE_OK;
     for (; chunk->records < count && chunk->pending < TW_CHUNK_RECORDS; chunk->records++) {
-        const struct tumble_record *record = &records[chunk->records];
-        if (TW_OFTEN(shard->usual && shard->types_decide) &&
-            TW_OFTEN(gather_usual(shard, record, &shard->pending[chunk->pending], values, chunk)) &&
-            TW_OFTEN(find_group(shard, window, values, &shard->pending[chunk->pending], err) == TUMBLE_OK)) {
+        struct tw_pending *const pending = &shard->pending[chunk->pending];
+        const struct tumble_record *record = NULL;
+        if (shorts) {
+            const struct tumble_short_record *const one = &shorts[chunk->records];
+            if (TW_OFTEN(shard->usual && shard->types_decide && shard->steps_alone) &&
+                TW_OFTEN(gather_short(shard, one, feed, pending, values)) &&
+                TW_OFTEN(find_group(shard, window, values, pending, err) == TUMBLE_OK)) {
+                chunk->first_short = chunk->first_short ? chunk->first_short : one;
+                chunk->last_short = one;
+                feed->number = one->number;
+                chunk->usual++;
+                chunk->pending++;
+                values += stride;
+                continue;
+            }
+            record = lengthened(shard, feed, one, chunk->pending);
+        } else if (record = &records[chunk->records],
+                   TW_OFTEN(shard->usual && shard->types_decide) &&
+                       TW_OFTEN(gather_usual(shard, record, pending, values, chunk)) &&
+                       TW_OFTEN(find_group(shard, window, values, pending, err) == TUMBLE_OK)) {
             if (chunk->usual++ == 0 && !first.length) {
                 first = record->sequence_number;
             }
@@ -575,17 +673,18 @@ static enum tumble_code apply_chunk(struct tumble_shard *shard, struct tw_window
         }
         count_usual(shard, chunk); /* this one may change what is usual */
         struct tumble_bytes sequence = {0};
-        const bool follows = tw_sequence_follows(record->sequence_number, chunk->last_sequence);
-        if (follows) {
+        /* A short one whose number is above that of one behind the mark is behind it, too. */
+        const bool follows = shorts ? feed->above && shorts[chunk->records].number > feed->number
+                                    : tw_sequence_follows(record->sequence_number, chunk->last_sequence);
+        if (follows && !shorts) {
             sequence = record->sequence_number;
             code = TUMBLE_OK;
         } else {
             code = tw_sequence_check(record->sequence_number, &sequence, err);
         }
         bool filtered = false;
-        struct tw_pending *pending = &shard->pending[chunk->pending];
         if (code == TUMBLE_OK) {
-            if (!follows && is_duplicate(chunk, sequence, record->sub_sequence_number)) {
+            if (!follows && (feed->above || is_duplicate(chunk, sequence, record->sub_sequence_number))) {
                 chunk->fates[TUMBLE_FATE_DUPLICATE]++;
                 continue;
             }
@@ -615,7 +714,12 @@ static enum tumble_code apply_chunk(struct tumble_shard *shard, struct tw_window
             chunk->pending++;
             values += stride;
         }
-        if (sequence.length) { /* a diverted record without a proper sequence number moves no mark */
+        if (shorts && sequence.length) {
+            chunk->first_short = chunk->first_short ? chunk->first_short : &shorts[chunk->records];
+            chunk->last_short = &shorts[chunk->records];
+            feed->number = shorts[chunk->records].number;
+            feed->above = true;
+        } else if (sequence.length) { /* a diverted record without a proper sequence number moves no mark */
             if (!first.length) {
                 first = sequence;
             }
@@ -634,7 +738,23 @@ static enum tumble_code apply_chunk(struct tumble_shard *shard, struct tw_window
     }
     step_groups(shard, window, chunk);
     count_usual(shard, chunk);
-    set_mark(window, chunk, first);
+    set_mark(feed, window, chunk, first);
+    return TUMBLE_OK;
+}
+
+static enum tumble_code apply_feed(struct tumble_shard *shard, int64_t window_start_ms, struct feed *feed, size_t count,
+                                   struct tumble_apply_result *result, struct tumble_error *err);
+
+static enum tumble_code check_window(const struct tumble_shard *shard, int64_t window_start_ms,
+                                     struct tumble_error *err) {
+    if (shard->engine->read_only) {
+        return tw_fail(err, TUMBLE_EINVAL, "the engine was opened read-only");
+    }
+    if (window_start_ms < 0 || window_start_ms > TUMBLE_TIMESTAMP_MAX_MS ||
+        window_start_ms % shard->engine->window_ms != 0) {
+        return tw_fail(err, TUMBLE_EINVAL, "no window of %lld ms begins at %lld ms",
+                       (long long)shard->engine->window_ms, (long long)window_start_ms);
+    }
     return TUMBLE_OK;
 }
 
@@ -644,19 +764,37 @@ enum tumble_code tumble_shard_apply(struct tumble_shard *shard, int64_t window_s
     if (result) {
         memset(result, 0, sizeof *result);
     }
-    if (shard->engine->read_only) {
-        return tw_fail(err, TUMBLE_EINVAL, "the engine was opened read-only");
-    }
-    if (window_start_ms < 0 || window_start_ms > TUMBLE_TIMESTAMP_MAX_MS ||
-        window_start_ms % shard->engine->window_ms != 0) {
-        return tw_fail(err, TUMBLE_EINVAL, "no window of %lld ms begins at %lld ms",
-                       (long long)shard->engine->window_ms, (long long)window_start_ms);
-    }
+    TW_TRY(check_window(shard, window_start_ms, err));
     return tw_shard_apply_at(shard, window_start_ms, records, count, result, err);
+}
+
+enum tumble_code tumble_shard_apply_short(struct tumble_shard *shard, int64_t window_start_ms,
+                                          const struct tumble_short_record *records, size_t count,
+                                          tumble_lengthen_fn *lengthen, void *ctx, struct tumble_apply_result *result,
+                                          struct tumble_error *err) {
+    struct feed feed = {.shorts = records, .lengthen = lengthen, .ctx = ctx};
+    if (result) {
+        memset(result, 0, sizeof *result);
+    }
+    TW_TRY(check_window(shard, window_start_ms, err));
+    if (!shard->lengthened) {
+        shard->lengthened = tw_alloc_array(&shard->engine->alloc, TW_CHUNK_RECORDS, sizeof *shard->lengthened);
+        if (!shard->lengthened) {
+            return tw_no_memory(err);
+        }
+    }
+    shard->steps_alone = steps_alone(shard->engine->spec);
+    return apply_feed(shard, window_start_ms, &feed, count, result, err);
 }
 
 enum tumble_code tw_shard_apply_at(struct tumble_shard *shard, int64_t window_start_ms,
                                    const struct tumble_record *records, size_t count,
+                                   struct tumble_apply_result *result, struct tumble_error *err) {
+    struct feed feed = {.records = records};
+    return apply_feed(shard, window_start_ms, &feed, count, result, err);
+}
+
+static enum tumble_code apply_feed(struct tumble_shard *shard, int64_t window_start_ms, struct feed *feed, size_t count,
                                    struct tumble_apply_result *result, struct tumble_error *err) {
     struct tumble_apply_result none;
     if (!result) {
@@ -678,7 +816,7 @@ enum tumble_code tw_shard_apply_at(struct tumble_shard *shard, int64_t window_st
         struct chunk chunk;
         enum tumble_code bad = TUMBLE_OK;
         enum tumble_code code =
-            apply_chunk(shard, window, records + result->processed, count - result->processed, &chunk, &bad, err);
+            apply_chunk(shard, window, feed, result->processed, count - result->processed, &chunk, &bad, err);
         if (code != TUMBLE_OK) {
             err->record = (int64_t)result->processed;
             return code;

@@ -30,6 +30,12 @@ struct tw_pending { /* one record of a chunk on its way to its group */
     bool recalled;                                   /* reference is known: there is no key and no hash */
 };
 
+/* A short record at length. */
+struct tw_lengthened {
+    struct tumble_record record;
+    char text[TUMBLE_SHORT_TEXT];
+};
+
 enum { TW_USUAL_FIELDS = 21 }; /* as many as there is room for the types of in a word */
 
 struct tumble_shard {
@@ -64,7 +70,9 @@ struct tumble_shard {
         uint32_t type;
     } usual_fields[TW_USUAL_FIELDS];
     uint64_t types_steps[(TW_LIMIT_AGGREGATES + 63) / 64];
-    struct tw_value *values; /* TW_CHUNK_RECORDS × field_count */
+    bool steps_alone; /* every aggregate looks at values alone: no record of a chunk has to be told at length */
+    struct tw_lengthened *lengthened; /* TW_CHUNK_RECORDS of them; NULL: no short record came yet */
+    struct tw_value *values;          /* TW_CHUNK_RECORDS × field_count */
     struct tw_buf keys;
     struct tw_arena text;           /* unescaped strings of a chunk */
     struct tw_event_scratch *event; /* event_apply.h; NULL: no event was applied */

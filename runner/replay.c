@@ -375,7 +375,11 @@ static enum tumble_code run(struct replay *replay, struct tumble_error *err) {
     if (replay->clock.window_ms > LAMBDA_WINDOW_MS) {
         say(replay, "note: the windows are longer than 900 s, the most a Lambda event source mapping takes");
     }
-    tumble_synthetic_sequence(replay->progress.records, replay->sequence);
+    replay->reads_lines = replay->takes_timestamp && replay->timestamp_index >= 0;
+    replay->lines_most = LINES_MOST;
+    /* Failures of a round stand in an order of their own, and who watches is told of whole batches. */
+    replay->applies_early = replay->options->threads == 1 && !replay->options->watch &&
+                            !(replay->options->failures && tumble_spec_diverts_bad_records(replay->options->spec));
     code = replay->options->sort ? tumble_replay_sorted(replay, err) : tumble_replay_stream(replay, err);
     if (code == TUMBLE_OK) {
         tell_late(replay);

@@ -57,9 +57,8 @@ enum tumble_code tumble_replay_lane_of_shard(struct replay *replay, uint32_t sha
     return TUMBLE_OK;
 }
 
-/* Kinesis hashes a key's characters, not the way JSON writes them. */
-static enum tumble_code unescape_key(struct replay *replay, const struct tumble_value *value, struct tumble_bytes *key,
-                                     struct tumble_error *err) {
+/* Kinesis hashes a key's characters, not the way JSON writes them: they take the value's place. */
+static enum tumble_code unescape_key(struct replay *replay, struct tumble_value *value, struct tumble_error *err) {
     if (value->length > TEXT_BLOCK) {
         return tumble_runner_fail(err, TUMBLE_ELIMIT, "a partition key of %u bytes: Kinesis takes 256 characters",
                                   value->length);
@@ -68,8 +67,9 @@ static enum tumble_code unescape_key(struct replay *replay, const struct tumble_
     if (!text) {
         return tumble_replay_no_memory(err);
     }
-    key->data = text;
-    key->length = tumble_value_text(value, text, value->length);
+    value->length = (uint32_t)tumble_value_text(value, text, value->length);
+    value->text = text;
+    value->flags = 0;
     return TUMBLE_OK;
 }
 
@@ -91,25 +91,62 @@ static void next_number(struct replay *replay) {
     replay->number_value = value;
 }
 
+size_t tumble_replay_number_length(struct replay *replay, uint64_t number) {
+    size_t length = 1;
+    (void)replay;
+    for (; number >= 10; number /= 10) {
+        length++;
+    }
+    return length;
+}
+
+struct tumble_bytes tumble_replay_payload_key(struct replay *replay, const struct tumble_value *values) {
+    struct tumble_bytes key = {NULL, 0};
+    if (replay->key_index >= 0 && values) {
+        const struct tumble_value *value = &values[replay->key_index];
+        key.data = value->text;
+        key.length = value->type == TUMBLE_TYPE_STRING || value->type == TUMBLE_TYPE_NUMBER ? value->length : 0;
+    }
+    if (key.length == 0) {
+        next_number(replay);
+        key.data = replay->number;
+        key.length = replay->number_length;
+    }
+    return key;
+}
+
 /* The record's partition key: the field asked for, the capture's own, or the record's number. */
 static enum tumble_code find_key(struct replay *replay, const struct tumble_captured *captured,
                                  struct tumble_bytes *key, struct tumble_error *err) {
+    enum tumble_code code = TUMBLE_OK;
     *key = captured->partition_key;
     if (replay->key_index >= 0 && captured->values) {
-        const struct tumble_value *value = &captured->values[replay->key_index];
-        key->data = value->text;
-        key->length = value->type == TUMBLE_TYPE_STRING || value->type == TUMBLE_TYPE_NUMBER ? value->length : 0;
-        if (value->flags & TUMBLE_VALUE_ESCAPED) {
-            return unescape_key(replay, value, key, err);
+        struct tumble_value *value = &captured->values[replay->key_index];
+        if (value->type == TUMBLE_TYPE_STRING && (value->flags & TUMBLE_VALUE_ESCAPED)) {
+            code = unescape_key(replay, value, err);
+        }
+        key->length = 0;
+    }
+    if (code == TUMBLE_OK && key->length == 0) {
+        *key = tumble_replay_payload_key(replay, captured->values);
+        if (replay->carries_sequences && key->data == replay->number) { /* of a payload it is made again when needed */
+            key->data = round_text(replay, replay->number, replay->number_length);
         }
     }
-    if (key->length == 0) {
-        next_number(replay);
-        key->data = round_text(replay, replay->number, replay->number_length);
-        key->length = replay->number_length;
-        return key->data ? TUMBLE_OK : tumble_replay_no_memory(err);
+    return code == TUMBLE_OK && !key->data ? tumble_replay_no_memory(err) : code;
+}
+
+enum tumble_code tumble_replay_lane_of_key(struct replay *replay, struct tumble_bytes key, struct tumble_lane **lane,
+                                           struct tumble_error *err) {
+    static const struct tumble_bytes none;
+    uint32_t shard = 0;
+    if (replay->sharder) {
+        enum tumble_code code = tumble_sharder_shard(replay->sharder, key, none, &shard, err);
+        if (code != TUMBLE_OK) {
+            return code;
+        }
     }
-    return TUMBLE_OK;
+    return tumble_replay_lane_of_shard(replay, shard, lane, err);
 }
 
 static enum tumble_code find_lane(struct replay *replay, const struct tumble_captured *captured,
@@ -250,6 +287,8 @@ enum tumble_code tumble_replay_first_record(struct replay *replay, const struct 
                                             struct tumble_error *err) {
     replay->carries_sequences = captured->sequence_number.length != 0;
     if (!replay->carries_sequences) {
+        replay->round.lengthen = tumble_replay_lengthen;
+        replay->round.lengthen_ctx = replay;
         return replay->timestamp_index >= 0
                    ? TUMBLE_OK
                    : tumble_runner_fail(
@@ -269,7 +308,7 @@ enum tumble_code tumble_replay_first_record(struct replay *replay, const struct 
 
 /* A window can only close when the watermark passes a boundary, shifted by the lateness. Divisions are slow: when one
  * was made, the next boundary is known. */
-static int may_close(struct replay *replay, int64_t before) {
+int tumble_replay_may_close(struct replay *replay, int64_t before) {
     int64_t now = replay->clock.watermark_ms;
     if (before < 0 || now == before || now < replay->none_closes_before_ms) {
         return 0;
@@ -280,6 +319,33 @@ static int may_close(struct replay *replay, int64_t before) {
         replay->none_closes_before_ms = (passed + 1) * length + lateness;
     }
     return passed != (before - lateness) / length;
+}
+
+static struct tumble_short_record in_short(const struct replay *replay, const struct tumble_record *record) {
+    struct tumble_short_record made = {record->data, record->values, record->arrival_ms, replay->progress.records};
+    return made;
+}
+
+/* A payload that is refused, at length. False: no memory. */
+static int lengthen(struct replay *replay, const struct tumble_captured *captured, struct tumble_record *record) {
+    static const char blank[TUMBLE_SHORT_TEXT];
+    struct tumble_short_record made = in_short(replay, record);
+    char *text = round_text(replay, blank, sizeof blank);
+    if (text) {
+        tumble_replay_lengthen(replay, &made, text, record);
+        record->values = captured->values;
+    }
+    return text != NULL;
+}
+
+static enum tumble_code add_payload(struct replay *replay, struct tumble_lane *lane, int64_t window_start_ms,
+                                    const struct tumble_record *record, const struct tumble_origin *origin) {
+    struct tumble_short_record made = in_short(replay, record);
+    struct tumble_span span = {*origin, record->data.data};
+    enum tumble_code code = tumble_round_span(&replay->round, &span);
+    return code == TUMBLE_OK ? tumble_round_add_short(&replay->round, lane, window_start_ms, &made,
+                                                      record->partition_key.length, TUMBLE_SEQUENCE_TEXT - 1)
+                             : code;
 }
 
 /* Puts one record into the round. *closes: behind it some window is over. */
@@ -311,15 +377,11 @@ enum tumble_code tumble_replay_take_record(struct replay *replay, const struct t
         if (code != TUMBLE_OK) {
             return code;
         }
-    } else {
-        tumble_synthetic_sequence_next(replay->sequence);
-        record.sequence_number.data = round_text(replay, replay->sequence, TUMBLE_SEQUENCE_TEXT - 1);
-        record.sequence_number.length = TUMBLE_SEQUENCE_TEXT - 1;
-        if (!record.sequence_number.data) {
-            return tumble_replay_no_memory(err);
-        }
     }
     if (arrival_ms < 0) {
+        if (!replay->carries_sequences && !lengthen(replay, captured, &record)) {
+            return tumble_replay_no_memory(err);
+        }
         *err = *why;
         return bad_record(replay, lane, &record, &origin, captured, err);
     }
@@ -350,10 +412,14 @@ enum tumble_code tumble_replay_take_record(struct replay *replay, const struct t
         snprintf(reason, sizeof reason,
                  "its window was closed when the watermark reached %s; allowed lateness is %lld s", watermark,
                  (long long)replay->options->allowed_lateness_seconds);
-        code = tumble_round_refuse(&replay->round, lane, TUMBLE_FATE_LATE, &record, &origin, reason);
+        code = replay->carries_sequences || lengthen(replay, captured, &record)
+                   ? tumble_round_refuse(&replay->round, lane, TUMBLE_FATE_LATE, &record, &origin, reason)
+                   : TUMBLE_ENOMEM;
+    } else if (!replay->carries_sequences) {
+        code = add_payload(replay, lane, window_start_ms, &record, &origin);
     } else {
         code = tumble_round_add(&replay->round, lane, window_start_ms, &record, &origin);
     }
-    *closes = may_close(replay, before);
+    *closes = tumble_replay_may_close(replay, before);
     return code == TUMBLE_OK ? TUMBLE_OK : tumble_replay_no_memory(err);
 }

@@ -14,7 +14,8 @@
 #include "runner/workers.h"
 
 /* One replay, as its files share it. replay.c: setting up, resuming, the summary · replay_intake.c: a record into the
- * round · replay_rounds.c: rounds, their commits, and the two ways through the input. */
+ * round · replay_lines.c: many payloads at once · replay_rounds.c: rounds, their commits, and the two ways through the
+ * input. */
 
 enum {
     ROUND_RECORDS = 65536,          /* most records of a round, whatever the number of shards */
@@ -52,11 +53,14 @@ struct replay {
     uint32_t span_input;   /* how much input the round covers */
     uint64_t span_offset;
     uint64_t span_bytes;
-    uint64_t lag_ms; /* of the latest late record behind the watermark, for the advice */
-    char sequence[TUMBLE_SEQUENCE_TEXT];
+    uint64_t lag_ms;       /* of the latest late record behind the watermark, for the advice */
     char number[KEY_TEXT]; /* a record's, its partition key when it has no other: the last one that was written */
     size_t number_length;
     uint64_t number_value;
+    int reads_lines;   /* payloads are taken many at once, where they allow it */
+    int applies_early; /* and applied before their round is over */
+    size_t lines_most; /* how many to ask for: fewer where something often stands in between */
+    size_t lines_rest; /* records to take one by one first */
     /* Keys and sequence numbers made for the records of a round, in memory that stays where it is until the round ends.
      */
     char **text_blocks;
@@ -78,6 +82,15 @@ void tumble_replay_locate(const struct replay *replay, const struct tumble_captu
 /* Arrival time in ms; -1 and *why when the record has none that can be used. */
 int64_t tumble_replay_arrival(const struct replay *replay, const struct tumble_captured *captured,
                               struct tumble_error *why);
+/* Length of a payload's partition key that is its number. */
+size_t tumble_replay_number_length(struct replay *replay, uint64_t number);
+/* The shard of a partition key. */
+enum tumble_code tumble_replay_lane_of_key(struct replay *replay, struct tumble_bytes key, struct tumble_lane **lane,
+                                           struct tumble_error *err);
+/* A payload's partition key: its field, or else its number, which is the next record's. */
+struct tumble_bytes tumble_replay_payload_key(struct replay *replay, const struct tumble_value *values);
+/* Behind a record that moved the watermark from before: may a window be over? */
+int tumble_replay_may_close(struct replay *replay, int64_t before);
 /* What the first record tells of the whole capture. */
 enum tumble_code tumble_replay_first_record(struct replay *replay, const struct tumble_captured *captured,
                                             struct tumble_error *err);
@@ -86,7 +99,17 @@ enum tumble_code tumble_replay_take_record(struct replay *replay, const struct t
                                            int64_t arrival_ms, struct tumble_error *why, int *closes,
                                            struct tumble_error *err);
 
+/* replay_lines.c */
+enum { LINES_MOST = 1024 };
+/* What is at hand and can be taken at once, until the round is over; *taken 0: the next record is one for
+ * tumble_capture_next. */
+enum tumble_code tumble_replay_take_lines(struct replay *replay, size_t *taken, int *ends, struct tumble_error *err);
+void tumble_replay_lengthen(void *ctx, const struct tumble_short_record *record, char text[TUMBLE_SHORT_TEXT],
+                            struct tumble_record *out);
+
 /* replay_rounds.c */
+/* A record that begins at that place of an input was put into the round: is the round over? */
+int tumble_replay_round_is_full(struct replay *replay, uint32_t input, uint64_t offset);
 enum tumble_code tumble_replay_set_note(struct replay *replay, const char *name, const char *text,
                                         struct tumble_error *err);
 /* The input as it comes, or ordered first. */

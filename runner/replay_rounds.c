@@ -5,6 +5,8 @@
 
 /* ---- rounds ---- */
 
+enum { EARLY = 128 }; /* records a shard for which it is worth to begin applying */
+
 static void tell_closed(const struct replay *replay, struct tumble_shard *shard, int64_t window_start_ms) {
     struct tumble_watch *watch = replay->options->watch;
     struct tumble_window_info info;
@@ -163,18 +165,18 @@ static enum tumble_code end_round(struct replay *replay, int end_of_input, struc
     return code;
 }
 
-/* captured is the record taken last. What lies between records counts too: it stays in memory until the round ends. */
-static inline int round_is_full(struct replay *replay, const struct tumble_captured *captured) {
+/* What lies between records counts too: it stays in memory until the round ends. */
+int tumble_replay_round_is_full(struct replay *replay, uint32_t input, uint64_t offset) {
     size_t lanes = replay->round.lane_count ? replay->round.lane_count : 1;
     size_t wanted = (size_t)replay->options->batch_size * lanes;
     if (wanted > ROUND_RECORDS) {
         wanted = ROUND_RECORDS;
     }
-    if (captured->input == replay->span_input && captured->offset > replay->span_offset) {
-        replay->span_bytes += captured->offset - replay->span_offset;
+    if (input == replay->span_input && offset > replay->span_offset) {
+        replay->span_bytes += offset - replay->span_offset;
     }
-    replay->span_input = captured->input;
-    replay->span_offset = captured->offset;
+    replay->span_input = input;
+    replay->span_offset = offset;
     return replay->round.records >= wanted || replay->round.bytes >= ROUND_BYTES || replay->span_bytes >= SPAN_BYTES ||
            (lanes == 1 && replay->round.full_batch);
 }
@@ -220,11 +222,43 @@ static enum tumble_code take_and_maybe_end(struct replay *replay, const struct t
         return before == TUMBLE_OK ? code : before;
     }
     /* Not inside an aggregate: the capture has no position there. */
-    if (code == TUMBLE_OK && (round_is_full(replay, captured) || replay->closes) && !captured->more) {
+    if (code == TUMBLE_OK &&
+        (tumble_replay_round_is_full(replay, captured->input, captured->offset) || replay->closes) && !captured->more) {
         code = end_round(replay, 0, err);
         tell_progress(replay, 0);
     }
     return code;
+}
+
+/* Applies what there is while it is still in the processor's caches, and lets go of its memory. */
+static enum tumble_code apply_early(struct replay *replay, struct tumble_error *err) {
+    struct tumble_lane *failed;
+    enum tumble_code code = tumble_round_apply_early(&replay->round, replay->workers, &failed);
+    if (code != TUMBLE_OK) {
+        locate_failed(replay, failed, err);
+        return code;
+    }
+    replay->text_used = 0;
+    tumble_capture_release(replay->capture);
+    return TUMBLE_OK;
+}
+
+/* All that can be taken at once. */
+static enum tumble_code take_lines(struct replay *replay, struct tumble_error *err) {
+    for (;;) {
+        size_t taken;
+        int ends;
+        enum tumble_code code = tumble_replay_take_lines(replay, &taken, &ends, err);
+        if (code == TUMBLE_OK && taken && ends) {
+            code = end_round(replay, 0, err);
+            tell_progress(replay, 0);
+        } else if (code == TUMBLE_OK && taken && replay->applies_early && taken >= EARLY * replay->round.lane_count) {
+            code = apply_early(replay, err);
+        }
+        if (code != TUMBLE_OK || !taken || replay->summary->stopped) {
+            return code;
+        }
+    }
 }
 
 enum tumble_code tumble_replay_stream(struct replay *replay, struct tumble_error *err) {
@@ -232,6 +266,12 @@ enum tumble_code tumble_replay_stream(struct replay *replay, struct tumble_error
         struct tumble_captured captured;
         struct tumble_error why;
         int got;
+        if (replay->reads_lines && replay->carries_sequences == 0) {
+            enum tumble_code taken = take_lines(replay, err);
+            if (taken != TUMBLE_OK || replay->summary->stopped) {
+                return taken;
+            }
+        }
         enum tumble_code code = tumble_capture_next(replay->capture, &captured, &got, err);
         if (code != TUMBLE_OK) {
             return replay->summary->stopped ? TUMBLE_OK : code; /* the state stands at the commit before */

@@ -15,6 +15,7 @@ static void destroy_lane(struct tumble_lane *lane) {
     for (size_t i = 0; i < lane->run_capacity; i++) {
         tumble_runner_free(lane->runs[i].records);
         tumble_runner_free(lane->runs[i].origins);
+        tumble_runner_free(lane->runs[i].shorts);
         tumble_runner_free(lane->runs[i].batch_ends);
     }
     tumble_runner_free(lane->runs);
@@ -28,6 +29,7 @@ void tumble_round_clean_up(struct tumble_round *round) {
         destroy_lane(round->lanes[i]);
     }
     tumble_runner_free(round->lanes);
+    tumble_runner_free(round->spans);
     memset(round, 0, sizeof *round);
 }
 
@@ -87,8 +89,32 @@ static struct tumble_run *run_of(struct tumble_lane *lane, int64_t window_start_
     run->window_start_ms = window_start_ms;
     run->count = 0;
     run->batch_count = 0;
+    run->applied = 0;
+    run->applied_ns = 0;
     tumble_batcher_reset(&run->batcher);
     return run;
+}
+
+/* Into the batch at hand, or the next one. */
+static inline enum tumble_code count_bytes(struct tumble_round *round, const struct tumble_lane *lane,
+                                           struct tumble_run *run, size_t data_bytes, size_t key_bytes,
+                                           size_t sequence_digits) {
+    size_t bytes = tumble_event_record_bytes(&round->limits, data_bytes, key_bytes, sequence_digits,
+                                             tumble_shard_id(lane->shard).length);
+    if (tumble_batcher_add(&run->batcher, &round->limits, bytes)) {
+        uint32_t *ends =
+            tumble_runner_grow(run->batch_ends, run->batch_count, &run->batch_capacity, sizeof *run->batch_ends);
+        if (!ends) {
+            return TUMBLE_ENOMEM;
+        }
+        run->batch_ends = ends;
+        run->batch_ends[run->batch_count++] = (uint32_t)run->count;
+        round->full_batch = 1;
+    }
+    round->records++;
+    round->bytes += bytes;
+    round->full_batch |= run->batcher.records >= round->limits.batch_size;
+    return TUMBLE_OK;
 }
 
 enum tumble_code tumble_round_add(struct tumble_round *round, struct tumble_lane *lane, int64_t window_start_ms,
@@ -109,22 +135,40 @@ enum tumble_code tumble_round_add(struct tumble_round *round, struct tumble_lane
         return TUMBLE_ENOMEM;
     }
     run->origins = origins;
-    size_t bytes = tumble_event_record_bytes(&round->limits, record->data.length, record->partition_key.length,
-                                             record->sequence_number.length, tumble_shard_id(lane->shard).length);
-    if (tumble_batcher_add(&run->batcher, &round->limits, bytes)) {
-        uint32_t *ends =
-            tumble_runner_grow(run->batch_ends, run->batch_count, &run->batch_capacity, sizeof *run->batch_ends);
-        if (!ends) {
-            return TUMBLE_ENOMEM;
-        }
-        run->batch_ends = ends;
-        run->batch_ends[run->batch_count++] = (uint32_t)run->count;
+    if (count_bytes(round, lane, run, record->data.length, record->partition_key.length,
+                    record->sequence_number.length) != TUMBLE_OK) {
+        return TUMBLE_ENOMEM;
     }
     run->records[run->count] = *record;
     run->origins[run->count++] = *origin;
-    round->records++;
-    round->bytes += bytes;
-    round->full_batch |= run->batcher.records >= round->limits.batch_size || run->batch_count > 0;
+    return TUMBLE_OK;
+}
+
+enum tumble_code tumble_round_span(struct tumble_round *round, const struct tumble_span *span) {
+    struct tumble_span *spans =
+        tumble_runner_grow(round->spans, round->span_count, &round->span_capacity, sizeof *spans);
+    if (!spans) {
+        return TUMBLE_ENOMEM;
+    }
+    round->spans = spans;
+    round->spans[round->span_count++] = *span;
+    return TUMBLE_OK;
+}
+
+enum tumble_code tumble_round_add_short(struct tumble_round *round, struct tumble_lane *lane, int64_t window_start_ms,
+                                        const struct tumble_short_record *record, size_t key_bytes,
+                                        size_t sequence_digits) {
+    struct tumble_run *run = run_of(lane, window_start_ms);
+    struct tumble_short_record *shorts =
+        run ? tumble_runner_grow(run->shorts, run->count, &run->short_capacity, sizeof *shorts) : NULL;
+    if (!shorts) {
+        return TUMBLE_ENOMEM;
+    }
+    run->shorts = shorts;
+    if (count_bytes(round, lane, run, record->data.length, key_bytes, sequence_digits) != TUMBLE_OK) {
+        return TUMBLE_ENOMEM;
+    }
+    run->shorts[run->count++] = *record;
     return TUMBLE_OK;
 }
 
@@ -169,71 +213,127 @@ static void tell_batch(const struct tumble_round *round, const struct tumble_lan
                                        .records = to - from,
                                        .new_records = to - from,
                                        .iterator_age_ms = -1,
-                                       .last_arrival_ms = run->records[to - 1].arrival_ms,
+                                       .last_arrival_ms = round->lengthen ? run->shorts[to - 1].arrival_ms
+                                                                          : run->records[to - 1].arrival_ms,
                                        .window_start_ms = run->window_start_ms,
                                        .window_end_ms = run->window_start_ms + tumble_engine_window_ms(round->engine)};
     for (size_t i = from; i < to; i++) {
-        batch.bytes += run->records[i].data.length;
+        batch.bytes += round->lengthen ? run->shorts[i].data.length : run->records[i].data.length;
     }
     tumble_watch_batch(round->watch, &batch);
 }
 
-static void apply_batch(const struct tumble_round *round, struct tumble_lane *lane, const struct tumble_run *run,
-                        size_t from, size_t to) {
+static struct tumble_origin origin_of(const struct tumble_round *round, const struct tumble_run *run, size_t index) {
+    if (!round->lengthen) {
+        return run->origins[index];
+    }
+    const struct tumble_short_record *record = &run->shorts[index];
+    size_t low = 0, high = round->span_count;
+    while (high - low > 1) { /* the last that does not begin behind it */
+        size_t middle = low + (high - low) / 2;
+        *(round->spans[middle].origin.ordinal < record->number ? &low : &high) = middle;
+    }
+    const struct tumble_span *span = &round->spans[low];
+    struct tumble_origin origin = span->origin;
+    uint64_t behind = record->number - 1 - origin.ordinal;
+    origin.ordinal += behind;
+    origin.number += behind;
+    origin.offset += (uint64_t)(record->data.data - span->data);
+    for (const char *at = span->data; (at = memchr(at, '\n', (size_t)(record->data.data - at))); at++) {
+        origin.line++;
+    }
+    return origin;
+}
+
+static void apply_some(const struct tumble_round *round, struct tumble_lane *lane, struct tumble_run *run, size_t from,
+                       size_t to) {
     uint64_t start = now_ns();
     struct tumble_error error;
     enum tumble_code code =
-        tumble_shard_apply(lane->shard, run->window_start_ms, run->records + from, to - from, NULL, &error);
+        round->lengthen
+            ? tumble_shard_apply_short(lane->shard, run->window_start_ms, run->shorts + from, to - from,
+                                       round->lengthen, round->lengthen_ctx, NULL, &error)
+            : tumble_shard_apply(lane->shard, run->window_start_ms, run->records + from, to - from, NULL, &error);
     uint64_t duration = now_ns() - start;
-    tumble_latency_add(lane->latency, duration);
-    lane->batches++;
+    run->applied_ns += duration;
+    run->applied += to - from;
     if (round->watch) {
         tell_batch(round, lane, run, from, to, duration, code);
     }
     if (code == TUMBLE_OK) {
         return;
     }
-    uint64_t ordinal = error.record >= 0 ? run->origins[from + (size_t)error.record].ordinal : 0;
+    struct tumble_origin origin = {0};
+    if (error.record >= 0) {
+        origin = origin_of(round, run, from + (size_t)error.record);
+    }
     /* Windows of a round are applied one after the other: the earliest record of the input is the one to report. */
     if (lane->code == TUMBLE_OK ||
-        (code == TUMBLE_ERECORD && lane->code == TUMBLE_ERECORD && ordinal < lane->failed.ordinal) ||
+        (code == TUMBLE_ERECORD && lane->code == TUMBLE_ERECORD && origin.ordinal < lane->failed.ordinal) ||
         (code != TUMBLE_ERECORD && lane->code == TUMBLE_ERECORD)) {
         lane->code = code;
         lane->error = error;
         if (error.record >= 0) {
-            lane->failed = run->origins[from + (size_t)error.record];
+            lane->failed = origin;
         }
     }
 }
 
-static void apply_lane(void *ctx, uint32_t item) {
-    const struct tumble_round *round = ctx;
-    struct tumble_lane *lane = round->lanes[item];
+static void end_batch(struct tumble_lane *lane, struct tumble_run *run) {
+    if (run->applied) {
+        tumble_latency_add(lane->latency, run->applied_ns);
+        lane->batches++;
+    }
+    run->applied = 0;
+    run->applied_ns = 0;
+}
+
+/* to_the_end: the batch at hand is over, too. */
+static void apply_run(const struct tumble_round *round, struct tumble_lane *lane, struct tumble_run *run,
+                      int to_the_end) {
+    size_t from = 0;
+    for (size_t b = 0; b <= run->batch_count; b++) {
+        size_t to = b < run->batch_count ? run->batch_ends[b] : run->count;
+        enum tumble_code before = lane->code;
+        if (to > from) {
+            apply_some(round, lane, run, from, to);
+        }
+        if (b < run->batch_count || to_the_end) {
+            end_batch(lane, run);
+        }
+        if (lane->code != before) {
+            break; /* what follows in this window comes later in the input */
+        }
+        from = to;
+    }
+    run->count = 0;
+    run->batch_count = 0;
+}
+
+static void apply_lane(const struct tumble_round *round, struct tumble_lane *lane, int to_the_end) {
     lane->code = TUMBLE_OK;
     for (size_t i = 0; i < lane->refusal_count && lane->code == TUMBLE_OK; i++) {
         const struct tumble_refusal *refusal = &lane->refusals[i];
         lane->code = tumble_shard_reject(lane->shard, &refusal->record, refusal->fate, refusal->reason, &lane->error);
     }
+    lane->refusal_count = 0;
     for (size_t r = 0; r < lane->run_count && (lane->code == TUMBLE_OK || lane->code == TUMBLE_ERECORD); r++) {
-        const struct tumble_run *run = &lane->runs[r];
-        size_t from = 0;
-        for (size_t b = 0; b <= run->batch_count; b++) {
-            size_t to = b < run->batch_count ? run->batch_ends[b] : run->count;
-            if (to > from) {
-                enum tumble_code before = lane->code;
-                apply_batch(round, lane, run, from, to);
-                if (lane->code != before) {
-                    break; /* what follows in this window comes later in the input */
-                }
-            }
-            from = to;
-        }
+        apply_run(round, lane, &lane->runs[r], to_the_end);
     }
 }
 
-enum tumble_code tumble_round_apply(struct tumble_round *round, struct tumble_workers *workers,
-                                    struct tumble_lane **failed) {
-    tumble_workers_run(workers, (uint32_t)round->lane_count, apply_lane, round);
+static void apply_lane_early(void *ctx, uint32_t item) {
+    const struct tumble_round *round = ctx;
+    apply_lane(round, round->lanes[item], 0);
+}
+
+static void apply_whole_lane(void *ctx, uint32_t item) {
+    const struct tumble_round *round = ctx;
+    apply_lane(round, round->lanes[item], 1);
+}
+
+/* The lane whose record comes first in the input, of those that failed. */
+static enum tumble_code find_failed(const struct tumble_round *round, struct tumble_lane **failed) {
     struct tumble_lane *worst = NULL;
     for (size_t i = 0; i < round->lane_count; i++) {
         struct tumble_lane *lane = round->lanes[i];
@@ -242,12 +342,27 @@ enum tumble_code tumble_round_apply(struct tumble_round *round, struct tumble_wo
                         (lane->code != TUMBLE_ERECORD || lane->failed.ordinal < worst->failed.ordinal)))) {
             worst = lane;
         }
-        lane->run_count = 0;
-        lane->refusal_count = 0;
     }
+    *failed = worst;
+    return worst ? worst->code : TUMBLE_OK;
+}
+
+enum tumble_code tumble_round_apply_early(struct tumble_round *round, struct tumble_workers *workers,
+                                          struct tumble_lane **failed) {
+    tumble_workers_run(workers, (uint32_t)round->lane_count, apply_lane_early, round);
+    round->span_count = 0;
+    return find_failed(round, failed);
+}
+
+enum tumble_code tumble_round_apply(struct tumble_round *round, struct tumble_workers *workers,
+                                    struct tumble_lane **failed) {
+    tumble_workers_run(workers, (uint32_t)round->lane_count, apply_whole_lane, round);
+    for (size_t i = 0; i < round->lane_count; i++) {
+        round->lanes[i]->run_count = 0;
+    }
+    round->span_count = 0;
     round->records = 0;
     round->bytes = 0;
     round->full_batch = 0;
-    *failed = worst;
-    return worst ? worst->code : TUMBLE_OK;
+    return find_failed(round, failed);
 }

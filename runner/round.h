@@ -24,18 +24,29 @@ struct tumble_origin {
     uint32_t part; /* of an aggregate */
 };
 
+/* Payloads that were read one behind the other out of one stretch of memory: where each came from follows from where
+ * its data lies. Their numbers (struct tumble_short_record) count from 1 over the whole run. */
+struct tumble_span {
+    struct tumble_origin origin; /* of the first; its ordinal is its number less one */
+    const char *data;            /* of the first */
+};
+
 /* Records of one window, in order. */
 struct tumble_run {
     int64_t window_start_ms;
-    struct tumble_record *records;
+    struct tumble_record *records; /* rounds of records in full */
     struct tumble_origin *origins;
+    struct tumble_short_record *shorts; /* rounds of payloads */
     size_t count;
     size_t record_capacity;
     size_t origin_capacity;
+    size_t short_capacity;
     uint32_t *batch_ends; /* index behind the last record of each batch but the one being filled */
     size_t batch_count;
     size_t batch_capacity;
     struct tumble_batcher batcher;
+    uint64_t applied_ns; /* what applying the batch at hand took so far */
+    size_t applied;      /* records of it */
 };
 
 /* A record whose fate is decided without the engine. */
@@ -79,6 +90,11 @@ struct tumble_round {
     struct tumble_lane **lanes;
     size_t lane_count;
     size_t lane_capacity;
+    tumble_lengthen_fn *lengthen; /* of payloads; NULL: records come in full */
+    void *lengthen_ctx;
+    struct tumble_span *spans; /* of payloads, ascending */
+    size_t span_count;
+    size_t span_capacity;
     size_t records;
     size_t bytes;
     int full_batch; /* some shard has a full batch */
@@ -91,10 +107,18 @@ enum tumble_code tumble_round_lane(struct tumble_round *round, struct tumble_byt
                                    struct tumble_error *err);
 enum tumble_code tumble_round_add(struct tumble_round *round, struct tumble_lane *lane, int64_t window_start_ms,
                                   const struct tumble_record *record, const struct tumble_origin *origin);
+/* Records in short: the next ones, until span says otherwise, came from there. */
+enum tumble_code tumble_round_span(struct tumble_round *round, const struct tumble_span *span);
+enum tumble_code tumble_round_add_short(struct tumble_round *round, struct tumble_lane *lane, int64_t window_start_ms,
+                                        const struct tumble_short_record *record, size_t key_bytes,
+                                        size_t sequence_digits);
 enum tumble_code tumble_round_refuse(struct tumble_round *round, struct tumble_lane *lane, enum tumble_fate fate,
                                      const struct tumble_record *record, const struct tumble_origin *origin,
                                      const char *reason);
 
+/* Applies what there is and forgets it, while the round goes on: records need not be kept till its end. */
+enum tumble_code tumble_round_apply_early(struct tumble_round *round, struct tumble_workers *workers,
+                                          struct tumble_lane **failed);
 /* Applies everything. On failure *failed is the lane whose record comes first in the input. The round is empty after.
  */
 enum tumble_code tumble_round_apply(struct tumble_round *round, struct tumble_workers *workers,

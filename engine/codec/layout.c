@@ -341,6 +341,80 @@ const char *tw_layout_match(struct tumble_layout *layout, struct tw_lex *lex, co
     return at;
 }
 
+/* The lines behind at that are laid out alike, until look_again has to be called. */
+static inline __attribute__((always_inline)) size_t match_lines(struct tumble_layout *layout, struct tw_lex *lex,
+                                                                const char *at, struct tumble_value *values,
+                                                                size_t count, struct tw_layout_line *lines, size_t most,
+                                                                const struct tw_layout_read *read) {
+    static const struct tumble_value missing;
+    const char *const end = lex->end;
+    for (size_t n = 0; n < most; n++, values += count) {
+        if (TW_OFTEN(at < end && *at == '\n')) {
+            at++;
+        }
+        lines[n].begin = at;
+        for (size_t i = 0; i < count; i++) {
+            values[i] = missing;
+        }
+        lex->begin = at;
+        at = match(layout, lex, at, values, read);
+        if (TW_RARELY(!at)) {
+            return n;
+        }
+        lines[n].end = at;
+    }
+    return most;
+}
+
+static __attribute__((noinline)) size_t match_lines_portable(struct tumble_layout *layout, struct tw_lex *lex,
+                                                             const char *at, struct tumble_value *values, size_t count,
+                                                             struct tw_layout_line *lines, size_t most) {
+    return match_lines(layout, lex, at, values, count, lines, most, &tw_read_portable);
+}
+
+#if defined(__x86_64__)
+static TW_AVX2 __attribute__((noinline)) size_t match_lines_avx2(struct tumble_layout *layout, struct tw_lex *lex,
+                                                                 const char *at, struct tumble_value *values,
+                                                                 size_t count, struct tw_layout_line *lines,
+                                                                 size_t most) {
+    return match_lines(layout, lex, at, values, count, lines, most, &tw_read_avx2);
+}
+#endif
+
+size_t tw_layout_match_lines(struct tumble_layout *layout, const char *at, const char *end, struct tumble_value *values,
+                             size_t count, struct tw_layout_line *lines, size_t most) {
+    size_t read = 0;
+    while (read < most && layout->part_count > 0) {
+        struct tumble_bytes text = {at, (size_t)(end - at)};
+        struct tw_lex lex;
+        tw_lex_init(&lex, text, 0);
+        size_t wanted = SETTLED - layout->fits % SETTLED;
+        wanted = wanted < most - read ? wanted : most - read;
+#if defined(__x86_64__)
+        size_t got = tw_cpu_has_avx2()
+                         ? match_lines_avx2(layout, &lex, at, values + read * count, count, lines + read, wanted)
+                         : match_lines_portable(layout, &lex, at, values + read * count, count, lines + read, wanted);
+#else
+        size_t got = match_lines_portable(layout, &lex, at, values + read * count, count, lines + read, wanted);
+#endif
+        if (got) {
+            read += got;
+            at = lines[read - 1].end;
+            layout->fitted = 1;
+            layout->missed = 0;
+            layout->fits += (uint32_t)got;
+            if (layout->fits % SETTLED == 0) {
+                lex.begin = lines[read - 1].begin;
+                look_again(layout, &lex, lex.begin);
+            }
+        }
+        if (got < wanted) {
+            break;
+        }
+    }
+    return read;
+}
+
 /* ---- learning ---- */
 
 /* Where a value begins, its opening quote included. */

@@ -32,6 +32,16 @@ const char *tw_layout_match(struct tumble_layout *layout, struct tw_lex *lex, co
 void tw_layout_learn(struct tumble_layout *layout, const char *begin, const char *end,
                      const struct tumble_value *values, size_t count, bool all_slots);
 
+/* Reads texts one behind the other, each behind a newline but perhaps the first, as long as they fit and there are
+ * fewer than most: values gets count values for each, lines where each begins and ends. Returns how many were read;
+ * what is behind them may be anything. */
+struct tw_layout_line {
+    const char *begin;
+    const char *end;
+};
+size_t tw_layout_match_lines(struct tumble_layout *layout, const char *at, const char *end, struct tumble_value *values,
+                             size_t count, struct tw_layout_line *lines, size_t most);
+
 /* Did the last text fit? Then it has as many newlines as tw_layout_newlines tells: a string has none. */
 static inline bool tw_layout_fitted(const struct tumble_layout *layout) { return layout->fitted; }
 static inline uint32_t tw_layout_newlines(const struct tumble_layout *layout) { return layout->newlines; }

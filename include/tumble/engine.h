@@ -107,6 +107,25 @@ TUMBLE_EXPORT enum tumble_code tumble_shard_apply(struct tumble_shard *shard, in
                                                   const struct tumble_record *records, size_t count,
                                                   struct tumble_apply_result *result, struct tumble_error *err);
 
+/* A record that is projected already, in short. What nearly no record needs (its sequence number, its partition key) is
+ * asked for where it is: by lengthen, which may be called from the thread that applies, for any record of the call. */
+struct tumble_short_record {
+    struct tumble_bytes data;
+    const struct tumble_value *values; /* what tumble_project wrote for data */
+    int64_t arrival_ms;
+    uint64_t number; /* of two records of a shard, the one with the higher number has the higher sequence number */
+};
+enum { TUMBLE_SHORT_TEXT = 160 };
+/* Fills out from a short record; text is memory for what has to be written down. */
+typedef void tumble_lengthen_fn(void *ctx, const struct tumble_short_record *record, char text[TUMBLE_SHORT_TEXT],
+                                struct tumble_record *out);
+
+/* tumble_shard_apply for such records, result for result. */
+TUMBLE_EXPORT enum tumble_code tumble_shard_apply_short(struct tumble_shard *shard, int64_t window_start_ms,
+                                                        const struct tumble_short_record *records, size_t count,
+                                                        tumble_lengthen_fn *lengthen, void *ctx,
+                                                        struct tumble_apply_result *result, struct tumble_error *err);
+
 /* Gives a record a fate the caller decided: LATE and BAD also go to the failures output, when there is one, with
  * reason; DUPLICATE is only counted. Errors: ENOMEM, EINVAL. */
 TUMBLE_EXPORT enum tumble_code tumble_shard_reject(struct tumble_shard *shard, const struct tumble_record *record,

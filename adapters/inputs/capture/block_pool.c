@@ -65,11 +65,7 @@ void tw_block_pool_give(struct tw_block_pool *pool, struct tw_block *block) {
     }
 }
 
-void *tw_block_pool_bytes(struct tw_block_pool *pool, size_t size) {
-    if (size > SIZE_MAX - ALIGNMENT) {
-        return NULL;
-    }
-    size = (size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+char *tw_block_pool_prepare(struct tw_block_pool *pool, size_t size) {
     if (!pool->chunk || pool->chunk->capacity - pool->chunk_used < size) {
         struct tw_block *chunk = tw_block_pool_take(pool, size);
         if (!chunk) {
@@ -81,8 +77,18 @@ void *tw_block_pool_bytes(struct tw_block_pool *pool, size_t size) {
         pool->chunk = chunk;
         pool->chunk_used = 0;
     }
-    char *bytes = pool->chunk->data + pool->chunk_used;
-    pool->chunk_used += size;
+    return pool->chunk->data + pool->chunk_used;
+}
+
+void *tw_block_pool_bytes(struct tw_block_pool *pool, size_t size) {
+    if (size > SIZE_MAX - ALIGNMENT) {
+        return NULL;
+    }
+    size = (size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    char *bytes = tw_block_pool_prepare(pool, size);
+    if (bytes) {
+        pool->chunk_used += size;
+    }
     return bytes;
 }
 

@@ -36,6 +36,9 @@ void tw_block_pool_give(struct tw_block_pool *pool, struct tw_block *block);   /
 /* Small pieces (decoded data, values) that live until release. 16-byte aligned. NULL: no memory. */
 void *tw_block_pool_bytes(struct tw_block_pool *pool, size_t size);
 
+/* Sees to it that size bytes can be cut and returns where they are. NULL: no memory. */
+char *tw_block_pool_prepare(struct tw_block_pool *pool, size_t size);
+
 /* What the next piece could be cut from, for a piece whose size is known once it is written: at, and *room bytes (0: no
  * memory was taken yet, or none is left here). tw_block_pool_cut then makes a piece of its first size bytes. */
 static inline char *tw_block_pool_space(const struct tw_block_pool *pool, size_t *room) {

@@ -286,6 +286,19 @@ enum tumble_code tumble_capture_next(struct tumble_capture *capture, struct tumb
     }
 }
 
+void tumble_capture_lines(struct tumble_capture *capture, const struct tumble_lines_wish *wish,
+                          struct tumble_captured_lines *out) {
+    out->count = 0;
+    if (capture->primed && !capture->merged && capture->current < capture->options.path_count &&
+        !capture->aggregate.left) {
+        tw_capture_reader_lines(capture->readers[capture->current], wish, out);
+    }
+}
+
+void tumble_capture_lines_taken(struct tumble_capture *capture, size_t count) {
+    tw_capture_reader_lines_taken(capture->readers[capture->current], count);
+}
+
 void tumble_capture_release(struct tumble_capture *capture) {
     tw_block_pool_release(&capture->pool);
     for (size_t i = 0; i < capture->options.path_count; i++) {

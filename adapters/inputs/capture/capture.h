@@ -5,8 +5,10 @@
 
 #include <tumble/alloc.h>
 #include <tumble/bytes.h>
+#include <tumble/engine.h>
 #include <tumble/error.h>
 #include <tumble/projection.h>
+#include <tumble/timestamp.h>
 
 /* Reads captures: recorded records in files (or standard input, "-"), plain, gzip or zstd. One thread.
  * Formats, detection, merging and positions are described in docs/captures.md. */
@@ -54,7 +56,7 @@ struct tumble_captured {
     struct tumble_bytes shard_id;         /* empty: not told (payload input, get-records) */
     struct tumble_bytes event_source_arn; /* empty: not told */
     int64_t arrival_ms;                   /* -1: payload input */
-    const struct tumble_value *values;    /* projected, or NULL */
+    struct tumble_value *values;          /* projected, or NULL */
     enum tumble_code bad; /* OK, or why the payload cannot be used: EBASE64, EJSON, EUTF8, EDEPTH (encoded
                              formats: the record is bad, the capture goes on; data is then the raw text) */
     int64_t bad_byte;     /* -1: no byte of it */
@@ -92,6 +94,30 @@ void tumble_capture_set_projection(struct tumble_capture *capture, const struct 
  * also at open: more than 1,000 inputs to merge (payload inputs: any number). */
 enum tumble_code tumble_capture_next(struct tumble_capture *capture, struct tumble_captured *record, int *got,
                                      struct tumble_error *err);
+
+/* What a caller wants to know of payloads that are laid out alike. */
+struct tumble_lines_wish {
+    size_t most;   /* records: at most TUMBLE_LINES_MOST */
+    int timestamp; /* which of the projected values has the arrival time */
+    const struct tumble_timestamp_format *format;
+};
+enum { TUMBLE_LINES_MOST = 1024 };
+
+/* Payloads in NDJSON, one behind the other: those behind the last record taken, as far as they are in memory and
+ * nothing about them needs a look. Every one has an arrival time; numbers are the caller's. */
+struct tumble_captured_lines {
+    struct tumble_short_record *records;
+    size_t count;    /* 0: tumble_capture_next knows more */
+    uint32_t input;  /* of all of them */
+    uint64_t number; /* of the first, in its input */
+    uint64_t line;
+    uint64_t offset;
+};
+/* Shows them; nothing is taken by that. records are valid until the next call, what they point to until release. */
+void tumble_capture_lines(struct tumble_capture *capture, const struct tumble_lines_wish *wish,
+                          struct tumble_captured_lines *out);
+/* Takes the first count of those shown last, as if tumble_capture_next had given each. */
+void tumble_capture_lines_taken(struct tumble_capture *capture, size_t count);
 
 /* Everything returned so far may be overwritten. Not while the last record has more set. */
 void tumble_capture_release(struct tumble_capture *capture);

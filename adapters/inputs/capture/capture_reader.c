@@ -26,6 +26,8 @@ void tw_capture_reader_clean_up(struct tw_capture_reader *reader) {
     tw_byte_source_close(&reader->source);
     tw_elements_destroy(reader->elements);
     reader->elements = NULL;
+    tw_free(&reader->pool->alloc, reader->lines);
+    reader->lines = NULL;
     tw_digest_destroy(reader->digest);
     reader->digest = NULL;
     tw_block_pool_give(reader->pool, reader->block);

@@ -14,6 +14,7 @@
 #include "engine/codec/arrival.h"
 #include "engine/codec/elements.h"
 #include "engine/codec/hash.h"
+#include "engine/codec/layout.h"
 
 /* One input: bytes → blocks → elements → records. Offsets are those of the decompressed input.
  *
@@ -61,11 +62,24 @@ struct tw_capture_reader {
     struct tumble_layout payload_layout; /* of what the projection reads */
     struct tumble_kinesis_record found;  /* the record found last, encoded formats */
     struct tw_arrival arrival;
+    struct tw_lines *lines;                 /* NULL: none were asked for */
     struct tumble_bytes decoded;            /* its data, when it was decoded while it was found; NULL: not yet */
     char shard_id[TW_LIMIT_SHARD_ID_BYTES]; /* the last one, which was checked */
     size_t shard_id_length;
     struct tw_buf shard_text; /* its shard id and sequence number, when they were written with escapes */
     struct tw_buf sequence_text;
+};
+
+/* Payloads shown and not taken yet. */
+struct tw_lines {
+    struct tumble_short_record records[TUMBLE_LINES_MOST];
+    struct tw_layout_line texts[TUMBLE_LINES_MOST];
+    size_t count;
+    bool after_newline; /* the first: a newline stands in front of it */
+    /* The whole seconds that the last number of 13 digits had for an arrival time: mostly they are the next one's. */
+    uint64_t head; /* its bytes 0–7 and 2–9 */
+    uint64_t middle;
+    int64_t second_ms;
 };
 
 /* What a reader stands at, as a position records it. */
@@ -98,6 +112,11 @@ enum tumble_code tw_capture_reader_find(struct tw_capture_reader *reader, struct
  */
 enum tumble_code tw_capture_reader_give(struct tw_capture_reader *reader, struct tumble_captured *record,
                                         struct tumble_error *err);
+
+/* capture_lines.c: see tumble_capture_lines */
+void tw_capture_reader_lines(struct tw_capture_reader *reader, const struct tumble_lines_wish *wish,
+                             struct tumble_captured_lines *out);
+void tw_capture_reader_lines_taken(struct tw_capture_reader *reader, size_t count);
 
 /* Line of the first unread byte. */
 uint64_t tw_capture_reader_line(struct tw_capture_reader *reader);
