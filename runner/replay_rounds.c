@@ -200,6 +200,16 @@ static void tell_progress(struct replay *replay, int now) {
     }
 }
 
+/* The input cannot be read on, because of code. The records before come first: one of them may be bad, too. */
+static enum tumble_code apply_before(struct replay *replay, enum tumble_code code, struct tumble_error *err) {
+    struct tumble_lane *failed;
+    enum tumble_code before = tumble_round_apply(&replay->round, replay->workers, &failed);
+    if (before != TUMBLE_OK) {
+        locate_failed(replay, failed, err);
+    }
+    return before == TUMBLE_OK ? code : before;
+}
+
 static enum tumble_code take_and_maybe_end(struct replay *replay, const struct tumble_captured *captured,
                                            int64_t arrival_ms, struct tumble_error *why, struct tumble_error *err) {
     int closes = 0;
@@ -213,13 +223,7 @@ static enum tumble_code take_and_maybe_end(struct replay *replay, const struct t
     replay->closes |= closes;
     replay->summary->records_read++;
     if (code == TUMBLE_ERECORD) {
-        /* The records before it come first: one of them may be bad too, and their windows may be over. */
-        struct tumble_lane *failed;
-        enum tumble_code before = tumble_round_apply(&replay->round, replay->workers, &failed);
-        if (before != TUMBLE_OK) {
-            locate_failed(replay, failed, err);
-        }
-        return before == TUMBLE_OK ? code : before;
+        return apply_before(replay, code, err);
     }
     /* Not inside an aggregate: the capture has no position there. */
     if (code == TUMBLE_OK &&
@@ -273,8 +277,8 @@ enum tumble_code tumble_replay_stream(struct replay *replay, struct tumble_error
             }
         }
         enum tumble_code code = tumble_capture_next(replay->capture, &captured, &got, err);
-        if (code != TUMBLE_OK) {
-            return replay->summary->stopped ? TUMBLE_OK : code; /* the state stands at the commit before */
+        if (code != TUMBLE_OK) { /* the state stands at the commit before */
+            return replay->summary->stopped ? TUMBLE_OK : apply_before(replay, code, err);
         }
         if (!got) {
             /* A producer that the same signal ended looks like the end of the input. */

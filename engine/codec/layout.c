@@ -345,13 +345,18 @@ const char *tw_layout_match(struct tumble_layout *layout, struct tw_lex *lex, co
 static inline __attribute__((always_inline)) size_t match_lines(struct tumble_layout *layout, struct tw_lex *lex,
                                                                 const char *at, struct tumble_value *values,
                                                                 size_t count, struct tw_layout_line *lines, size_t most,
-                                                                const struct tw_layout_read *read) {
+                                                                bool first, const struct tw_layout_read *read) {
     static const struct tumble_value missing;
     const char *const end = lex->end;
     for (size_t n = 0; n < most; n++, values += count) {
         if (TW_OFTEN(at < end && *at == '\n')) {
             at++;
+        } else if (end - at >= 2 && at[0] == '\r' && at[1] == '\n') {
+            at += 2;
+        } else if (!first) {
+            return n;
         }
+        first = false;
         lines[n].begin = at;
         for (size_t i = 0; i < count; i++) {
             values[i] = missing;
@@ -368,16 +373,16 @@ static inline __attribute__((always_inline)) size_t match_lines(struct tumble_la
 
 static __attribute__((noinline)) size_t match_lines_portable(struct tumble_layout *layout, struct tw_lex *lex,
                                                              const char *at, struct tumble_value *values, size_t count,
-                                                             struct tw_layout_line *lines, size_t most) {
-    return match_lines(layout, lex, at, values, count, lines, most, &tw_read_portable);
+                                                             struct tw_layout_line *lines, size_t most, bool first) {
+    return match_lines(layout, lex, at, values, count, lines, most, first, &tw_read_portable);
 }
 
 #if defined(__x86_64__)
 static TW_AVX2 __attribute__((noinline)) size_t match_lines_avx2(struct tumble_layout *layout, struct tw_lex *lex,
                                                                  const char *at, struct tumble_value *values,
                                                                  size_t count, struct tw_layout_line *lines,
-                                                                 size_t most) {
-    return match_lines(layout, lex, at, values, count, lines, most, &tw_read_avx2);
+                                                                 size_t most, bool first) {
+    return match_lines(layout, lex, at, values, count, lines, most, first, &tw_read_avx2);
 }
 #endif
 
@@ -391,11 +396,13 @@ size_t tw_layout_match_lines(struct tumble_layout *layout, const char *at, const
         size_t wanted = SETTLED - layout->fits % SETTLED;
         wanted = wanted < most - read ? wanted : most - read;
 #if defined(__x86_64__)
-        size_t got = tw_cpu_has_avx2()
-                         ? match_lines_avx2(layout, &lex, at, values + read * count, count, lines + read, wanted)
-                         : match_lines_portable(layout, &lex, at, values + read * count, count, lines + read, wanted);
+        size_t got =
+            tw_cpu_has_avx2()
+                ? match_lines_avx2(layout, &lex, at, values + read * count, count, lines + read, wanted, read == 0)
+                : match_lines_portable(layout, &lex, at, values + read * count, count, lines + read, wanted, read == 0);
 #else
-        size_t got = match_lines_portable(layout, &lex, at, values + read * count, count, lines + read, wanted);
+        size_t got =
+            match_lines_portable(layout, &lex, at, values + read * count, count, lines + read, wanted, read == 0);
 #endif
         if (got) {
             read += got;

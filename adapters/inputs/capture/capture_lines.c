@@ -55,7 +55,6 @@ void tw_capture_reader_lines(struct tw_capture_reader *reader, const struct tumb
         return; /* whoever goes on without these notices, too */
     }
     const char *begin = reader->block->data + reader->begin;
-    lines->after_newline = reader->begin < reader->filled && *begin == '\n';
     size_t got = tw_layout_match_lines(&reader->payload_layout, begin, reader->block->data + reader->filled, values,
                                        count, lines->texts, most);
     const bool milliseconds =
@@ -75,12 +74,13 @@ void tw_capture_reader_lines(struct tw_capture_reader *reader, const struct tumb
             got = i;
         }
     }
+    lines->after_newline = got && lines->texts[0].begin > begin;
     lines->count = got;
     out->records = lines->records;
     out->count = got;
     out->input = reader->input;
     out->number = reader->records + 1;
-    out->line = reader->newlines + 1 + (got && lines->after_newline);
+    out->line = reader->newlines + 1 + lines->after_newline;
     out->offset = got ? reader->block_offset + (uint64_t)(lines->texts[0].begin - reader->block->data) : 0;
 }
 
