@@ -7,7 +7,7 @@
 /* One transaction. Everything is worked out from memory that the writing does not change, so that it can be written
  * again from the start when the store's map had to grow; memory follows only after the store has committed. */
 
-enum { SLACK_BYTES = 64 * 1024 }; /* deltas may outweigh a small snapshot by this much before a new one is written */
+enum { SLACK_BYTES = 64 * 1024 }; /* deltas may outweigh a small window by this much before a new snapshot is written */
 
 struct window_plan {
     struct tumble_shard *shard;
@@ -50,32 +50,6 @@ static enum tumble_code frame_put(struct commit *commit, struct tw_key key, size
 
 /* ---- accumulators ---- */
 
-/* Writes groups as snapshot chunks ('S') or as one delta ('D'); returns their number and bytes. */
-static enum tumble_code write_groups(struct commit *commit, const struct window_plan *plan, uint32_t generation,
-                                     size_t count, bool snapshot, uint32_t number, uint32_t *chunks, uint64_t *bytes,
-                                     struct tumble_error *err) {
-    enum { GROUPS_AT_ONCE = 64 };
-    struct tumble_engine *engine = commit->engine;
-    size_t written = 0;
-    *chunks = 0;
-    *bytes = 0;
-    do {
-        size_t mark;
-        TW_TRY(frame_begin(commit, snapshot ? TW_FRAME_SNAPSHOT : TW_FRAME_DELTA, &mark, err));
-        while (written < count && (!snapshot || engine->frame.length < TW_LIMIT_OUTBOX_CHUNK_BYTES)) {
-            size_t n = count - written < GROUPS_AT_ONCE ? count - written : GROUPS_AT_ONCE;
-            TW_TRY(text_of(err, tw_window_encode_groups(plan->window, engine->order + written, n, &engine->frame)));
-            written += n;
-        }
-        struct tw_key key = tw_key_groups(plan->shard->index, plan->window->start_ms, generation, snapshot ? 'S' : 'D',
-                                          number + *chunks);
-        TW_TRY(frame_put(commit, key, mark, err));
-        *bytes += engine->frame.length;
-        ++*chunks;
-    } while (written < count);
-    return TUMBLE_OK;
-}
-
 static enum tumble_code write_header(struct commit *commit, const struct window_plan *plan, struct tumble_error *err) {
     struct tw_window as_stored = *plan->window;
     as_stored.generation = plan->generation;
@@ -89,49 +63,60 @@ static enum tumble_code write_header(struct commit *commit, const struct window_
     return frame_put(commit, tw_key_window(plan->shard->index, plan->window->start_ms), mark, err);
 }
 
+static enum tumble_code put_groups(struct commit *commit, const struct window_plan *plan, char part, uint32_t number,
+                                   size_t mark, uint64_t *bytes, struct tumble_error *err) {
+    struct tw_key key = tw_key_groups(plan->shard->index, plan->window->start_ms, plan->generation, part, number);
+    TW_TRY(frame_put(commit, key, mark, err));
+    *bytes += commit->engine->frame.length;
+    return TUMBLE_OK;
+}
+
 static enum tumble_code write_snapshot(struct commit *commit, struct window_plan *plan, struct tumble_error *err) {
     struct tumble_engine *engine = commit->engine;
     struct tw_window *window = plan->window;
-    TW_TRY(tw_engine_order(engine, window->groups.count, err));
-    tw_group_order(&window->groups, engine->order);
     bool in_place = window->stored && window->snapshot_chunks == 1 && window->deltas == 0;
     plan->generation = !window->stored || in_place ? window->generation : window->generation + 1;
     if (window->stored && !in_place) {
         struct tw_key old = tw_key_generation(plan->shard->index, window->start_ms, window->generation);
         TW_TRY(tw_store_delete_prefix(engine->store, tw_key_view(&old), err));
     }
-    plan->deltas = 0;
-    plan->delta_bytes = 0;
-    return write_groups(commit, plan, plan->generation, window->groups.count, true, 0, &plan->snapshot_chunks,
-                        &plan->snapshot_bytes, err);
+    plan->deltas = plan->snapshot_chunks = 0;
+    plan->delta_bytes = plan->snapshot_bytes = 0;
+    struct tw_group_walk walk = {0};
+    for (bool done = false; !done; plan->snapshot_chunks++) {
+        size_t mark;
+        TW_TRY(frame_begin(commit, TW_FRAME_SNAPSHOT, &mark, err));
+        TW_TRY(text_of(err, tw_window_encode_more(window, &walk, TW_LIMIT_OUTBOX_CHUNK_BYTES, &done, &engine->frame)));
+        TW_TRY(put_groups(commit, plan, 'S', plan->snapshot_chunks, mark, &plan->snapshot_bytes, err));
+    }
+    return TUMBLE_OK;
 }
 
 static enum tumble_code write_delta(struct commit *commit, struct window_plan *plan, struct tumble_error *err) {
     struct tumble_engine *engine = commit->engine;
     struct tw_window *window = plan->window;
-    size_t touched = window->groups.touched_count;
     plan->generation = window->generation;
     plan->snapshot_chunks = window->snapshot_chunks;
     plan->snapshot_bytes = window->snapshot_bytes;
     plan->deltas = window->deltas;
     plan->delta_bytes = window->delta_bytes;
-    if (touched == 0) {
+    if (window->groups.touched_count == 0) {
         return TUMBLE_OK; /* only filtered or bad records: the header alone changes */
     }
-    TW_TRY(tw_engine_order(engine, touched, err));
-    tw_group_order_of(&window->groups, window->groups.touched, touched, engine->order);
-    uint32_t chunks;
-    uint64_t bytes;
-    TW_TRY(write_groups(commit, plan, plan->generation, touched, false, plan->deltas, &chunks, &bytes, err));
-    plan->deltas += chunks;
-    plan->delta_bytes += bytes;
-    return TUMBLE_OK;
+    size_t mark;
+    TW_TRY(frame_begin(commit, TW_FRAME_TOUCHED, &mark, err));
+    TW_TRY(text_of(err, tw_window_encode_touched(window, &engine->frame)));
+    return put_groups(commit, plan, 'D', plan->deltas++, mark, &plan->delta_bytes, err);
 }
 
-/* A snapshot when most groups changed anyway or when the deltas since outweigh the last one. */
+/* Of a small window whenever most groups changed anyway; of any when the deltas since outweigh what it is. */
 static bool wants_snapshot(const struct tw_window *window) {
-    return !window->stored || (uint64_t)window->groups.touched_count * 2 >= window->groups.count ||
-           window->delta_bytes > window->snapshot_bytes + SLACK_BYTES;
+    if (!window->stored) {
+        return true;
+    }
+    return (window->snapshot_bytes <= SLACK_BYTES &&
+            (uint64_t)window->groups.touched_count * 2 >= window->groups.count) ||
+           window->delta_bytes > tw_window_memory(window) + SLACK_BYTES;
 }
 
 static enum tumble_code write_window(struct commit *commit, struct window_plan *plan, struct tumble_error *err) {

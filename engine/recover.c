@@ -17,6 +17,7 @@ struct load {
     struct tw_window *window;
     uint32_t snapshot_chunks;
     uint32_t deltas;
+    struct tw_group_places places;
 };
 
 static enum tumble_code load_part(void *ctx, struct tumble_bytes key, struct tumble_bytes value, bool *stop,
@@ -26,27 +27,36 @@ static enum tumble_code load_part(void *ctx, struct tumble_bytes key, struct tum
     if (key.length < 18) {
         return damaged(err, "a key of groups");
     }
-    bool snapshot = key.data[17] == 'S';
+    bool snapshot = key.data[17] == 'S', by_place = !snapshot && tw_frame_kind_of(value) == TW_FRAME_TOUCHED;
     struct tumble_bytes payload;
-    TW_TRY(tw_frame_open(value, snapshot ? TW_FRAME_SNAPSHOT : TW_FRAME_DELTA, load->engine->spec->digest,
-                         snapshot ? "a snapshot" : "a delta", &payload, err));
+    TW_TRY(tw_frame_open(value,
+                         snapshot   ? TW_FRAME_SNAPSHOT
+                         : by_place ? TW_FRAME_TOUCHED
+                                    : TW_FRAME_DELTA,
+                         load->engine->spec->digest, snapshot ? "a snapshot" : "a delta", &payload, err));
     if (snapshot) {
         load->snapshot_chunks++;
     } else {
         load->deltas++;
+    }
+    if (by_place) {
+        return tw_window_decode_touched(load->window, payload, &load->places, tw_engine_key_hash, load->engine, err);
     }
     return tw_window_decode_groups(load->window, payload, tw_engine_key_hash, load->engine, err);
 }
 
 static enum tumble_code load_groups(struct tumble_shard *shard, struct tw_window *window, struct tumble_error *err) {
     struct tumble_engine *engine = shard->engine;
-    struct load load = {engine, window, 0, 0};
+    struct load load = {.engine = engine, .window = window};
     struct tw_key prefix = tw_key_generation(shard->index, window->start_ms, window->generation);
     /* snapshot first, then deltas by number: a delta's groups replace the snapshot's */
     prefix.bytes[prefix.length++] = 'S';
     TW_TRY(tw_store_scan(engine->store, tw_key_view(&prefix), tw_key_view(&prefix), load_part, &load, err));
     prefix.bytes[prefix.length - 1] = 'D';
-    TW_TRY(tw_store_scan(engine->store, tw_key_view(&prefix), tw_key_view(&prefix), load_part, &load, err));
+    enum tumble_code code =
+        tw_store_scan(engine->store, tw_key_view(&prefix), tw_key_view(&prefix), load_part, &load, err);
+    tw_group_places_clean_up(&load.places, window);
+    TW_TRY(code);
     if (load.snapshot_chunks != window->snapshot_chunks || load.deltas != window->deltas ||
         window->groups.count != window->group_count) {
         return damaged(err, "groups of a window are missing");

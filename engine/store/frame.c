@@ -40,10 +40,14 @@ static enum tumble_code damaged(const char *what, const char *why, struct tumble
 }
 
 static const char *kind_name(unsigned kind) {
-    static const char *const names[] = {"none",  "snapshot", "delta",      "window",   "outbox",
-                                        "meta",  "counters", "note",       "cursor",   "shard",
-                                        "state", "spill",    "early rows", "fragment", "rows"};
+    static const char *const names[] = {"none",       "snapshot", "delta",  "window", "outbox", "meta",
+                                        "counters",   "note",     "cursor", "shard",  "state",  "spill",
+                                        "early rows", "fragment", "rows",   "touched"};
     return kind < sizeof names / sizeof names[0] ? names[kind] : "unknown";
+}
+
+unsigned tw_frame_kind_of(struct tumble_bytes bytes) {
+    return bytes.length < HEADER_BYTES ? 0 : (uint8_t)bytes.data[6] | (unsigned)(uint8_t)bytes.data[7] << 8;
 }
 
 enum tumble_code tw_frame_open(struct tumble_bytes bytes, enum tw_frame_kind kind, uint64_t spec_digest,

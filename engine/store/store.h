@@ -81,11 +81,14 @@ enum tw_frame_kind {
     TW_FRAME_STATE = 10, /* what an event's state carries */
     TW_FRAME_SPILL = 11, /* groups of such a state, kept outside it */
     TW_FRAME_FRAGMENT = 13,
-    TW_FRAME_ROWS = 14 /* of one fragment, in the outbox; 12 were such without a head */
+    TW_FRAME_ROWS = 14,   /* of one fragment, in the outbox; 12 were such without a head */
+    TW_FRAME_TOUCHED = 15 /* a delta that names groups by their places */
 };
 /* Appends a header to buf and remembers where in *mark; append the payload to buf, then seal. */
 enum tumble_code tw_frame_begin(struct tw_buf *buf, enum tw_frame_kind kind, uint64_t spec_digest, size_t *mark);
 enum tumble_code tw_frame_seal(struct tw_buf *buf, size_t mark);
+/* The kind that bytes state, 0 when they are too short to; unchecked until tw_frame_open. */
+unsigned tw_frame_kind_of(struct tumble_bytes bytes);
 /* Checks a frame whole and gives its payload (borrowed from bytes). spec_digest is checked unless 0.
  * Errors: ECORRUPT, EVERSION, EMISMATCH. what names the thing in the message. */
 enum tumble_code tw_frame_open(struct tumble_bytes bytes, enum tw_frame_kind kind, uint64_t spec_digest,

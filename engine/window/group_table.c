@@ -146,6 +146,7 @@ static enum tumble_code add(struct tw_group_table *table, struct tumble_bytes ke
     struct tw_group *group = tw_group_at(table, at);
     memset(group, 0, sizeof *group);
     group->key_length = (uint32_t)key.length;
+    group->place = table->count & INT32_MAX; /* 32 GiB hold fewer */
     for (size_t i = 0; i < table->layout->count; i++) {
         const struct tw_layout_item *item = &table->layout->items[i];
         item->function->init(tw_group_state(group, item->offset), item->params);

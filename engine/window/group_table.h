@@ -27,9 +27,10 @@ struct tw_layout {
 
 struct tw_group {
     uint32_t key_length;
-    uint32_t touched; /* in the list of groups changed since the last commit */
-    uint64_t records; /* applied */
-    uint64_t state[]; /* layout.bytes of accumulators, then the key */
+    uint32_t touched : 1; /* in the list of groups changed since the last commit */
+    uint32_t place : 31;  /* how many were added before it */
+    uint64_t records;     /* applied */
+    uint64_t state[];     /* layout.bytes of accumulators, then the key */
 };
 
 struct tw_group_slot {

@@ -19,7 +19,7 @@ struct tw_window {
     struct tw_group_table groups;
     struct tw_heap heap;
     uint64_t records;     /* processed, whatever their fate */
-    uint64_t group_count; /* = groups.count while loaded */
+    uint64_t group_count; /* = groups.count as of the last commit */
     char first_sequence[TW_LIMIT_SEQUENCE_DIGITS];
     char last_sequence[TW_LIMIT_SEQUENCE_DIGITS];
     uint8_t first_length;
@@ -61,6 +61,28 @@ enum tumble_code tw_window_encode_groups(const struct tw_window *window, const s
 typedef uint32_t tw_key_hash_fn(const void *ctx, struct tumble_bytes key);
 enum tumble_code tw_window_decode_groups(struct tw_window *window, struct tumble_bytes bytes, tw_key_hash_fn *hash,
                                          const void *ctx, struct tumble_error *err);
+
+/* In a store that this process alone reads and writes, groups stand in the order in which they were added to the
+ * window, and that is a group's place: whoever reads snapshot and deltas back adds them in the same order.
+ *
+ * encode_more appends groups as encode_groups does, from walk on (begun with zeros) until out has most bytes. Errors as
+ * above. */
+enum tumble_code tw_window_encode_more(const struct tw_window *window, struct tw_group_walk *walk, size_t most,
+                                       bool *done, struct tw_buf *out);
+/* Appends the touched groups: for each varint 1 + its place, or 0 and its key where the store does not have it (its
+ * place is not below window->group_count), then records and accumulators. Errors as above. */
+enum tumble_code tw_window_encode_touched(const struct tw_window *window, struct tw_buf *out);
+/* Reads what encode_touched wrote; places, begun with zeros, serves all deltas of a window in turn. Errors: as
+ * decode_groups. */
+struct tw_group_places {
+    uint32_t *references;
+    size_t count;
+    size_t capacity;
+};
+void tw_group_places_clean_up(struct tw_group_places *places, const struct tw_window *window);
+enum tumble_code tw_window_decode_touched(struct tw_window *window, struct tumble_bytes bytes,
+                                          struct tw_group_places *places, tw_key_hash_fn *hash, const void *ctx,
+                                          struct tumble_error *err);
 
 /* The window's own figures (records, sequence numbers, what lies in the store). */
 enum tumble_code tw_window_encode_header(const struct tw_window *window, struct tw_buf *out);

@@ -5,6 +5,23 @@
 
 /* Bytes of a window in the store; docs/format-frames.md describes them. */
 
+static inline enum tumble_code append_key(const struct tw_group_table *table, const struct tw_group *group,
+                                          struct tw_buf *out) {
+    struct tumble_bytes key = tw_group_key(table, group);
+    TW_TRY(tw_buf_append_varint(out, key.length));
+    return tw_buf_append_few(out, key.data, key.length);
+}
+
+static inline enum tumble_code append_states(const struct tw_group_table *table, struct tw_group *group,
+                                             struct tw_buf *out) {
+    TW_TRY(tw_buf_append_varint(out, group->records));
+    for (size_t a = 0; a < table->layout->count; a++) {
+        const struct tw_layout_item *item = &table->layout->items[a];
+        TW_TRY(item->function->encode(tw_group_state(group, item->offset), item->params, out));
+    }
+    return TUMBLE_OK;
+}
+
 enum tumble_code tw_window_encode_groups(const struct tw_window *window, const struct tw_group_rank *order, size_t n,
                                          struct tw_buf *out) {
     const struct tw_group_table *table = &window->groups;
@@ -13,14 +30,43 @@ enum tumble_code tw_window_encode_groups(const struct tw_window *window, const s
             tw_group_fetch(table, order[i + TW_GROUPS_AHEAD].reference);
         }
         struct tw_group *group = tw_group_at(table, order[i].reference);
-        struct tumble_bytes key = tw_group_key(table, group);
-        TW_TRY(tw_buf_append_varint(out, key.length));
-        TW_TRY(tw_buf_append_few(out, key.data, key.length));
-        TW_TRY(tw_buf_append_varint(out, group->records));
-        for (size_t a = 0; a < table->layout->count; a++) {
-            const struct tw_layout_item *item = &table->layout->items[a];
-            TW_TRY(item->function->encode(tw_group_state(group, item->offset), item->params, out));
+        TW_TRY(append_key(table, group, out));
+        TW_TRY(append_states(table, group, out));
+    }
+    return TUMBLE_OK;
+}
+
+enum tumble_code tw_window_encode_more(const struct tw_window *window, struct tw_group_walk *walk, size_t most,
+                                       bool *done, struct tw_buf *out) {
+    const struct tw_group_table *table = &window->groups;
+    uint32_t reference;
+    *done = false;
+    while (out->length < most) {
+        if (!tw_group_next(table, walk, &reference)) {
+            *done = true;
+            break;
         }
+        struct tw_group *group = tw_group_at(table, reference);
+        TW_TRY(append_key(table, group, out));
+        TW_TRY(append_states(table, group, out));
+    }
+    return TUMBLE_OK;
+}
+
+enum tumble_code tw_window_encode_touched(const struct tw_window *window, struct tw_buf *out) {
+    const struct tw_group_table *table = &window->groups;
+    for (size_t i = 0; i < table->touched_count; i++) {
+        if (i + TW_GROUPS_AHEAD < table->touched_count) {
+            tw_group_fetch(table, table->touched[i + TW_GROUPS_AHEAD]);
+        }
+        struct tw_group *group = tw_group_at(table, table->touched[i]);
+        if (group->place < window->group_count) {
+            TW_TRY(tw_buf_append_varint(out, (uint64_t)group->place + 1));
+        } else {
+            TW_TRY(tw_buf_append_byte(out, 0));
+            TW_TRY(append_key(table, group, out));
+        }
+        TW_TRY(append_states(table, group, out));
     }
     return TUMBLE_OK;
 }
@@ -30,32 +76,111 @@ static enum tumble_code damaged(struct tumble_error *err, const char *what) {
                    "the stored groups of a window are damaged (%s): restore the state directory or start anew", what);
 }
 
+/* Finds or adds the group of the key that stands next. */
+static enum tumble_code take_key(struct tw_window *window, struct tw_cursor *in, tw_key_hash_fn *hash, const void *ctx,
+                                 uint32_t *reference, struct tumble_error *err) {
+    uint64_t length;
+    struct tumble_bytes key;
+    if (!tw_take_varint(in, &length) || length > TW_LIMIT_GROUP_KEY_BYTES || !tw_take_bytes(in, (size_t)length, &key)) {
+        return damaged(err, "a key is cut");
+    }
+    enum tumble_code code = tw_group_touch(&window->groups, key, hash(ctx, key), reference);
+    return code == TUMBLE_OK ? TUMBLE_OK : tw_fail(err, code, "%s while reading a window back", tumble_code_text(code));
+}
+
+static enum tumble_code take_states(struct tw_window *window, struct tw_cursor *in, uint32_t reference,
+                                    struct tumble_error *err) {
+    const struct tw_group_table *table = &window->groups;
+    struct tw_group *group = tw_group_at(table, reference);
+    uint64_t records;
+    if (!tw_take_varint(in, &records)) {
+        return damaged(err, "a group is cut");
+    }
+    group->records = records;
+    for (size_t a = 0; a < table->layout->count; a++) {
+        const struct tw_layout_item *item = &table->layout->items[a];
+        void *state = tw_group_state(group, item->offset);
+        item->function->init(state, item->params);
+        TW_TRY(item->function->decode(state, item->params, in, &window->heap, err));
+    }
+    return TUMBLE_OK;
+}
+
 enum tumble_code tw_window_decode_groups(struct tw_window *window, struct tumble_bytes bytes, tw_key_hash_fn *hash,
                                          const void *ctx, struct tumble_error *err) {
-    struct tw_group_table *table = &window->groups;
     struct tw_cursor in = tw_cursor_of(bytes);
     while (tw_cursor_left(&in)) {
-        uint64_t key_length, records;
-        struct tumble_bytes key;
-        if (!tw_take_varint(&in, &key_length) || key_length > TW_LIMIT_GROUP_KEY_BYTES ||
-            !tw_take_bytes(&in, (size_t)key_length, &key) || !tw_take_varint(&in, &records)) {
-            return damaged(err, "a key is cut");
-        }
         uint32_t reference;
-        enum tumble_code code = tw_group_touch(table, key, hash(ctx, key), &reference);
-        if (code != TUMBLE_OK) {
-            return tw_fail(err, code, "%s while reading a window back", tumble_code_text(code));
-        }
-        struct tw_group *group = tw_group_at(table, reference);
-        group->records = records;
-        for (size_t a = 0; a < table->layout->count; a++) {
-            const struct tw_layout_item *item = &table->layout->items[a];
-            void *state = tw_group_state(group, item->offset);
-            item->function->init(state, item->params);
-            TW_TRY(item->function->decode(state, item->params, &in, &window->heap, err));
-        }
+        TW_TRY(take_key(window, &in, hash, ctx, &reference, err));
+        TW_TRY(take_states(window, &in, reference, err));
     }
-    tw_group_untouch_all(table);
+    tw_group_untouch_all(&window->groups);
+    return TUMBLE_OK;
+}
+
+void tw_group_places_clean_up(struct tw_group_places *places, const struct tw_window *window) {
+    tw_free(&window->groups.alloc, places->references);
+    memset(places, 0, sizeof *places);
+}
+
+static enum tumble_code add_place(struct tw_group_places *places, const struct tw_window *window, uint32_t reference) {
+    if (places->count == places->capacity) {
+        size_t capacity = places->capacity ? places->capacity * 2 : 64;
+        capacity = capacity < window->groups.count ? window->groups.count : capacity;
+        uint32_t *references = tw_resize(&window->groups.alloc, places->references,
+                                         places->capacity * sizeof *references, capacity * sizeof *references);
+        if (!references) {
+            return TUMBLE_ENOMEM;
+        }
+        places->references = references;
+        places->capacity = capacity;
+    }
+    places->references[places->count++] = reference;
+    return TUMBLE_OK;
+}
+
+/* The groups there are already, before the first delta that names them by their places. */
+static enum tumble_code begin_places(struct tw_group_places *places, const struct tw_window *window) {
+    struct tw_group_walk walk = {0};
+    uint32_t reference;
+    if (places->count == window->groups.count) {
+        return TUMBLE_OK;
+    }
+    places->count = 0;
+    while (tw_group_next(&window->groups, &walk, &reference)) {
+        TW_TRY(add_place(places, window, reference));
+    }
+    return TUMBLE_OK;
+}
+
+enum tumble_code tw_window_decode_touched(struct tw_window *window, struct tumble_bytes bytes,
+                                          struct tw_group_places *places, tw_key_hash_fn *hash, const void *ctx,
+                                          struct tumble_error *err) {
+    struct tw_cursor in = tw_cursor_of(bytes);
+    if (begin_places(places, window) != TUMBLE_OK) {
+        return tw_no_memory(err);
+    }
+    while (tw_cursor_left(&in)) {
+        uint64_t named;
+        uint32_t reference;
+        if (!tw_take_varint(&in, &named) || named > places->count) {
+            return damaged(err, "a delta names a group that is not there");
+        }
+        if (named) {
+            reference = places->references[named - 1];
+        } else {
+            uint32_t before = window->groups.count;
+            TW_TRY(take_key(window, &in, hash, ctx, &reference, err));
+            if (window->groups.count == before) {
+                return damaged(err, "a delta adds a group that is there");
+            }
+            if (add_place(places, window, reference) != TUMBLE_OK) {
+                return tw_no_memory(err);
+            }
+        }
+        TW_TRY(take_states(window, &in, reference, err));
+    }
+    tw_group_untouch_all(&window->groups);
     return TUMBLE_OK;
 }
 
