@@ -12,7 +12,7 @@ enum { SLACK_BYTES = 64 * 1024 }; /* deltas may outweigh a small window by this 
 struct window_plan {
     struct tumble_shard *shard;
     struct tw_window *window;
-    bool snapshot;
+    bool waits; /* closed, with rows in the outbox */
     /* as they will be in the store */
     uint32_t generation;
     uint32_t snapshot_chunks;
@@ -50,13 +50,17 @@ static enum tumble_code frame_put(struct commit *commit, struct tw_key key, size
 
 /* ---- accumulators ---- */
 
+static void set_stored(const struct window_plan *plan, struct tw_window *window) {
+    window->generation = plan->generation;
+    window->snapshot_chunks = plan->snapshot_chunks;
+    window->deltas = plan->deltas;
+    window->snapshot_bytes = plan->snapshot_bytes;
+    window->delta_bytes = plan->delta_bytes;
+}
+
 static enum tumble_code write_header(struct commit *commit, const struct window_plan *plan, struct tumble_error *err) {
     struct tw_window as_stored = *plan->window;
-    as_stored.generation = plan->generation;
-    as_stored.snapshot_chunks = plan->snapshot_chunks;
-    as_stored.deltas = plan->deltas;
-    as_stored.snapshot_bytes = plan->snapshot_bytes;
-    as_stored.delta_bytes = plan->delta_bytes;
+    set_stored(plan, &as_stored);
     size_t mark;
     TW_TRY(frame_begin(commit, TW_FRAME_WINDOW, &mark, err));
     TW_TRY(text_of(err, tw_window_encode_header(&as_stored, &commit->engine->frame)));
@@ -129,16 +133,27 @@ static enum tumble_code write_window(struct commit *commit, struct window_plan *
     return write_header(commit, plan, err);
 }
 
-static enum tumble_code close_window(struct commit *commit, const struct window_plan *plan, struct tumble_error *err) {
+/* Its groups stay in the store until its rows have left. */
+static enum tumble_code close_window(struct commit *commit, struct window_plan *plan, struct tumble_error *err) {
     struct tumble_engine *engine = commit->engine;
-    if (!plan->window->forgotten) {
-        TW_TRY(tw_outbox_put_window(&commit->outbox, plan->shard, plan->window, err));
+    struct tw_window *window = plan->window;
+    plan->generation = window->generation;
+    plan->waits = false;
+    if (!window->forgotten) {
+        if (engine->persist) {
+            TW_TRY(window->stored ? write_delta(commit, plan, err) : write_snapshot(commit, plan, err));
+        }
+        struct tw_window as_stored = *window;
+        set_stored(plan, &as_stored);
+        TW_TRY(tw_closed_put(&commit->outbox, plan->shard, window, &as_stored, &plan->waits, err));
         commit->windows_closed++;
     }
-    if (plan->window->stored) {
-        struct tw_key header = tw_key_window(plan->shard->index, plan->window->start_ms);
-        struct tw_key groups = tw_key_groups_all(plan->shard->index, plan->window->start_ms);
+    if (window->stored) {
+        struct tw_key header = tw_key_window(plan->shard->index, window->start_ms);
         TW_TRY(tw_store_delete(engine->store, tw_key_view(&header), err));
+    }
+    if (engine->persist && !plan->waits) {
+        struct tw_key groups = tw_key_generation(plan->shard->index, window->start_ms, plan->generation);
         TW_TRY(tw_store_delete_prefix(engine->store, tw_key_view(&groups), err));
     }
     return TUMBLE_OK;
@@ -292,15 +307,13 @@ static int by_start_then_shard(const void *a, const void *b) {
     return x->shard->index < y->shard->index ? -1 : x->shard->index > y->shard->index;
 }
 
-static void remove_window(struct tumble_shard *shard, struct tw_window *window) {
+static void take_out(struct tumble_shard *shard, const struct tw_window *window) {
     size_t at = 0;
     while (shard->windows[at] != window) {
         at++;
     }
     shard->window_count--;
     memmove(&shard->windows[at], &shard->windows[at + 1], (shard->window_count - at) * sizeof(struct tw_window *));
-    tw_window_clean_up(window);
-    tw_free(&shard->engine->alloc, window);
 }
 
 /* Memory follows the store. */
@@ -310,18 +323,18 @@ static void settle(struct commit *commit) {
         struct window_plan *plan = &commit->plans[i];
         struct tw_window *window = plan->window;
         if (window->phase == TW_WINDOW_CLOSING) {
-            remove_window(plan->shard, window);
+            take_out(plan->shard, window);
+        }
+        if (window->phase == TW_WINDOW_CLOSING && !plan->waits) {
+            tw_window_clean_up(window);
+            tw_free(&engine->alloc, window);
             continue;
         }
         window->changed = false;
         tw_group_untouch_all(&window->groups);
         if (engine->persist) {
             window->stored = true;
-            window->generation = plan->generation;
-            window->snapshot_chunks = plan->snapshot_chunks;
-            window->deltas = plan->deltas;
-            window->snapshot_bytes = plan->snapshot_bytes;
-            window->delta_bytes = plan->delta_bytes;
+            set_stored(plan, window);
         }
         window->group_count = window->groups.count;
     }

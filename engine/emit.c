@@ -338,6 +338,7 @@ static enum tumble_code deliver_output(struct tumble_engine *engine, struct tw_o
     }
     TW_TRY(tw_store_begin(engine->store, err));
     enum tumble_code code = deliver_rows(engine, output, trouble, err);
+    tw_chunk_reader_clean_up(&engine->outbox.delivery->reader);
     tw_store_abort(engine->store);
     return code;
 }

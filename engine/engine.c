@@ -176,6 +176,7 @@ enum tumble_code tumble_engine_open(const struct tumble_engine_options *options,
     engine->alloc = alloc;
     tw_buf_init(&engine->scratch, alloc, SIZE_MAX / 4);
     tw_buf_init(&engine->frame, alloc, SIZE_MAX / 4);
+    tw_buf_init(&engine->outbox.spare, alloc, SIZE_MAX / 4);
     tw_buf_init(&engine->rejected, alloc, SIZE_MAX / 4);
     tw_buf_init(&engine->partial_prefix, alloc, SIZE_MAX / 4);
     tw_buf_init(&engine->partial, alloc, SIZE_MAX / 4);
@@ -224,6 +225,7 @@ void tumble_engine_destroy(struct tumble_engine *engine) {
     }
     tw_free(&alloc, engine->notes);
     tw_delivery_destroy(engine);
+    tw_closed_clean_up(engine);
     tw_store_close(engine->store);
     tw_projection_destroy(engine->projection);
     tw_free(&alloc, engine->layout_items);
@@ -379,6 +381,7 @@ enum tumble_code tw_shard_window(struct tumble_shard *shard, int64_t start_ms, s
         }
         tw_window_init(window, start_ms, engine->alloc, &engine->layout);
         window->loaded = true;
+        window->generation = tw_closed_next_generation(engine, shard, start_ms);
         enum tumble_code code = tw_shard_insert_window(shard, window, err);
         if (code != TUMBLE_OK) {
             tw_window_clean_up(window);
@@ -580,6 +583,7 @@ void tumble_engine_counters(const struct tumble_engine *engine, struct tumble_co
             out->memory_bytes += tw_window_memory(window);
         }
     }
+    out->memory_bytes += tw_closed_memory(engine);
     if (out->groups_peak < out->groups_open) {
         out->groups_peak = out->groups_open;
     }

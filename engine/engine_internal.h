@@ -157,6 +157,8 @@ enum tumble_code tw_shard_apply_at(struct tumble_shard *shard, int64_t window_st
 /* recover.c */
 enum tumble_code tw_engine_recover(struct tumble_engine *engine, struct tumble_error *err);
 enum tumble_code tw_window_load(struct tumble_shard *shard, struct tw_window *window, struct tumble_error *err);
+/* The same inside a transaction of the store. */
+enum tumble_code tw_window_read_groups(struct tumble_shard *shard, struct tw_window *window, struct tumble_error *err);
 struct tw_cursor_text { /* views into the store */
     struct tumble_bytes name;
     enum tumble_row_kind kind;
@@ -200,7 +202,6 @@ struct tw_key tw_key_counters(void);
 struct tw_key tw_key_note(struct tumble_bytes name);
 struct tw_key tw_key_shard(uint32_t shard);
 struct tw_key tw_key_window(uint32_t shard, int64_t start_ms);
-struct tw_key tw_key_groups_all(uint32_t shard, int64_t start_ms);
 struct tw_key tw_key_groups(uint32_t shard, int64_t start_ms, uint32_t generation, char part, uint32_t number);
 struct tw_key tw_key_generation(uint32_t shard, int64_t start_ms, uint32_t generation);
 struct tw_key tw_key_outbox(enum tumble_row_kind kind, uint64_t chunk);

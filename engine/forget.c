@@ -19,7 +19,11 @@ static enum tumble_code shard_of_chunk(struct tumble_engine *engine, uint64_t ch
     struct tumble_bytes value, payload, id;
     uint64_t start, end, length;
     bool found;
-    *out = NULL;
+    const struct tw_closed *closed = tw_closed_find(engine, chunk);
+    *out = closed ? closed->shard : NULL;
+    if (closed) {
+        return TUMBLE_OK;
+    }
     TW_TRY(tw_store_get(engine->store, tw_key_view(&key), &found, &value, err));
     if (!found) {
         return tw_fail(err, TUMBLE_ECORRUPT,
@@ -106,6 +110,11 @@ enum tumble_code tw_outbox_put_forgotten(struct tw_outbox_put *put, struct tumbl
         struct tumble_shard *shard;
         TW_TRY(shard_of_chunk(engine, chunk, &shard, err));
         if (shard && shard->forgotten) {
+            struct tw_closed *closed = tw_closed_find(engine, chunk);
+            if (closed) {
+                TW_TRY(tw_closed_erase_groups(engine, closed, err));
+                closed->is_forgotten = true;
+            }
             TW_TRY(put_empty(put, chunk, err));
         }
     }

@@ -45,9 +45,6 @@ static struct tw_key window_key(char letter, uint32_t shard, int64_t start_ms) {
 struct tw_key tw_key_window(uint32_t shard, int64_t start_ms) {
     return window_key('W', shard, start_ms);
 }
-struct tw_key tw_key_groups_all(uint32_t shard, int64_t start_ms) {
-    return window_key('G', shard, start_ms);
-}
 
 struct tw_key tw_key_generation(uint32_t shard, int64_t start_ms, uint32_t generation) {
     struct tw_key key = window_key('G', shard, start_ms);

@@ -6,8 +6,9 @@
 #include "engine/base/buf.h"
 
 /* The outbox: rows between the transaction that closed their window and the acknowledgement of every output. A chunk is
- * one value of the store; chunks of a kind are numbered without gaps and leave in that order. outbox_write.c: into the
- * transaction · outbox_read.c: chunks as rows · output_attach.c: opening outputs · emit.c: rows to outputs ·
+ * one value of the store: failures as text, or a closed window, whose rows its groups make when they leave; chunks of a
+ * kind are numbered without gaps and leave in that order. outbox_write.c: into the transaction · outbox_closed.c:
+ * closed windows · outbox_read.c: chunks as rows · output_attach.c: opening outputs · emit.c: rows to outputs ·
  * outbox_look.c: what waits. */
 
 struct tumble_engine;
@@ -49,6 +50,22 @@ struct tw_outbox_figures {
     uint64_t added[2]; /* bytes of chunks written since open, by kind */
     uint64_t random;
     struct tw_delivery *delivery; /* made when first needed */
+    struct tw_closed **closed;    /* every closed window that waits, ascending by chunk */
+    size_t closed_count;
+    size_t closed_capacity;
+    size_t kept_bytes;   /* of rows in all of them */
+    struct tw_buf spare; /* room for the next one's */
+};
+
+struct tw_closed {
+    uint64_t chunk;
+    struct tumble_shard *shard;
+    struct tw_window *window; /* its groups are in memory, in the store, or both */
+    bool is_owned;            /* committed: window belongs to this */
+    bool is_forgotten;        /* goes with the transaction at hand */
+    struct tumble_fragment fragment;
+    uint64_t row_bytes; /* of the JSON of all rows */
+    struct tw_buf rows; /* all of them as a chunk of text has them; empty: to be made from the groups */
 };
 
 /* ---- outbox_write.c ---- */
@@ -63,8 +80,6 @@ struct tw_outbox_put { /* one transaction's part; begun anew when the transactio
     uint64_t bytes; /* of every frame put */
 };
 void tw_outbox_put_begin(struct tw_outbox_put *put, struct tumble_engine *engine);
-enum tumble_code tw_outbox_put_window(struct tw_outbox_put *put, const struct tumble_shard *shard,
-                                      const struct tw_window *window, struct tumble_error *err);
 /* What shards to be forgotten have in the outbox becomes chunks without rows. */
 enum tumble_code tw_outbox_put_forgotten(struct tw_outbox_put *put, struct tumble_error *err);
 /* Documents, each varint length + bytes. */
@@ -76,9 +91,33 @@ enum tumble_code tw_outbox_put_cursor(struct tw_outbox_put *put, const struct tw
                                       struct tumble_error *err);
 /* Memory follows the store. */
 void tw_outbox_settle(const struct tw_outbox_put *put);
+/* A row as chunks of text have it; json: what stands behind the chunk's head. */
+enum tumble_code tw_outbox_append_row(struct tw_buf *out, const uint8_t key[16], struct tumble_bytes json);
 
 /* tumble_fragment.digest, begun with zeros: a row of the fragment more. */
 void tw_fragment_digest_add(uint8_t digest[16], struct tumble_bytes json);
+
+/* ---- outbox_closed.c ---- */
+
+/* NULL: the chunk holds no closed window. */
+struct tw_closed *tw_closed_find(const struct tumble_engine *engine, uint64_t chunk);
+/* A window that closes becomes a chunk; its groups are in the store already, as as_stored says. *waits: it has rows,
+ * and the window is the outbox's once the transaction is committed. */
+enum tumble_code tw_closed_put(struct tw_outbox_put *put, struct tumble_shard *shard, struct tw_window *window,
+                               const struct tw_window *as_stored, bool *waits, struct tumble_error *err);
+enum tumble_code tw_closed_erase_groups(const struct tumble_engine *engine, const struct tw_closed *closed,
+                                        struct tumble_error *err);
+/* A transaction begins, again perhaps; it is committed. */
+void tw_closed_begin(struct tumble_engine *engine);
+void tw_closed_settle(struct tumble_engine *engine);
+/* At open: a chunk that holds one, in their order. Errors: as tw_frame_open. */
+enum tumble_code tw_closed_read(struct tumble_engine *engine, uint64_t chunk, struct tumble_bytes value,
+                                struct tumble_error *err);
+void tw_closed_clean_up(struct tumble_engine *engine);
+/* What a window that opens again begins with: closed ones of the same start are still in the store. */
+uint32_t tw_closed_next_generation(const struct tumble_engine *engine, const struct tumble_shard *shard,
+                                   int64_t start_ms);
+size_t tw_closed_memory(const struct tumble_engine *engine);
 
 /* ---- outbox_read.c ---- */
 
@@ -88,7 +127,7 @@ struct tw_fragment_text {
     char sequences[2][128];
 };
 
-struct tw_chunk_reader { /* rows of chunks, one after the other; zeroed at first, inside one store transaction */
+struct tw_chunk_reader { /* rows of chunks, one after the other, inside one store transaction */
     struct tumble_engine *engine;
     enum tumble_row_kind kind;
     bool is_open;
@@ -96,14 +135,23 @@ struct tw_chunk_reader { /* rows of chunks, one after the other; zeroed at first
     uint64_t row;          /* next */
     uint64_t fragment_row; /* of the next row */
     struct tw_cursor in;
-    struct tumble_bytes head; /* what the JSON of every row of the chunk begins with */
+    struct tumble_bytes head;         /* what the JSON of every row of the chunk begins with */
     struct tw_fragment_text fragment; /* of the chunk; kind WINDOW */
     uint64_t summary_chunk;           /* the fragment summary read last belongs to this chunk; UINT64_MAX: none */
     uint64_t summary[2];
     uint8_t summary_digest[16];
+    /* Of a closed window: */
+    struct tw_closed *closed;
+    struct tw_row_writer *writer;
+    bool has_loaded;
+    struct tw_group_rank *order; /* NULL: its rows were kept */
+    size_t order_capacity;
+    size_t group; /* next of order */
+    struct tw_buf text;
 };
 void tw_chunk_reader_init(struct tw_chunk_reader *reader, struct tumble_engine *engine, enum tumble_row_kind kind,
                           uint64_t chunk, uint64_t row);
+void tw_chunk_reader_clean_up(struct tw_chunk_reader *reader);
 /* *got false: the end of the outbox. row->fragment points into the reader, row->json is what stands behind
  * reader->head; views live until the next call. */
 enum tumble_code tw_chunk_reader_next(struct tw_chunk_reader *reader, struct tumble_row *row, bool *got,

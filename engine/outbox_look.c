@@ -13,8 +13,7 @@ enum tumble_code tumble_engine_outbox(struct tumble_engine *engine, enum tumble_
     bool got = true;
     tw_buf_init(&text, engine->alloc, SIZE_MAX / 4);
     tw_chunk_reader_init(&reader, engine, kind, engine->first_chunk[kind], 0);
-    TW_TRY(tw_store_begin(engine->store, err));
-    enum tumble_code code = TUMBLE_OK;
+    enum tumble_code code = tw_store_begin(engine->store, err);
     while (code == TUMBLE_OK && got) {
         struct tumble_row row;
         code = tw_chunk_reader_next(&reader, &row, &got, err);
@@ -27,6 +26,7 @@ enum tumble_code tumble_engine_outbox(struct tumble_engine *engine, enum tumble_
         }
     }
     tw_buf_clean_up(&text);
+    tw_chunk_reader_clean_up(&reader);
     tw_store_abort(engine->store);
     return code;
 }
@@ -91,25 +91,52 @@ static int by_kind_and_name(const void *a, const void *b) {
     return x->text.kind != y->text.kind ? (int)x->text.kind - (int)y->text.kind : strcmp(x->name, y->name);
 }
 
-static enum tumble_code count_waiting(struct tumble_engine *engine, const struct stored *item,
-                                      struct tumble_stored_output *out, struct tumble_error *err) {
-    struct tw_chunk_reader reader;
-    bool got = true;
-    out->oldest_window_start_ms = -1;
-    tw_chunk_reader_init(&reader, engine, item->text.kind, item->text.chunk, item->text.row);
+static void note_start(struct tumble_stored_output *out, enum tumble_row_kind kind, int64_t start_ms) {
+    bool older = out->oldest_window_start_ms < 0 || start_ms < out->oldest_window_start_ms;
+    if (kind == TUMBLE_ROW_WINDOW && older) {
+        out->oldest_window_start_ms = start_ms;
+    }
+}
+
+static enum tumble_code count_rows(struct tw_chunk_reader *reader, const struct stored *item,
+                                   struct tumble_stored_output *out, struct tumble_error *err) {
     for (;;) {
         struct tumble_row row;
-        TW_TRY(tw_chunk_reader_next(&reader, &row, &got, err));
+        bool got;
+        TW_TRY(tw_chunk_reader_next(reader, &row, &got, err));
         if (!got) {
             return TUMBLE_OK;
         }
         out->rows++;
-        out->bytes += reader.head.length + row.json.length;
-        bool older = out->oldest_window_start_ms < 0 || row.window_start_ms < out->oldest_window_start_ms;
-        if (item->text.kind == TUMBLE_ROW_WINDOW && older) {
-            out->oldest_window_start_ms = row.window_start_ms;
-        }
+        out->bytes += reader->head.length + row.json.length;
+        note_start(out, item->text.kind, row.window_start_ms);
     }
+}
+
+/* Closed windows that wait whole know themselves what they are: there may be many. */
+static uint64_t count_closed(const struct tumble_engine *engine, const struct stored *item,
+                             struct tumble_stored_output *out) {
+    uint64_t chunk = item->text.chunk;
+    const struct tw_closed *closed;
+    while (item->text.kind == TUMBLE_ROW_WINDOW && (chunk > item->text.chunk || item->text.row == 0) &&
+           (closed = tw_closed_find(engine, chunk))) {
+        out->rows += closed->fragment.row_count;
+        out->bytes += closed->row_bytes;
+        note_start(out, item->text.kind, closed->fragment.window_start_ms);
+        chunk++;
+    }
+    return chunk;
+}
+
+static enum tumble_code count_waiting(struct tumble_engine *engine, const struct stored *item,
+                                      struct tumble_stored_output *out, struct tumble_error *err) {
+    struct tw_chunk_reader reader;
+    out->oldest_window_start_ms = -1;
+    uint64_t chunk = count_closed(engine, item, out);
+    tw_chunk_reader_init(&reader, engine, item->text.kind, chunk, chunk == item->text.chunk ? item->text.row : 0);
+    enum tumble_code code = count_rows(&reader, item, out, err);
+    tw_chunk_reader_clean_up(&reader);
+    return code;
 }
 
 static enum tumble_code visit_all(struct tumble_engine *engine, struct found *found, tumble_stored_output_fn *visit,

@@ -10,6 +10,119 @@ static enum tumble_code cut(struct tumble_error *err, const char *what) {
     return tw_fail(err, TUMBLE_ECORRUPT, "%s is cut: restore the state directory or start anew", what);
 }
 
+/* ---- closed windows ---- */
+
+enum { MADE_AT_ONCE = 64 * 1024 }; /* bytes of rows */
+
+static void leave_closed(struct tw_chunk_reader *reader) {
+    if (reader->writer) {
+        tw_row_writer_clean_up(reader->writer);
+        tw_free(&reader->engine->alloc, reader->writer);
+        reader->writer = NULL;
+    }
+    if (reader->has_loaded) {
+        tw_window_unload(reader->closed->window);
+        reader->has_loaded = false;
+    }
+    tw_free(&reader->engine->alloc, reader->order);
+    reader->order = NULL;
+    reader->closed = NULL;
+}
+
+void tw_chunk_reader_clean_up(struct tw_chunk_reader *reader) {
+    leave_closed(reader);
+    tw_buf_clean_up(&reader->text);
+}
+
+/* More of the rows, as a chunk of text has them. */
+static enum tumble_code make_more(struct tw_chunk_reader *reader, struct tumble_error *err) {
+    const struct tw_window *window = reader->closed->window;
+    const size_t count = reader->order ? window->groups.count : 0;
+    struct tw_buf *scratch = &reader->engine->scratch;
+    tw_buf_clear(&reader->text);
+    for (; reader->group < count && reader->text.length < MADE_AT_ONCE; reader->group++) {
+        uint32_t reference = reader->order[reader->group].reference;
+        if (reader->group + TW_GROUPS_AHEAD < count) {
+            tw_group_fetch(&window->groups, reader->order[reader->group + TW_GROUPS_AHEAD].reference);
+        }
+        if (tw_group_at(&window->groups, reference)->records == 0) {
+            continue;
+        }
+        uint8_t key[16];
+        tw_buf_clear(scratch);
+        enum tumble_code code = tw_row_append(reader->writer, reader->closed->shard, window, reference, scratch, key);
+        struct tumble_bytes own = {scratch->data + reader->head.length, scratch->length - reader->head.length};
+        code = code == TUMBLE_OK ? tw_outbox_append_row(&reader->text, key, own) : code;
+        if (code != TUMBLE_OK) {
+            return tw_fail(err, code, "%s while rows are made", tumble_code_text(code));
+        }
+    }
+    reader->in = tw_cursor_of(tw_buf_view(&reader->text));
+    return reader->text.length ? TUMBLE_OK : cut(err, "a closed window has fewer rows than it closed with: it");
+}
+
+static enum tumble_code order_groups(struct tw_chunk_reader *reader, struct tumble_error *err) {
+    struct tumble_engine *engine = reader->engine;
+    struct tw_window *window = reader->closed->window;
+    if (!window->loaded) {
+        TW_TRY(tw_window_read_groups(reader->closed->shard, window, err));
+        reader->has_loaded = true;
+    }
+    reader->order = tw_alloc_array(&engine->alloc, window->groups.count, sizeof *reader->order);
+    if (!reader->order) {
+        return tw_no_memory(err);
+    }
+    tw_group_order(&window->groups, reader->order);
+    reader->group = 0;
+    for (uint64_t row = 0; row < reader->row && reader->group < window->groups.count; reader->group++) {
+        row += tw_group_at(&window->groups, reader->order[reader->group].reference)->records != 0;
+    }
+    return make_more(reader, err);
+}
+
+static void keep_text(char *into, size_t room, struct tumble_bytes *text) {
+    text->length = text->length < room ? text->length : room;
+    if (text->length) {
+        memcpy(into, text->data, text->length);
+    }
+    text->data = into;
+}
+
+static enum tumble_code skip_rows(struct tw_chunk_reader *reader, struct tumble_error *err);
+
+static enum tumble_code open_closed(struct tw_chunk_reader *reader, struct tw_closed *closed,
+                                    struct tumble_error *err) {
+    struct tumble_engine *engine = reader->engine;
+    struct tw_fragment_text *text = &reader->fragment;
+    reader->closed = closed;
+    reader->writer = tw_alloc_zero(&engine->alloc, sizeof *reader->writer);
+    if (!reader->writer) {
+        return tw_no_memory(err);
+    }
+    TW_TRY(tw_row_writer_init(reader->writer, closed->shard, closed->window, err));
+    reader->head = tw_buf_view(&reader->writer->head);
+    text->fragment = closed->fragment;
+    keep_text(text->shard_id, sizeof text->shard_id, &text->fragment.shard_id);
+    keep_text(text->sequences[0], sizeof text->sequences[0], &text->fragment.first_sequence);
+    keep_text(text->sequences[1], sizeof text->sequences[1], &text->fragment.last_sequence);
+    if (reader->row >= closed->fragment.row_count) {
+        return cut(err, "the position of an output is behind its window's rows, or the window");
+    }
+    reader->is_open = true;
+    if (closed->rows.length) {
+        reader->fragment_row = 0;
+        reader->in = tw_cursor_of(tw_buf_view(&closed->rows));
+        return skip_rows(reader, err);
+    }
+    reader->fragment_row = reader->row;
+    return order_groups(reader, err);
+}
+
+/* Rows of the chunk that are not made yet. */
+static bool has_more(const struct tw_chunk_reader *reader) {
+    return reader->closed && reader->fragment_row < reader->closed->fragment.row_count;
+}
+
 void tw_chunk_reader_init(struct tw_chunk_reader *reader, struct tumble_engine *engine, enum tumble_row_kind kind,
                           uint64_t chunk, uint64_t row) {
     memset(reader, 0, sizeof *reader);
@@ -18,10 +131,11 @@ void tw_chunk_reader_init(struct tw_chunk_reader *reader, struct tumble_engine *
     reader->chunk = chunk;
     reader->row = row;
     reader->summary_chunk = UINT64_MAX;
+    tw_buf_init(&reader->text, engine->alloc, SIZE_MAX / 4);
 }
 
 void tw_chunk_reader_position(const struct tw_chunk_reader *reader, uint64_t *chunk, uint64_t *row) {
-    bool at_end = reader->is_open && tw_cursor_left(&reader->in) == 0;
+    bool at_end = reader->is_open && tw_cursor_left(&reader->in) == 0 && !has_more(reader);
     *chunk = reader->chunk + at_end;
     *row = at_end ? 0 : reader->row;
 }
@@ -152,6 +266,10 @@ static enum tumble_code skip_rows(struct tw_chunk_reader *reader, struct tumble_
 
 static enum tumble_code open_chunk(struct tw_chunk_reader *reader, struct tumble_error *err) {
     bool is_single;
+    struct tw_closed *closed = reader->kind == TUMBLE_ROW_WINDOW ? tw_closed_find(reader->engine, reader->chunk) : NULL;
+    if (closed) {
+        return open_closed(reader, closed, err);
+    }
     TW_TRY(read_value(reader, err));
     TW_TRY(read_head(reader, &is_single, err));
     if (!is_single) {
@@ -173,7 +291,12 @@ enum tumble_code tw_chunk_reader_next(struct tw_chunk_reader *reader, struct tum
                                       struct tumble_error *err) {
     *got = false;
     while (!reader->is_open || tw_cursor_left(&reader->in) == 0) {
+        if (reader->is_open && has_more(reader)) {
+            TW_TRY(make_more(reader, err));
+            continue;
+        }
         if (reader->is_open) {
+            leave_closed(reader);
             reader->chunk++;
             reader->row = 0;
             reader->is_open = false;
@@ -202,12 +325,21 @@ enum tumble_code tw_chunk_reader_next(struct tw_chunk_reader *reader, struct tum
     return TUMBLE_OK;
 }
 
+struct waiting {
+    const struct tumble_engine *engine;
+    uint64_t bytes;
+};
+
 static enum tumble_code add_bytes(void *ctx, struct tumble_bytes key, struct tumble_bytes value, bool *stop,
                                   struct tumble_error *err) {
-    (void)key;
+    struct waiting *waiting = ctx;
+    uint64_t chunk;
     (void)stop;
     (void)err;
-    *(uint64_t *)ctx += value.length;
+    const struct tw_closed *closed = tw_frame_kind_of(value) == TW_FRAME_CLOSED && tw_key_read_outbox(key, &chunk)
+                                         ? tw_closed_find(waiting->engine, chunk)
+                                         : NULL;
+    waiting->bytes += closed ? closed->row_bytes : value.length;
     return TUMBLE_OK;
 }
 
@@ -219,8 +351,10 @@ enum tumble_code tw_outbox_bytes(struct tumble_engine *engine, enum tumble_row_k
     }
     struct tw_key prefix = tw_key_outbox_all(kind), from = tw_key_outbox(kind, chunk);
     TW_TRY(tw_store_begin(engine->store, err));
+    struct waiting waiting = {engine, 0};
     enum tumble_code code =
-        tw_store_scan(engine->store, tw_key_view(&prefix), tw_key_view(&from), add_bytes, bytes, err);
+        tw_store_scan(engine->store, tw_key_view(&prefix), tw_key_view(&from), add_bytes, &waiting, err);
+    *bytes = waiting.bytes;
     tw_store_abort(engine->store);
     return code;
 }

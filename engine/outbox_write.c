@@ -4,12 +4,8 @@
 #include "engine/codec/hash.h"
 #include "engine/engine_internal.h"
 
-/* Rows and failures into chunks, inside the transaction that closes their window. A chunk of rows begins with what
- * their fragment is; its summary (rows, records, digest) is known only behind the last row, so it is filled in there
- * when the fragment fits one chunk, and otherwise put beside the last chunk, where every chunk of the fragment looks
- * for it (docs/format-frames.md). */
-
-enum { SUMMARY_BYTES = 32 };
+/* What a transaction writes of the outbox: failures into chunks, where outputs stand, and what every one of them has
+ * acknowledged out of the store. Closed windows: outbox_closed.c. */
 
 static enum tumble_code text_of(struct tumble_error *err, enum tumble_code code) {
     return code == TUMBLE_OK ? TUMBLE_OK : tw_fail(err, code, "%s", tumble_code_text(code));
@@ -20,6 +16,7 @@ void tw_outbox_put_begin(struct tw_outbox_put *put, struct tumble_engine *engine
     put->engine = engine;
     memcpy(put->next_chunk, engine->next_chunk, sizeof put->next_chunk);
     memcpy(put->first_chunk, engine->first_chunk, sizeof put->first_chunk);
+    tw_closed_begin(engine);
 }
 
 void tw_outbox_settle(const struct tw_outbox_put *put) {
@@ -34,6 +31,7 @@ void tw_outbox_settle(const struct tw_outbox_put *put) {
     for (size_t i = 0; i < engine->output_count; i++) {
         engine->outputs[i].changed = false;
     }
+    tw_closed_settle(engine);
 }
 
 static enum tumble_code frame_begin(struct tw_outbox_put *put, enum tw_frame_kind kind, size_t *mark,
@@ -58,11 +56,10 @@ static enum tumble_code chunk_end(struct tw_outbox_put *put, enum tumble_row_kin
     return TUMBLE_OK;
 }
 
-/* json: of a row, what stands behind its chunk's head. */
-static enum tumble_code append_row(struct tw_buf *frame, const uint8_t key[16], struct tumble_bytes json) {
-    TW_TRY(tw_buf_append(frame, key, 16));
-    TW_TRY(tw_buf_append_varint(frame, json.length));
-    return tw_buf_append(frame, json.data, json.length);
+enum tumble_code tw_outbox_append_row(struct tw_buf *out, const uint8_t key[16], struct tumble_bytes json) {
+    TW_TRY(tw_buf_append_few(out, key, 16));
+    TW_TRY(tw_buf_append_varint(out, json.length));
+    return tw_buf_append(out, json.data, json.length);
 }
 
 /* ---- rows ---- */
@@ -72,118 +69,6 @@ void tw_fragment_digest_add(uint8_t digest[16], struct tumble_bytes json) {
     memcpy(both, digest, 16);
     tw_hash128(json.data, json.length, both + 16);
     tw_hash128(both, sizeof both, digest);
-}
-
-struct summary {
-    uint64_t rows;
-    uint64_t records;
-    uint8_t digest[16];
-};
-
-static void lay_summary(const struct summary *summary, char out[SUMMARY_BYTES]) {
-    for (int i = 0; i < 8; i++) {
-        out[i] = (char)(summary->rows >> (8 * i));
-        out[8 + i] = (char)(summary->records >> (8 * i));
-    }
-    memcpy(out + 16, summary->digest, 16);
-}
-
-struct rows_chunk { /* the one being filled */
-    size_t mark;
-    size_t summary_at; /* offset of the flag in front of it */
-};
-
-static enum tumble_code append_text(struct tw_buf *frame, struct tumble_bytes text) {
-    TW_TRY(tw_buf_append_varint(frame, text.length));
-    return tw_buf_append(frame, text.data, text.length);
-}
-
-static enum tumble_code rows_begin(struct tw_outbox_put *put, const struct tumble_shard *shard,
-                                   const struct tw_window *window, const struct tw_row_writer *writer,
-                                   uint64_t first_row, struct rows_chunk *chunk, struct tumble_error *err) {
-    static const char later[SUMMARY_BYTES + 1];
-    struct tw_buf *frame = &put->engine->frame;
-    TW_TRY(frame_begin(put, TW_FRAME_ROWS, &chunk->mark, err));
-    enum tumble_code code = tw_buf_append_u64(frame, (uint64_t)window->start_ms);
-    code = code == TUMBLE_OK ? tw_buf_append_u64(frame, (uint64_t)(window->start_ms + put->engine->window_ms)) : code;
-    code = code == TUMBLE_OK ? append_text(frame, tumble_shard_id(shard)) : code;
-    code = code == TUMBLE_OK ? append_text(frame, tw_window_first(window)) : code;
-    code = code == TUMBLE_OK ? append_text(frame, tw_window_last(window)) : code;
-    code = code == TUMBLE_OK ? tw_buf_append_varint(frame, first_row) : code;
-    chunk->summary_at = frame->length;
-    code = code == TUMBLE_OK ? tw_buf_append(frame, later, sizeof later) : code;
-    return text_of(err, code == TUMBLE_OK ? append_text(frame, tw_buf_view(&writer->head)) : code);
-}
-
-static enum tumble_code rows_end(struct tw_outbox_put *put, const struct rows_chunk *chunk, bool is_single,
-                                 bool is_last, const struct summary *summary, struct tumble_error *err) {
-    struct tw_buf *frame = &put->engine->frame;
-    if (is_single && is_last) {
-        frame->data[chunk->summary_at] = 1;
-        lay_summary(summary, frame->data + chunk->summary_at + 1);
-    }
-    TW_TRY(chunk_end(put, TUMBLE_ROW_WINDOW, chunk->mark, err));
-    if (is_last && !is_single) {
-        size_t mark;
-        char bytes[SUMMARY_BYTES];
-        lay_summary(summary, bytes);
-        TW_TRY(frame_begin(put, TW_FRAME_FRAGMENT, &mark, err));
-        TW_TRY(text_of(err, tw_buf_append(frame, bytes, sizeof bytes)));
-        TW_TRY(frame_put(put, tw_key_fragment(put->next_chunk[TUMBLE_ROW_WINDOW] - 1), mark, err));
-    }
-    return TUMBLE_OK;
-}
-
-static enum tumble_code put_rows(struct tw_outbox_put *put, const struct tumble_shard *shard,
-                                 const struct tw_window *window, struct tw_row_writer *writer,
-                                 struct tumble_error *err) {
-    struct tumble_engine *engine = put->engine;
-    struct summary summary = {0};
-    struct rows_chunk chunk;
-    bool is_single = true, begun = false;
-    for (uint32_t i = 0; i < window->groups.count; i++) {
-        uint32_t reference = engine->order[i].reference;
-        if (i + TW_GROUPS_AHEAD < window->groups.count) {
-            tw_group_fetch(&window->groups, engine->order[i + TW_GROUPS_AHEAD].reference);
-        }
-        uint64_t records = tw_group_at(&window->groups, reference)->records;
-        if (records == 0) {
-            continue; /* made for a record that memory then ran out for */
-        }
-        if (begun && engine->frame.length >= TW_LIMIT_OUTBOX_CHUNK_BYTES) { /* another row follows */
-            is_single = false;
-            begun = false;
-            TW_TRY(rows_end(put, &chunk, false, false, &summary, err));
-        }
-        if (!begun) {
-            TW_TRY(rows_begin(put, shard, window, writer, summary.rows, &chunk, err));
-            begun = true;
-        }
-        uint8_t key[16];
-        tw_buf_clear(&engine->scratch);
-        TW_TRY(text_of(err, tw_row_append(writer, shard, window, reference, &engine->scratch, key)));
-        const struct tumble_bytes json = tw_buf_view(&engine->scratch);
-        const struct tumble_bytes own = {json.data + writer->head.length, json.length - writer->head.length};
-        TW_TRY(text_of(err, append_row(&engine->frame, key, own)));
-        tw_fragment_digest_add(summary.digest, json);
-        summary.rows++;
-        summary.records += records;
-    }
-    put->rows += summary.rows;
-    return begun ? rows_end(put, &chunk, is_single, true, &summary, err) : TUMBLE_OK;
-}
-
-enum tumble_code tw_outbox_put_window(struct tw_outbox_put *put, const struct tumble_shard *shard,
-                                      const struct tw_window *window, struct tumble_error *err) {
-    TW_TRY(tw_engine_order(put->engine, window->groups.count, err));
-    tw_group_order(&window->groups, put->engine->order);
-    struct tw_row_writer writer;
-    enum tumble_code code = tw_row_writer_init(&writer, shard, window, err);
-    if (code == TUMBLE_OK) {
-        code = put_rows(put, shard, window, &writer, err);
-    }
-    tw_row_writer_clean_up(&writer);
-    return code;
 }
 
 /* ---- failures ---- */
@@ -212,7 +97,7 @@ enum tumble_code tw_outbox_put_failures(struct tw_outbox_put *put, const struct 
         }
         uint8_t key[16];
         tw_hash128(document.data, document.length, key);
-        TW_TRY(text_of(err, append_row(&engine->frame, key, document)));
+        TW_TRY(text_of(err, tw_outbox_append_row(&engine->frame, key, document)));
         put->failures++;
         if (engine->frame.length >= TW_LIMIT_OUTBOX_CHUNK_BYTES) {
             TW_TRY(chunk_end(put, TUMBLE_ROW_FAILURE, mark, err));
@@ -236,14 +121,23 @@ enum tumble_code tw_outbox_drop(struct tw_outbox_put *put, enum tumble_row_kind 
         return TUMBLE_OK;
     }
     for (; put->first_chunk[kind] < passed; put->first_chunk[kind]++) {
+        const struct tw_closed *closed =
+            kind == TUMBLE_ROW_WINDOW ? tw_closed_find(engine, put->first_chunk[kind]) : NULL;
         struct tw_key key = tw_key_outbox(kind, put->first_chunk[kind]);
         TW_TRY(tw_store_delete(engine->store, tw_key_view(&key), err));
-        if (kind == TUMBLE_ROW_WINDOW) {
+        if (closed) {
+            TW_TRY(tw_closed_erase_groups(engine, closed, err));
+        } else if (kind == TUMBLE_ROW_WINDOW) {
             key = tw_key_fragment(put->first_chunk[kind]);
             TW_TRY(tw_store_delete(engine->store, tw_key_view(&key), err));
         }
     }
     return TUMBLE_OK;
+}
+
+static enum tumble_code append_text(struct tw_buf *frame, struct tumble_bytes text) {
+    TW_TRY(tw_buf_append_varint(frame, text.length));
+    return tw_buf_append(frame, text.data, text.length);
 }
 
 enum tumble_code tw_outbox_put_cursor(struct tw_outbox_put *put, const struct tw_output *output,

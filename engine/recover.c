@@ -64,16 +64,21 @@ static enum tumble_code load_groups(struct tumble_shard *shard, struct tw_window
     return TUMBLE_OK;
 }
 
-enum tumble_code tw_window_load(struct tumble_shard *shard, struct tw_window *window, struct tumble_error *err) {
-    TW_TRY(tw_store_begin(shard->engine->store, err));
+enum tumble_code tw_window_read_groups(struct tumble_shard *shard, struct tw_window *window, struct tumble_error *err) {
     enum tumble_code code = load_groups(shard, window, err);
-    tw_store_abort(shard->engine->store);
     if (code != TUMBLE_OK) {
         tw_window_unload(window);
         return code;
     }
     window->loaded = true;
     return TUMBLE_OK;
+}
+
+enum tumble_code tw_window_load(struct tumble_shard *shard, struct tw_window *window, struct tumble_error *err) {
+    TW_TRY(tw_store_begin(shard->engine->store, err));
+    enum tumble_code code = tw_window_read_groups(shard, window, err);
+    tw_store_abort(shard->engine->store);
+    return code;
 }
 
 /* ---- open ---- */
@@ -183,6 +188,17 @@ static enum tumble_code read_window(void *ctx, struct tumble_bytes key, struct t
     return code;
 }
 
+static enum tumble_code read_chunk(void *ctx, struct tumble_bytes key, struct tumble_bytes value, bool *stop,
+                                   struct tumble_error *err) {
+    struct tumble_engine *engine = ctx;
+    uint64_t chunk;
+    (void)stop;
+    if (!tw_key_read_outbox(key, &chunk)) {
+        return damaged(err, "a key of the outbox");
+    }
+    return tw_frame_kind_of(value) == TW_FRAME_CLOSED ? tw_closed_read(engine, chunk, value, err) : TUMBLE_OK;
+}
+
 static enum tumble_code read_note(void *ctx, struct tumble_bytes key, struct tumble_bytes value, bool *stop,
                                   struct tumble_error *err) {
     struct tumble_engine *engine = ctx;
@@ -243,8 +259,10 @@ static enum tumble_code recover(struct tumble_engine *engine, struct tumble_erro
     engine->meta_stored = true;
     TW_TRY(read_counters(engine, err));
     struct tw_key shards = tw_key_prefix('S'), windows = tw_key_prefix('W'), notes = tw_key_prefix('N');
+    struct tw_key chunks = tw_key_outbox_all(TUMBLE_ROW_WINDOW);
     TW_TRY(tw_store_scan(engine->store, tw_key_view(&shards), tw_key_view(&shards), read_shard, engine, err));
     TW_TRY(tw_store_scan(engine->store, tw_key_view(&windows), tw_key_view(&windows), read_window, engine, err));
+    TW_TRY(tw_store_scan(engine->store, tw_key_view(&chunks), tw_key_view(&chunks), read_chunk, engine, err));
     return tw_store_scan(engine->store, tw_key_view(&notes), tw_key_view(&notes), read_note, engine, err);
 }
 

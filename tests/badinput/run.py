@@ -491,7 +491,7 @@ def state_on_a_full_disk(work):
     path, spec = many(work)
     whole = run([TUMBLE, "replay", "--spec", spec, "--format", "ndjson", path])
     os.mkdir(work.file("small"))
-    script = """mount -t tmpfs -o size=1m tmpfs "$5/small"
+    script = """mount -t tmpfs -o size=256k tmpfs "$5/small"
         "$1" replay --spec "$2" --format ndjson --batch-size 100 --state "$5/small/state" --output "file:$5/rows" "$3"; echo "first $?" >&2
         cp "$5/rows" "$5/rows-when-full" || : >"$5/rows-when-full"
         mount -o remount,size=400m "$5/small"

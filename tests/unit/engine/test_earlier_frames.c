@@ -1,4 +1,5 @@
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "engine/engine_internal.h"
 #include "engine_fixture.h"
@@ -118,8 +119,147 @@ static void deltas_with_keys_are_read_and_followed_by_those_with_places(void **s
     tumble_spec_destroy(spec);
 }
 
+/* ---- kinds 13 and 14: rows as text ---- */
+
+static void put_chunk(struct tw_store *store, const struct tumble_spec *spec, uint64_t chunk, unsigned place,
+                      unsigned single_rows, const char *const *rows, size_t count) {
+    struct tumble_error error;
+    struct tw_buf frame;
+    size_t mark;
+    tw_buf_init(&frame, tw_alloc_default(), 4096);
+    assert_int_equal(tw_frame_begin(&frame, TW_FRAME_ROWS, tumble_spec_digest(spec), &mark), TUMBLE_OK);
+    tw_buf_append_u64(&frame, 0);
+    tw_buf_append_u64(&frame, 60000);
+    tw_buf_append(&frame,
+                  "\1s\1"
+                  "1\1"
+                  "9",
+                  6);
+    tw_buf_append_varint(&frame, place);
+    tw_buf_append_byte(&frame, single_rows > 0);
+    tw_buf_append_u64(&frame, single_rows);
+    tw_buf_append_u64(&frame, 10 * single_rows);
+    tw_buf_append(&frame, "0123456789abcdef", 16);
+    tw_buf_append(&frame, "\5{\"w\":", 6);
+    for (size_t i = 0; i < count; i++) {
+        tw_buf_append(&frame, "kkkkkkkkkkkkkkkk", 16);
+        tw_buf_append_varint(&frame, strlen(rows[i]));
+        tw_buf_append_text(&frame, rows[i]);
+    }
+    assert_int_equal(tw_frame_seal(&frame, mark), TUMBLE_OK);
+    struct tw_key key = tw_key_outbox(TUMBLE_ROW_WINDOW, chunk);
+    ok(tw_store_put(store, tw_key_view(&key), tw_buf_view(&frame), &error));
+    tw_buf_clean_up(&frame);
+}
+
+static void put_summary(struct tw_store *store, const struct tumble_spec *spec, uint64_t chunk) {
+    struct tumble_error error;
+    struct tw_buf frame;
+    size_t mark;
+    tw_buf_init(&frame, tw_alloc_default(), 4096);
+    assert_int_equal(tw_frame_begin(&frame, TW_FRAME_FRAGMENT, tumble_spec_digest(spec), &mark), TUMBLE_OK);
+    tw_buf_append_u64(&frame, 3);
+    tw_buf_append_u64(&frame, 33);
+    tw_buf_append(&frame, "fedcba9876543210", 16);
+    assert_int_equal(tw_frame_seal(&frame, mark), TUMBLE_OK);
+    struct tw_key key = tw_key_fragment(chunk);
+    ok(tw_store_put(store, tw_key_view(&key), tw_buf_view(&frame), &error));
+    tw_buf_clean_up(&frame);
+}
+
+/* The counters are varints, the 15th of them the number of chunks of rows: 0 becomes 3. */
+static void set_chunks(struct tw_store *store, const struct tumble_spec *spec) {
+    struct tumble_error error;
+    struct tumble_bytes value, payload;
+    struct tw_key key = tw_key_counters();
+    struct tw_buf frame;
+    size_t mark;
+    bool found;
+    ok(tw_store_get(store, tw_key_view(&key), &found, &value, &error));
+    ok(tw_frame_open(value, TW_FRAME_COUNTERS, 0, "it", &payload, &error));
+    struct tw_cursor in = tw_cursor_of(payload);
+    tw_buf_init(&frame, tw_alloc_default(), 4096);
+    assert_int_equal(tw_frame_begin(&frame, TW_FRAME_COUNTERS, tumble_spec_digest(spec), &mark), TUMBLE_OK);
+    for (int i = 0; i < 18; i++) {
+        uint64_t number;
+        assert_true(tw_take_varint(&in, &number));
+        tw_buf_append_varint(&frame, i == 14 ? 3 : number);
+    }
+    assert_int_equal(tw_frame_seal(&frame, mark), TUMBLE_OK);
+    ok(tw_store_put(store, tw_key_view(&key), tw_buf_view(&frame), &error));
+    tw_buf_clean_up(&frame);
+}
+
+static enum tumble_code look_at(void *ctx, const struct tumble_row *row) {
+    size_t *seen = ctx;
+    const struct tumble_fragment *fragment = row->fragment;
+    bool of_first = *seen < 3;
+    assert_int_equal(fragment->row_count, of_first ? 3 : 1);
+    assert_int_equal(fragment->record_count, of_first ? 33 : 10);
+    assert_memory_equal(fragment->digest, of_first ? "fedcba9876543210" : "0123456789abcdef", 16);
+    assert_int_equal(row->fragment_row, of_first ? *seen : 0);
+    assert_true(tumble_bytes_equal(fragment->shard_id, tumble_bytes_of("s")));
+    assert_true(tumble_bytes_equal(fragment->last_sequence, tumble_bytes_of("9")));
+    assert_int_equal(row->window_end_ms, 60000);
+    ++*seen;
+    return TUMBLE_OK;
+}
+
+static void chunks_of_text_are_delivered(void **state) {
+    (void)state;
+    static const char *const first[] = {"1}", "2}"}, *const second[] = {"3}"}, *const third[] = {"4}"};
+    struct tumble_error error;
+    struct tumble_spec *spec = spec_of(SPEC);
+    char directory[] = "/tmp/tumble-test-XXXXXX";
+    assert_non_null(mkdtemp(directory));
+    for (size_t taken = 0; taken < 5; taken++) {
+        struct tumble_engine *engine = engine_of(spec, directory, 0);
+        shard_of(engine, "s");
+        ok(tumble_engine_commit(engine, &error));
+        tumble_engine_destroy(engine);
+        struct tw_store *store = store_of(directory);
+        put_chunk(store, spec, 0, 0, 0, first, 2);
+        put_chunk(store, spec, 1, 2, 0, second, 1);
+        put_summary(store, spec, 1);
+        put_chunk(store, spec, 2, 0, 1, third, 1);
+        set_chunks(store, spec);
+        commit_and_close(store);
+        engine = engine_of(spec, directory, 0);
+        size_t seen = 0;
+        ok(tumble_engine_outbox(engine, TUMBLE_ROW_WINDOW, look_at, &seen, &error));
+        assert_int_equal(seen, 4);
+        kept_reset();
+        attach_kept(engine, TUMBLE_ROW_WINDOW);
+        kept[0].retry_from = taken;
+        assert_int_equal(tumble_engine_drain(engine, &error), taken < 4 ? TUMBLE_EOUTPUT : TUMBLE_OK);
+        ok(tumble_engine_commit(engine, &error));
+        apply(engine, 1, at_first, 4); /* a window of today closes behind them */
+        ok(tumble_shard_close(shard_of(engine, "s"), 0, &error));
+        ok(tumble_engine_commit(engine, &error));
+        kept[0].retry_from = SIZE_MAX;
+        ok(tumble_engine_drain(engine, &error));
+        ok(tumble_engine_commit(engine, &error));
+        assert_memory_equal(kept[0].text, "{\"w\":1}\n{\"w\":2}\n{\"w\":3}\n{\"w\":4}\n{\"window_start\"", 47);
+        assert_int_equal(kept[0].count, 8);
+        tumble_engine_destroy(engine);
+        store = store_of(directory);
+        struct tumble_bytes everything = {NULL, 0};
+        struct stored_value value = {0};
+        struct tw_key chunks = tw_key_outbox_all(TUMBLE_ROW_WINDOW), summaries = tw_key_prefix(TW_KEY_FRAGMENT);
+        ok(tw_store_scan(store, tw_key_view(&chunks), everything, keep_value, &value, &error));
+        ok(tw_store_scan(store, tw_key_view(&summaries), everything, keep_value, &value, &error));
+        assert_int_equal(value.length, 0);
+        tw_store_close(store);
+        remove_state(directory);
+        assert_int_equal(mkdir(directory, 0777), 0);
+    }
+    remove_state(directory);
+    tumble_spec_destroy(spec);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(chunks_of_text_are_delivered),
         cmocka_unit_test(deltas_with_keys_are_read_and_followed_by_those_with_places),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
