@@ -2,9 +2,9 @@
  * read(); after each one (or each N) the state is committed and a response made; rows of windows that are over are
  * written. Prints its figures as one line of JSON.
  *
- * A consumer that keeps its own state ("apply"): an event's bytes go to tumble_shard_apply_event, and the engine keeps
- * windows in memory or in a state directory. A Lambda handler ("invoke"): the whole event with
- * its state goes in, the response with the next state comes out, and the state travels on in the next event. */
+ * A consumer that keeps its own state ("apply"): an event goes to tumble_shard_event_feed in pieces, and the engine
+ * keeps windows in memory or in a state directory. A Lambda handler ("invoke"): the whole event with its state goes in,
+ * the response with the next state comes out, and the state travels on in the next event. */
 
 #define _GNU_SOURCE /* memmem */
 
@@ -23,7 +23,7 @@
 #include <tumble/invoke.h>
 
 enum {
-    PIECE_BYTES = 128 << 10, /* read at a time: with what is made of it, half of an L2 cache */
+    PIECE_BYTES = 256 << 10, /* read at a time: with what is made of it, less than half of an L2 cache */
     EVENT_BYTES_MAX = 16 << 20,
     SHARDS_MAX = 1024,
     ROW_BYTES = 1 << 20
@@ -330,16 +330,46 @@ static struct tumble_bytes next_line(struct run *run) {
     return event;
 }
 
+/* Is there another event? */
+static int find_event(struct run *run) {
+    for (;; run->begin++) {
+        if (run->begin == run->end && !more(run, PIECE_BYTES)) {
+            return 0;
+        }
+        if (run->buffer[run->begin] != '\n') {
+            return 1;
+        }
+    }
+}
+
+static struct tumble_bytes unread(const struct run *run) {
+    return (struct tumble_bytes){run->buffer + run->begin, run->end - run->begin};
+}
+
+/* Pieces go to the engine as read() brings them, always into the same few pages. */
 static int apply_event(struct run *run) {
     struct tumble_error error;
-    struct tumble_bytes id, event = next_line(run);
-    if (!event.data) {
+    struct tumble_bytes id;
+    struct tumble_event_result result;
+    enum tumble_code code;
+    if (!find_event(run)) {
         return 0;
     }
-    must(tumble_event_shard_id(event, &id, &error), "an event's shard", &error);
+    while ((code = tumble_event_peek_shard_id(unread(run), run->at_end, &id, &error)) == TUMBLE_EMORE) {
+        more(run, PIECE_BYTES);
+    }
+    must(code, "an event's shard", &error);
     struct open_window *window = window_of(run, id);
-    struct tumble_event_result result;
-    must(tumble_shard_apply_event(window->shard, event, &result, &error), "an event cannot be applied", &error);
+    must(tumble_shard_event_begin(window->shard, &error), "an event cannot be applied", &error);
+    for (;; more(run, PIECE_BYTES)) {
+        size_t consumed;
+        must(tumble_shard_event_feed(window->shard, unread(run), run->at_end, &consumed, &result, &error),
+             "an event cannot be applied", &error);
+        run->begin += consumed;
+        if (result.is_whole) {
+            break;
+        }
+    }
     if (result.fates[TUMBLE_FATE_APPLIED] != result.records) {
         die("not every record was applied", NULL);
     }

@@ -7,48 +7,54 @@
 #include "engine/base/fail.h"
 #include "engine/codec/arrival.h"
 #include "engine/codec/base64.h"
-#include "engine/codec/json_lex.h"
 #include "engine/codec/json_scan.h"
 #include "engine/engine_internal.h"
+#include "engine/event/event_walk.h"
 
 /* Records of an event into windows, a slice at a time: a slice is read, decoded and applied while it lies in the
- * nearest cache. Decoded bytes stand one behind the other in a buffer that moves only between slices. */
+ * nearest cache. Decoded bytes stand one behind the other in a buffer that moves only between slices.
+ *
+ * An event may come in pieces. What a piece ends within is kept in a buffer (tail) until enough bytes have come for it
+ * to be whole, and read there; everything else is read where it lies. No slice outlives the piece it points into. */
 
 enum { SLICE = TW_CHUNK_RECORDS, FIRST_ROOM = 32768, AHEAD = 4096, LINE = 64 };
 
+static const struct tumble_event_result no_result = {.first_arrival_ms = -1, .last_arrival_ms = -1};
+
+enum progress { NO_EVENT, WITHIN_EVENT };
+
 struct tw_event_scratch {
+    struct tumble_shard *shard;
     struct tumble_layout layout; /* of the event's records */
     struct tw_arrival arrival;
     struct tumble_kpl *kpl;
     struct tw_buf payloads;
     struct tumble_record slice[SLICE];
     uint32_t origin[SLICE]; /* index in the event */
+    /* of the event that is being read */
+    enum progress progress;
+    struct tw_event_walk walk;
+    const char *fetched; /* into the cache, or on the way there */
+    size_t records;      /* read */
+    size_t count;        /* in the slice */
+    int64_t start_ms;    /* of the window that the slice belongs to */
+    bool has_records;
+    struct tw_buf tail;
+    struct tw_event_skip skip; /* over the tail */
+    bool is_skipped;           /* over what is to be the tail */
+    size_t last_length;        /* of a record's text */
+    struct tumble_event_result result;
+    struct tumble_error error;
 };
 
 void tw_event_scratch_destroy(struct tw_event_scratch *scratch, const struct tumble_alloc *alloc) {
     if (scratch) {
         tumble_kpl_destroy(scratch->kpl);
         tw_buf_clean_up(&scratch->payloads);
+        tw_buf_clean_up(&scratch->tail);
         tw_free(alloc, scratch);
     }
 }
-
-struct reader {
-    struct tumble_shard *shard; /* NULL: only its name is wanted */
-    struct tw_event_scratch *scratch;
-    struct tumble_bytes json;
-    const char *at;
-    const char *end;
-    const char *fetched;    /* into the cache, or on the way there */
-    size_t records;         /* read */
-    size_t count;           /* in the slice */
-    int64_t start_ms;       /* of the window that the slice belongs to */
-    struct tumble_bytes id; /* wanted: what was found */
-    bool has_records;
-    bool stop;
-    struct tumble_event_result *result;
-    struct tumble_error *err;
-};
 
 static enum tumble_code get_scratch(struct tumble_shard *shard, struct tumble_error *err) {
     const struct tumble_alloc alloc = shard->engine->alloc;
@@ -56,7 +62,9 @@ static enum tumble_code get_scratch(struct tumble_shard *shard, struct tumble_er
     if (!scratch) {
         return tw_no_memory(err);
     }
+    scratch->shard = shard;
     tw_buf_init(&scratch->payloads, alloc, SIZE_MAX / 4);
+    tw_buf_init(&scratch->tail, alloc, (size_t)TW_LIMIT_RECORD_BYTES + 1);
     enum tumble_code code = tumble_kpl_new(alloc, &scratch->kpl, err);
     if (code == TUMBLE_OK && tw_buf_reserve(&scratch->payloads, FIRST_ROOM) != TUMBLE_OK) {
         code = tw_no_memory(err);
@@ -69,101 +77,110 @@ static enum tumble_code get_scratch(struct tumble_shard *shard, struct tumble_er
     return TUMBLE_OK;
 }
 
-/* ---- errors ---- */
-
-static enum tumble_code not_json(struct reader *reader, const char *expected) {
-    return tw_fail_at(reader->err, TUMBLE_EJSON, reader->at - reader->json.data,
-                      reader->at == reader->end ? "the event ends where %s must stand" : "expected %s", expected);
-}
-
-/* Errors of what reads a part of the event count from that part. */
-static __attribute__((cold, noinline)) enum tumble_code moved(struct reader *reader, enum tumble_code code,
-                                                              const char *from) {
-    if (reader->err && reader->err->byte >= 0) {
-        reader->err->byte += from - reader->json.data;
-    }
-    return code == TUMBLE_EMORE ? TUMBLE_EJSON : code;
-}
-
-static __attribute__((cold, noinline)) enum tumble_code at_record(struct reader *reader, enum tumble_code code,
+static __attribute__((cold, noinline)) enum tumble_code of_record(struct tumble_error *err, enum tumble_code code,
                                                                   size_t record) {
-    if (reader->err) {
-        tw_error_prefix(reader->err, "record %zu of the event", record);
-        reader->err->record = (int64_t)record;
+    if (err) {
+        tw_error_prefix(err, "record %zu of the event", record);
+        err->code = code;
+        err->record = (int64_t)record;
     }
     return code;
+}
+
+static enum tumble_code at_record(struct tw_event_scratch *scratch, enum tumble_code code) {
+    return of_record(&scratch->error, code, scratch->records);
 }
 
 /* ---- slices ---- */
 
-static enum tumble_code apply_slice(struct reader *reader) {
-    struct tw_event_scratch *scratch = reader->scratch;
+static enum tumble_code apply_slice(struct tw_event_scratch *scratch) {
     struct tumble_apply_result result;
-    if (reader->count == 0) {
+    if (scratch->count == 0) {
         return TUMBLE_OK;
     }
     enum tumble_code code =
-        tw_shard_apply_at(reader->shard, reader->start_ms, scratch->slice, reader->count, &result, reader->err);
+        tw_shard_apply_at(scratch->shard, scratch->start_ms, scratch->slice, scratch->count, &result, &scratch->error);
     for (int fate = 0; fate < TUMBLE_FATE_COUNT; fate++) {
-        reader->result->fates[fate] += result.fates[fate];
+        scratch->result.fates[fate] += result.fates[fate];
     }
-    if (code != TUMBLE_OK) {
-        reader->result->records = scratch->origin[result.processed];
-        reader->err->record = scratch->origin[result.processed];
-        reader->stop = true;
-        return code;
+    const size_t applied = code == TUMBLE_OK ? scratch->count : result.processed;
+    if (applied && scratch->result.first_arrival_ms < 0) {
+        scratch->result.first_arrival_ms = scratch->slice[0].arrival_ms;
     }
-    reader->result->records = scratch->origin[reader->count - 1] + (size_t)1;
-    reader->count = 0;
-    return TUMBLE_OK;
-}
-
-/* The slice first: what an error is told of comes behind it. */
-static __attribute__((cold, noinline)) enum tumble_code behind_slice(struct reader *reader, enum tumble_code code) {
-    struct tumble_error told = *reader->err;
-    TW_TRY(apply_slice(reader));
-    *reader->err = told;
+    if (applied) {
+        scratch->result.last_arrival_ms = scratch->slice[applied - 1].arrival_ms;
+    }
+    if (TW_RARELY(code != TUMBLE_OK)) {
+        scratch->result.records = scratch->origin[applied];
+        scratch->error.record = scratch->origin[applied];
+    } else {
+        scratch->result.records = scratch->origin[applied - 1] + (size_t)1;
+    }
+    scratch->count = 0;
     return code;
 }
 
-static inline enum tumble_code push(struct reader *reader, const struct tumble_record *record) {
-    struct tw_event_scratch *scratch = reader->scratch;
-    if (TW_RARELY(record->arrival_ms < reader->start_ms ||
-                  record->arrival_ms - reader->start_ms >= reader->shard->engine->window_ms)) {
-        const int64_t length = reader->shard->engine->window_ms;
-        TW_TRY(apply_slice(reader));
+/* The slice first: what an error is told of comes behind it. */
+static __attribute__((cold, noinline)) enum tumble_code behind_slice(struct tw_event_scratch *scratch,
+                                                                     enum tumble_code code) {
+    struct tumble_error told = scratch->error;
+    TW_TRY(apply_slice(scratch));
+    scratch->error = told;
+    return code;
+}
+
+static inline enum tumble_code push(struct tw_event_scratch *scratch, const struct tumble_record *record) {
+    if (TW_RARELY(record->arrival_ms < scratch->start_ms ||
+                  record->arrival_ms - scratch->start_ms >= scratch->shard->engine->window_ms)) {
+        const int64_t length = scratch->shard->engine->window_ms;
+        TW_TRY(apply_slice(scratch));
         if (record->arrival_ms < 0 || record->arrival_ms > TUMBLE_TIMESTAMP_MAX_MS) {
-            return at_record(reader, tw_fail(reader->err, TUMBLE_EEVENT, "its arrival time is not within 1970 to 9999"),
-                             reader->records);
+            return at_record(scratch,
+                             tw_fail(&scratch->error, TUMBLE_EEVENT, "its arrival time is not within 1970 to 9999"));
         }
-        reader->start_ms = record->arrival_ms - record->arrival_ms % length;
+        scratch->start_ms = record->arrival_ms - record->arrival_ms % length;
     }
-    scratch->slice[reader->count] = *record;
-    scratch->origin[reader->count] = (uint32_t)reader->records;
-    if (++reader->count < SLICE) {
+    scratch->slice[scratch->count] = *record;
+    scratch->origin[scratch->count] = (uint32_t)scratch->records;
+    if (++scratch->count < SLICE) {
         return TUMBLE_OK;
     }
     tw_buf_clear(&scratch->payloads);
-    return apply_slice(reader);
+    return apply_slice(scratch);
 }
 
-static __attribute__((noinline)) enum tumble_code push_aggregate(struct reader *reader, struct tumble_record *record) {
-    struct tumble_kpl *kpl = reader->scratch->kpl;
+/* An aggregate of no records is done with, too. */
+static __attribute__((cold, noinline)) enum tumble_code push_nothing(struct tw_event_scratch *scratch,
+                                                                     int64_t arrival_ms) {
+    TW_TRY(apply_slice(scratch));
+    struct tumble_event_result *result = &scratch->result;
+    result->records = scratch->records + 1;
+    result->first_arrival_ms = result->first_arrival_ms < 0 ? arrival_ms : result->first_arrival_ms;
+    result->last_arrival_ms = arrival_ms;
+    return TUMBLE_OK;
+}
+
+static __attribute__((noinline)) enum tumble_code push_aggregate(struct tw_event_scratch *scratch,
+                                                                 struct tumble_record *record) {
+    struct tumble_kpl *kpl = scratch->kpl;
     enum tumble_kpl_kind kind;
     uint64_t count;
     struct tumble_kpl_record part;
-    TW_TRY(tumble_kpl_open(kpl, record->data, NULL, &kind, &count, reader->err));
+    TW_TRY(tumble_kpl_open(kpl, record->data, NULL, &kind, &count, &scratch->error));
     if (kind == TUMBLE_KPL_PLAIN) {
-        return push(reader, record);
+        return push(scratch, record);
     }
-    struct tw_buf *payloads = &reader->scratch->payloads;
+    struct tw_buf *payloads = &scratch->payloads;
     const size_t used = payloads->length;
+    if (count == 0) {
+        return push_nothing(scratch, record->arrival_ms);
+    }
     while (tumble_kpl_next(kpl, &part)) {
         record->data = part.data;
         record->partition_key = part.partition_key;
         record->sub_sequence_number = part.sub_sequence_number;
         record->bad = part.bad;
-        TW_TRY(push(reader, record));
+        TW_TRY(push(scratch, record));
     }
     payloads->length = used; /* a slice that got full clears it, but the parts behind that slice lie there */
     return TUMBLE_OK;
@@ -172,17 +189,17 @@ static __attribute__((noinline)) enum tumble_code push_aggregate(struct reader *
 /* ---- records ---- */
 
 /* Room for what a record decodes to. */
-static __attribute__((cold, noinline)) enum tumble_code more_room(struct reader *reader, size_t bytes,
+static __attribute__((cold, noinline)) enum tumble_code more_room(struct tw_event_scratch *scratch, size_t bytes,
                                                                   struct tumble_bytes *decoded) {
-    struct tw_buf *buf = &reader->scratch->payloads;
-    TW_TRY(apply_slice(reader));
+    struct tw_buf *buf = &scratch->payloads;
+    TW_TRY(apply_slice(scratch));
     tw_buf_clear(buf);
     if (decoded->data) { /* goes to the front */
         memmove(buf->data, decoded->data, decoded->length);
         buf->length = decoded->length;
     }
     if (tw_buf_reserve(buf, bytes > FIRST_ROOM ? bytes : FIRST_ROOM) != TUMBLE_OK) {
-        return tw_no_memory(reader->err);
+        return tw_no_memory(&scratch->error);
     }
     if (decoded->data) {
         decoded->data = buf->data; /* it may have moved */
@@ -190,9 +207,9 @@ static __attribute__((cold, noinline)) enum tumble_code more_room(struct reader 
     return TUMBLE_OK;
 }
 
-static __attribute__((cold, noinline)) struct tumble_bytes without_escapes(struct reader *reader,
+static __attribute__((cold, noinline)) struct tumble_bytes without_escapes(struct tw_event_scratch *scratch,
                                                                            const struct tumble_value *value) {
-    struct tw_buf *buf = &reader->scratch->payloads; /* has room */
+    struct tw_buf *buf = &scratch->payloads; /* has room */
     size_t from = buf->length;
     struct tumble_bytes text = {NULL, 0};
     if (tw_json_unescape(value, buf) == TUMBLE_OK) {
@@ -202,15 +219,15 @@ static __attribute__((cold, noinline)) struct tumble_bytes without_escapes(struc
     return text;
 }
 
-static inline struct tumble_bytes text_of(struct reader *reader, const struct tumble_value *value) {
+static inline struct tumble_bytes text_of(struct tw_event_scratch *scratch, const struct tumble_value *value) {
     struct tumble_bytes text = {value->text, value->length};
-    return TW_RARELY(value->flags & TUMBLE_VALUE_ESCAPED) ? without_escapes(reader, value) : text;
+    return TW_RARELY(value->flags & TUMBLE_VALUE_ESCAPED) ? without_escapes(scratch, value) : text;
 }
 
-static __attribute__((noinline)) void decode(struct reader *reader, const struct tumble_value *data,
+static __attribute__((noinline)) void decode(struct tw_event_scratch *scratch, const struct tumble_value *data,
                                              struct tumble_record *record) {
-    const struct tumble_bytes text = text_of(reader, data);
-    struct tw_buf *buf = &reader->scratch->payloads;
+    const struct tumble_bytes text = text_of(scratch, data);
+    struct tw_buf *buf = &scratch->payloads;
     size_t length = 0;
     if (tw_base64_decode(text, buf->data + buf->length, &length, NULL) == TUMBLE_OK) {
         record->data.data = buf->data + buf->length;
@@ -227,21 +244,21 @@ static inline bool is_of(const struct tumble_value *event_id, struct tumble_byte
            memcmp(event_id->text, shard.data, shard.length) == 0;
 }
 
-static enum tumble_code other_shard(struct reader *reader, struct tumble_bytes id, struct tumble_bytes shard) {
+static enum tumble_code other_shard(struct tw_event_scratch *scratch, struct tumble_bytes id,
+                                    struct tumble_bytes shard) {
     const char *colon = id.length ? memchr(id.data, ':', id.length) : NULL;
     size_t length = colon ? (size_t)(colon - id.data) : 0;
     if (length == shard.length && memcmp(id.data, shard.data, length) == 0) { /* written with escapes */
         return TUMBLE_OK;
     }
-    enum tumble_code code = colon ? tw_fail(reader->err, TUMBLE_EEVENT, "it is of shard %.*s, not %.*s",
+    enum tumble_code code = colon ? tw_fail(&scratch->error, TUMBLE_EEVENT, "it is of shard %.*s, not %.*s",
                                             (int)(length < 128 ? length : 128), id.data, (int)shard.length, shard.data)
-                                  : tw_fail(reader->err, TUMBLE_EEVENT, "its eventID names no shard");
-    return behind_slice(reader, at_record(reader, code, reader->records));
+                                  : tw_fail(&scratch->error, TUMBLE_EEVENT, "its eventID names no shard");
+    return at_record(scratch, code);
 }
 
-static inline enum tumble_code take_record(struct reader *reader, const struct tumble_kinesis_record *from,
+static inline enum tumble_code take_record(struct tw_event_scratch *scratch, const struct tumble_kinesis_record *from,
                                            size_t decoded) {
-    struct tw_event_scratch *scratch = reader->scratch;
     struct tw_buf *buf = &scratch->payloads;
     struct tumble_record record = {0};
     if (TW_OFTEN(decoded != TUMBLE_NOT_DECODED)) {
@@ -252,220 +269,335 @@ static inline enum tumble_code take_record(struct reader *reader, const struct t
     size_t room = (size_t)from->data.length * 2 + from->partition_key.length + from->sequence_number.length +
                   from->event_id.length;
     if (TW_RARELY(buf->capacity - buf->length < room)) {
-        TW_TRY(more_room(reader, room, &record.data));
+        TW_TRY(more_room(scratch, room, &record.data));
     }
-    const struct tumble_bytes shard = {reader->shard->id, reader->shard->id_length};
+    const struct tumble_bytes shard = {scratch->shard->id, scratch->shard->id_length};
     if (TW_RARELY(!is_of(&from->event_id, shard))) {
-        TW_TRY(other_shard(reader, text_of(reader, &from->event_id), shard));
+        TW_TRY(other_shard(scratch, text_of(scratch, &from->event_id), shard));
     }
     if (TW_RARELY(!tw_arrival_usual(&scratch->arrival, &from->arrival, &record.arrival_ms))) {
-        enum tumble_code code = tw_arrival_ms(&scratch->arrival, &from->arrival, &record.arrival_ms, reader->err);
+        enum tumble_code code = tw_arrival_ms(&scratch->arrival, &from->arrival, &record.arrival_ms, &scratch->error);
         if (code != TUMBLE_OK) {
-            return behind_slice(reader, at_record(reader, TUMBLE_EEVENT, reader->records));
+            return at_record(scratch, TUMBLE_EEVENT);
         }
     }
-    record.sequence_number = text_of(reader, &from->sequence_number);
-    record.partition_key = text_of(reader, &from->partition_key);
+    record.sequence_number = text_of(scratch, &from->sequence_number);
+    record.partition_key = text_of(scratch, &from->partition_key);
     if (TW_RARELY(decoded == TUMBLE_NOT_DECODED)) {
-        decode(reader, &from->data, &record);
+        decode(scratch, &from->data, &record);
     }
-    if (reader->result->first_arrival_ms < 0) {
-        reader->result->first_arrival_ms = record.arrival_ms;
-    }
-    reader->result->last_arrival_ms = record.arrival_ms;
-    return TW_RARELY(!record.bad && tumble_kpl_suspect(record.data)) ? push_aggregate(reader, &record)
-                                                                     : push(reader, &record);
+    return TW_RARELY(!record.bad && tumble_kpl_suspect(record.data)) ? push_aggregate(scratch, &record)
+                                                                     : push(scratch, &record);
 }
 
 /* An event lies in memory, not in a cache, and the jumps below hide from the processor that it is read in order. */
-static inline void fetch_ahead(struct reader *reader) {
-    if (TW_OFTEN(reader->end - reader->at > AHEAD)) {
-        for (const char *const until = reader->at + AHEAD - 4 * LINE; reader->fetched < until;
-             reader->fetched += 4 * LINE) {
-            __builtin_prefetch(reader->fetched);
-            __builtin_prefetch(reader->fetched + LINE);
-            __builtin_prefetch(reader->fetched + 2 * LINE);
-            __builtin_prefetch(reader->fetched + 3 * LINE);
+static inline void fetch_ahead(struct tw_event_scratch *scratch) {
+    const char *const at = scratch->walk.at;
+    if (TW_OFTEN(scratch->walk.end - at > AHEAD)) {
+        for (const char *const until = at + AHEAD - 4 * LINE; scratch->fetched < until; scratch->fetched += 4 * LINE) {
+            __builtin_prefetch(scratch->fetched);
+            __builtin_prefetch(scratch->fetched + LINE);
+            __builtin_prefetch(scratch->fetched + 2 * LINE);
+            __builtin_prefetch(scratch->fetched + 3 * LINE);
         }
     }
 }
 
-static enum tumble_code name_shard(struct reader *reader, const struct tumble_kinesis_record *from) {
-    const char *colon = from->event_id.length ? memchr(from->event_id.text, ':', from->event_id.length) : NULL;
-    reader->id.data = from->event_id.text;
-    reader->id.length = colon ? (size_t)(colon - from->event_id.text) : 0;
-    if (reader->id.length && memchr(reader->id.data, '\\', reader->id.length)) {
-        reader->id.length = 0; /* a view cannot undo escapes */
-    }
-    reader->stop = true;
-    return TUMBLE_OK;
+/* ---- the event ---- */
+
+#define NO_EVENT_TEXT "this is no Kinesis event"
+
+static __attribute__((cold, noinline)) enum tumble_code records_twice(struct tw_event_walk *walk) {
+    return tw_fail_at(walk->err, TUMBLE_EEVENT, walk->before + (walk->at - walk->begin), "the event has Records twice");
 }
 
-static enum tumble_code records(struct reader *reader) {
-    struct tumble_layout unused, *layout = reader->scratch ? &reader->scratch->layout : &unused;
-    if (!reader->scratch) {
-        memset(&unused, 0, sizeof unused);
-    }
-    char nothing;
-    struct tw_buf none = {.data = &nothing}, *buf = reader->scratch ? &reader->scratch->payloads : &none;
-    for (;; reader->records++) {
-        struct tumble_kinesis_record record;
-        size_t consumed = 0, decoded;
-        const char *from = reader->at;
-        struct tumble_bytes rest = {from, (size_t)(reader->end - from)};
-        fetch_ahead(reader);
-        enum tumble_code code =
-            tumble_kinesis_record_decode_like(layout, rest, 1, &record, &consumed, buf->data + buf->length,
-                                              buf->capacity - buf->length, &decoded, reader->err);
-        if (TW_RARELY(code != TUMBLE_OK)) {
-            return behind_slice(reader, at_record(reader, moved(reader, code, from), reader->records));
-        }
-        reader->at += consumed;
-        code = reader->shard ? take_record(reader, &record, decoded) : name_shard(reader, &record);
-        if (TW_RARELY(code != TUMBLE_OK || reader->stop)) {
-            return code;
-        }
-        const char *at = tw_lex_space(reader->at, reader->end);
-        if (TW_OFTEN(at < reader->end && *at == ',')) {
-            reader->at = tw_lex_space(at + 1, reader->end);
-            continue;
-        }
-        reader->records++;
-        reader->at = at;
-        if (at < reader->end && *at == ']') {
-            reader->at = at + 1;
-            return TUMBLE_OK;
-        }
-        return behind_slice(reader, not_json(reader, "a comma or the end of Records"));
-    }
+static __attribute__((cold, noinline)) enum tumble_code no_records(struct tw_event_walk *walk) {
+    return tw_fail(walk->err, TUMBLE_EEVENT, NO_EVENT_TEXT ": it has no Records");
 }
 
-/* ---- the event around them ---- */
+static __attribute__((cold, noinline)) enum tumble_code bad_record(struct tw_event_scratch *scratch,
+                                                                   enum tumble_code code) {
+    code = tw_event_walk_failed(&scratch->walk, code);
+    return code == TUMBLE_EMORE ? code : at_record(scratch, code);
+}
 
-static bool take(struct reader *reader, char byte) {
-    reader->at = tw_lex_space(reader->at, reader->end);
-    if (reader->at == reader->end || *reader->at != byte) {
+/* What is shorter than the record before it is mostly the piece's end: that is told without parsing it. */
+static __attribute__((cold, noinline)) bool is_cut(struct tw_event_scratch *scratch, struct tumble_bytes rest) {
+    struct tw_event_skip skip = {0};
+    bool may_end;
+    if (scratch->walk.is_last || tw_event_skip(&skip, rest, &may_end) < rest.length || may_end) {
         return false;
     }
-    reader->at++;
+    scratch->skip = skip;
+    scratch->is_skipped = true;
     return true;
 }
 
-static enum tumble_code value(struct reader *reader, struct tumble_value *out) {
-    struct tumble_bytes rest = {reader->at, (size_t)(reader->end - reader->at)};
-    size_t consumed;
-    enum tumble_code code = tw_json_value(rest, 1, out, &consumed, reader->err);
-    if (code != TUMBLE_OK) {
-        return moved(reader, code, reader->at);
-    }
-    reader->at += consumed;
+static enum tumble_code records(struct tw_event_scratch *scratch) {
+    struct tw_event_walk *const walk = &scratch->walk;
+    struct tw_buf *const buf = &scratch->payloads;
+    bool more;
+    do {
+        struct tumble_kinesis_record record;
+        size_t consumed = 0, decoded;
+        int end_of_input;
+        const struct tumble_bytes rest = tw_event_walk_rest(walk, &end_of_input);
+        if (TW_RARELY(rest.length < scratch->last_length) && is_cut(scratch, rest)) {
+            return TUMBLE_EMORE;
+        }
+        fetch_ahead(scratch);
+        enum tumble_code code = tumble_kinesis_record_decode_like(
+            &scratch->layout, rest, end_of_input, &record, &consumed, buf->data + buf->length,
+            buf->capacity - buf->length, &decoded, &scratch->error);
+        if (TW_RARELY(code != TUMBLE_OK)) {
+            return bad_record(scratch, code);
+        }
+        code = take_record(scratch, &record, decoded);
+        if (TW_RARELY(code != TUMBLE_OK)) {
+            return code;
+        }
+        walk->at += consumed;
+        scratch->last_length = consumed;
+        scratch->records++;
+        more = tw_event_walk_next_record(walk);
+    } while (TW_OFTEN(more));
     return TUMBLE_OK;
 }
 
-static enum tumble_code member(struct reader *reader) {
-    struct tumble_value key, other;
-    reader->at = tw_lex_space(reader->at, reader->end);
-    if (reader->at == reader->end || *reader->at != '"') {
-        return not_json(reader, "the name of a member");
-    }
-    TW_TRY(value(reader, &key));
-    if (!take(reader, ':')) {
-        return not_json(reader, "a colon");
-    }
-    reader->at = tw_lex_space(reader->at, reader->end);
-    const char *from = reader->at;
-    if (!tw_json_string_equal(&key, tumble_bytes_of("Records"))) {
-        TW_TRY(value(reader, &other));
-        if (other.type == TUMBLE_TYPE_STRING && !(other.flags & TUMBLE_VALUE_ESCAPED) &&
-            tw_json_string_equal(&key, tumble_bytes_of("shardId"))) {
-            reader->id.data = other.text;
-            reader->id.length = other.length;
-        }
-        return TUMBLE_OK;
-    }
-    if (reader->has_records) {
-        return tw_fail_at(reader->err, TUMBLE_EEVENT, from - reader->json.data, "the event has Records twice");
-    }
-    reader->has_records = true;
-    if (!take(reader, '[')) {
-        TW_TRY(value(reader, &other)); /* malformed JSON is told first */
-        return tw_fail_at(reader->err, TUMBLE_EEVENT, from - reader->json.data,
-                          "this is no Kinesis event: Records is no array");
-    }
-    if (take(reader, ']')) {
-        return TUMBLE_OK;
-    }
-    return records(reader);
-}
-
-static enum tumble_code event(struct reader *reader) {
-    if (!take(reader, '{')) {
-        return reader->at == reader->end ? not_json(reader, "an object")
-                                         : tw_fail_at(reader->err, TUMBLE_EEVENT, reader->at - reader->json.data,
-                                                      "this is no Kinesis event: no object with Records");
-    }
-    if (!take(reader, '}')) {
-        do {
-            enum tumble_code code = member(reader);
-            if (code != TUMBLE_OK || reader->stop) {
-                return code;
+/* What is in the bytes at hand. EMORE: the event goes on behind them. */
+static enum tumble_code read_event(struct tw_event_scratch *scratch) {
+    struct tw_event_walk *const walk = &scratch->walk;
+    for (;;) {
+        enum tw_event_found found = TW_EVENT_OVER;
+        TW_TRY(tw_event_walk(walk, &found));
+        if (found == TW_EVENT_RECORD) {
+            TW_TRY(records(scratch));
+        } else if (found == TW_EVENT_RECORDS) {
+            if (scratch->has_records) {
+                return records_twice(walk);
             }
-        } while (take(reader, ','));
-        if (!take(reader, '}')) {
-            return not_json(reader, "a comma or the end of the event");
+            scratch->has_records = true;
+        } else if (found == TW_EVENT_OVER) {
+            return scratch->has_records ? TUMBLE_OK : no_records(walk);
         }
     }
-    reader->at = tw_lex_space(reader->at, reader->end);
-    if (reader->at != reader->end) {
-        return not_json(reader, "nothing behind the event");
-    }
-    return reader->has_records ? TUMBLE_OK
-                               : tw_fail(reader->err, TUMBLE_EEVENT, "this is no Kinesis event: it has no Records");
 }
 
-static void begin(struct reader *reader, struct tumble_bytes json) {
-    reader->json = json;
-    if (!json.length) {
-        reader->json.data = "";
-    }
-    reader->at = reader->fetched = reader->json.data;
-    reader->end = reader->at + json.length;
+static void see(struct tw_event_scratch *scratch, struct tumble_bytes bytes, bool is_last) {
+    tw_event_walk_see(&scratch->walk, bytes, is_last);
+    scratch->fetched = scratch->walk.begin;
+    scratch->is_skipped = false;
 }
 
-enum tumble_code tumble_event_shard_id(struct tumble_bytes json, struct tumble_bytes *shard_id,
-                                       struct tumble_error *err) {
-    struct tumble_error own;
-    struct reader reader = {.err = err ? err : &own};
-    begin(&reader, json);
-    TW_TRY(event(&reader));
-    if (reader.id.length == 0) {
-        return tw_fail(err, TUMBLE_EEVENT,
-                       "the event names no shard: neither its first record's eventID nor its shardId does");
+static size_t left(const struct tw_event_scratch *scratch) { return (size_t)(scratch->walk.end - scratch->walk.at); }
+
+/* ---- pieces ---- */
+
+/* Keeps what the bytes at hand end within, which may lie in the tail itself. */
+static enum tumble_code keep_tail(struct tw_event_scratch *scratch) {
+    struct tw_buf *tail = &scratch->tail;
+    struct tumble_bytes rest = {scratch->walk.at, left(scratch)};
+    bool may_end;
+    TW_TRY(apply_slice(scratch)); /* which may point there */
+    tw_buf_clear(tail);
+    if (tw_buf_reserve(tail, rest.length) != TUMBLE_OK) {
+        return tw_no_memory(&scratch->error);
     }
-    *shard_id = reader.id;
-    return TUMBLE_OK;
+    if (rest.length) {
+        memmove(tail->data, rest.data, rest.length);
+        tail->length = rest.length;
+    }
+    if (!scratch->is_skipped) {
+        memset(&scratch->skip, 0, sizeof scratch->skip);
+        for (size_t skipped = 0; skipped < rest.length;) {
+            struct tumble_bytes bytes = {tail->data + skipped, rest.length - skipped};
+            skipped += tw_event_skip(&scratch->skip, bytes, &may_end);
+        }
+    }
+    return TUMBLE_EMORE;
 }
 
-enum tumble_code tumble_shard_apply_event(struct tumble_shard *shard, struct tumble_bytes json,
-                                          struct tumble_event_result *result, struct tumble_error *err) {
-    struct tumble_event_result none;
-    struct tumble_error own;
-    struct reader reader = {
-        .shard = shard, .start_ms = INT64_MIN / 2, .result = result ? result : &none, .err = err ? err : &own};
-    memset(reader.result, 0, sizeof *reader.result);
-    reader.result->first_arrival_ms = reader.result->last_arrival_ms = -1;
+/* Reads the tail with as many bytes of the piece as make it whole. OK: the event is over; EMORE: it goes on, with what
+ * is left of the piece when the tail is empty. */
+static enum tumble_code read_tail(struct tw_event_scratch *scratch, struct tumble_bytes *piece, bool is_last) {
+    struct tw_buf *tail = &scratch->tail;
+    do {
+        bool may_end = false;
+        const size_t room = tail->cap - tail->length;
+        size_t taken = tw_event_skip(
+            &scratch->skip, (struct tumble_bytes){piece->data, piece->length < room ? piece->length : room}, &may_end);
+        if (tw_buf_append(tail, piece->data, taken) != TUMBLE_OK) {
+            return tw_no_memory(&scratch->error);
+        }
+        piece->data += taken;
+        piece->length -= taken;
+        const bool whole = is_last && piece->length == 0;
+        if (!may_end && !whole && tail->length < tail->cap) {
+            return TUMBLE_EMORE;
+        }
+        see(scratch, tw_buf_view(tail), whole);
+        enum tumble_code code = read_event(scratch);
+        if (code != TUMBLE_EMORE) {
+            return code;
+        }
+        if (left(scratch) == 0) {
+            tw_buf_clear(tail); /* the slice may still point there */
+        } else if (left(scratch) < tail->length) {
+            TW_TRY(keep_tail(scratch));
+        }
+    } while (tail->length);
+    return TUMBLE_EMORE;
+}
+
+static enum tumble_code read_piece(struct tw_event_scratch *scratch, struct tumble_bytes *piece, bool is_last) {
+    if (scratch->tail.length) {
+        enum tumble_code code = read_tail(scratch, piece, is_last);
+        if (code != TUMBLE_EMORE || scratch->tail.length) {
+            return code;
+        }
+    }
+    see(scratch, *piece, is_last);
+    enum tumble_code code = read_event(scratch);
+    piece->data = scratch->walk.at;
+    piece->length = left(scratch);
+    if (code == TUMBLE_EMORE) {
+        code = keep_tail(scratch);
+        piece->length = 0;
+    }
+    return code;
+}
+
+enum tumble_code tumble_shard_event_begin(struct tumble_shard *shard, struct tumble_error *err) {
     if (shard->engine->read_only || shard->engine->carried) {
         return tw_fail(err, TUMBLE_EINVAL, "the engine was opened read-only, or carries its state in events");
     }
     if (!shard->event) {
         TW_TRY(get_scratch(shard, err));
     }
-    reader.scratch = shard->event;
-    tw_buf_clear(&reader.scratch->payloads);
-    begin(&reader, json);
-    enum tumble_code code = event(&reader);
-    if (code == TUMBLE_OK || (!reader.stop && reader.count)) { /* whatever comes behind them, they are whole */
-        code = code == TUMBLE_OK ? apply_slice(&reader) : behind_slice(&reader, code);
+    struct tw_event_scratch *scratch = shard->event;
+    scratch->walk =
+        (struct tw_event_walk){.element_max = TW_LIMIT_RECORD_BYTES, .no_event = NO_EVENT_TEXT, .err = &scratch->error};
+    scratch->records = scratch->count = 0;
+    scratch->start_ms = INT64_MIN / 2;
+    scratch->has_records = false;
+    scratch->result = no_result;
+    scratch->progress = WITHIN_EVENT;
+    tw_buf_clear(&scratch->tail);
+    return TUMBLE_OK;
+}
+
+enum tumble_code tumble_shard_event_feed(struct tumble_shard *shard, struct tumble_bytes piece, int is_last,
+                                         size_t *consumed, struct tumble_event_result *result,
+                                         struct tumble_error *err) {
+    struct tw_event_scratch *scratch = shard->event;
+    if (!scratch || scratch->progress != WITHIN_EVENT) {
+        if (result) {
+            *result = no_result;
+        }
+        return tw_fail(err, TUMBLE_EINVAL, "no event was begun, or the last one is over or was refused");
     }
-    return code;
+    const size_t length = piece.length;
+    scratch->walk.in_a_row = consumed != NULL;
+    tw_buf_clear(&scratch->payloads);
+    enum tumble_code code = read_piece(scratch, &piece, is_last != 0);
+    if (code != TUMBLE_EMORE) { /* whatever ended it, records in front of that are whole */
+        code = code == TUMBLE_OK ? apply_slice(scratch) : behind_slice(scratch, code);
+        scratch->progress = NO_EVENT;
+        scratch->result.is_whole = code == TUMBLE_OK;
+    }
+    if (consumed) {
+        *consumed = length - piece.length;
+    }
+    if (result) {
+        *result = scratch->result;
+    }
+    if (code != TUMBLE_OK && code != TUMBLE_EMORE && err) {
+        *err = scratch->error;
+    }
+    return code == TUMBLE_EMORE ? TUMBLE_OK : code;
+}
+
+enum tumble_code tumble_shard_apply_event(struct tumble_shard *shard, struct tumble_bytes event,
+                                          struct tumble_event_result *result, struct tumble_error *err) {
+    if (result) {
+        *result = no_result;
+    }
+    TW_TRY(tumble_shard_event_begin(shard, err));
+    return tumble_shard_event_feed(shard, event, 1, NULL, result, err);
+}
+
+/* ---- whose it is ---- */
+
+static enum tumble_code shard_of_record(struct tw_event_walk *walk, struct tumble_bytes *shard_id) {
+    struct tumble_kinesis_record record;
+    size_t consumed;
+    int end_of_input;
+    const struct tumble_bytes rest = tw_event_walk_rest(walk, &end_of_input);
+    enum tumble_code code = tumble_kinesis_record_parse(rest, end_of_input, &record, &consumed, walk->err);
+    if (code != TUMBLE_OK) {
+        code = tw_event_walk_failed(walk, code);
+        return code == TUMBLE_EMORE ? code : of_record(walk->err, code, 0);
+    }
+    const struct tumble_value *id = &record.event_id;
+    const char *colon = id->length ? memchr(id->text, ':', id->length) : NULL;
+    shard_id->data = id->text; /* and not what the member shardId says */
+    shard_id->length = colon ? (size_t)(colon - id->text) : 0;
+    if (shard_id->length && memchr(shard_id->data, '\\', shard_id->length)) {
+        shard_id->length = 0; /* a view cannot undo escapes */
+    }
+    return TUMBLE_OK;
+}
+
+static enum tumble_code find_shard(struct tw_event_walk *walk, struct tumble_bytes *shard_id) {
+    enum tw_event_found found = TW_EVENT_MEMBER;
+    bool has_records = false;
+    while (found != TW_EVENT_OVER) {
+        TW_TRY(tw_event_walk(walk, &found));
+        if (found == TW_EVENT_RECORD) {
+            return shard_of_record(walk, shard_id);
+        }
+        if (found == TW_EVENT_RECORDS) {
+            if (has_records) {
+                return records_twice(walk);
+            }
+            has_records = true;
+        } else if (found == TW_EVENT_MEMBER && walk->value.type == TUMBLE_TYPE_STRING &&
+                   !(walk->value.flags & TUMBLE_VALUE_ESCAPED) &&
+                   tw_json_string_equal(&walk->key, tumble_bytes_of("shardId"))) {
+            shard_id->data = walk->value.text;
+            shard_id->length = walk->value.length;
+        }
+    }
+    return has_records ? TUMBLE_OK : no_records(walk);
+}
+
+static enum tumble_code shard_id_of(struct tumble_bytes bytes, bool is_last, bool in_a_row,
+                                    struct tumble_bytes *shard_id, struct tumble_error *err) {
+    struct tw_event_walk walk = {
+        .element_max = TW_LIMIT_RECORD_BYTES, .no_event = NO_EVENT_TEXT, .in_a_row = in_a_row, .err = err};
+    struct tumble_bytes id = {NULL, 0};
+    tw_event_walk_see(&walk, bytes, is_last);
+    enum tumble_code code = find_shard(&walk, &id);
+    if (code == TUMBLE_EMORE) {
+        return tw_fail_at(err, TUMBLE_EMORE, (int64_t)bytes.length,
+                          "the event's first record does not end within its first %zu bytes: more are needed",
+                          bytes.length);
+    }
+    TW_TRY(code);
+    if (id.length == 0) {
+        return tw_fail(err, TUMBLE_EEVENT,
+                       "the event names no shard: neither its first record's eventID nor its shardId does");
+    }
+    *shard_id = id;
+    return TUMBLE_OK;
+}
+
+enum tumble_code tumble_event_shard_id(struct tumble_bytes event, struct tumble_bytes *shard_id,
+                                       struct tumble_error *err) {
+    return shard_id_of(event, true, false, shard_id, err);
+}
+
+enum tumble_code tumble_event_peek_shard_id(struct tumble_bytes bytes, int is_last, struct tumble_bytes *shard_id,
+                                            struct tumble_error *err) {
+    return shard_id_of(bytes, is_last != 0, true, shard_id, err);
 }

@@ -7,15 +7,17 @@
 #include "engine/base/utf8.h"
 #include "engine/codec/json.h"
 #include "engine/codec/json_scan.h"
+#include "engine/event/event_walk.h"
 
-enum { TOP_LEVEL_KEYS = 7, SHARD_ID, SOURCE_ARN, WINDOW, STATE, IS_FINAL, IS_EARLY, RECORDS };
+#define NO_EVENT "the event is no time-window event"
+
+enum { TOP_LEVEL_KEYS = 6, SHARD_ID, SOURCE_ARN, WINDOW, STATE, IS_FINAL, IS_EARLY };
 
 static const struct {
     const char *name;
     int key;
     uint8_t type; /* what it must have, null and boolean apart */
 } keys[TOP_LEVEL_KEYS] = {
-    {"Records", RECORDS, TUMBLE_TYPE_ARRAY},
     {"shardId", SHARD_ID, TUMBLE_TYPE_STRING},
     {"eventSourceARN", SOURCE_ARN, TUMBLE_TYPE_STRING},
     {"window", WINDOW, TUMBLE_TYPE_OBJECT},
@@ -42,52 +44,12 @@ void tw_window_event_clean_up(struct tw_window_event *event) {
 /* ---- reading ---- */
 
 struct reader {
+    struct tw_event_walk walk;
     struct tw_window_event *event;
-    struct tumble_bytes json;
-    const char *at;
-    const char *end;
-    struct tumble_value found[TOP_LEVEL_KEYS]; /* of keys[], Records apart */
+    struct tumble_value found[TOP_LEVEL_KEYS]; /* of keys[] */
     bool has_records;
     struct tumble_error *err;
 };
-
-static enum tumble_code wrong(struct reader *reader, const char *what) {
-    const char *from = reader->at < reader->end ? reader->at : reader->end;
-    return tw_fail_at(reader->err, TUMBLE_EEVENT, from - reader->json.data, "the event is no time-window event: %s",
-                      what);
-}
-
-static enum tumble_code not_json(struct reader *reader, const char *expected) {
-    return tw_fail_at(reader->err, TUMBLE_EJSON, reader->at - reader->json.data,
-                      reader->at == reader->end ? "the event ends where %s must stand" : "expected %s", expected);
-}
-
-static void space(struct reader *reader) { reader->at = tw_json_space(reader->at, reader->end); }
-
-static bool take(struct reader *reader, char byte) {
-    space(reader);
-    if (reader->at == reader->end || *reader->at != byte) {
-        return false;
-    }
-    reader->at++;
-    return true;
-}
-
-/* Errors of what reads a part of the event count from that part. */
-static enum tumble_code moved(struct reader *reader, enum tumble_code code, const char *from) {
-    if (code != TUMBLE_OK && reader->err && reader->err->byte >= 0) {
-        reader->err->byte += from - reader->json.data;
-    }
-    return code == TUMBLE_EMORE ? TUMBLE_EJSON : code;
-}
-
-static enum tumble_code value(struct reader *reader, struct tumble_value *out) {
-    struct tumble_bytes rest = {reader->at, (size_t)(reader->end - reader->at)};
-    size_t consumed;
-    TW_TRY(moved(reader, tw_json_value(rest, 1, out, &consumed, reader->err), reader->at));
-    reader->at += consumed;
-    return TUMBLE_OK;
-}
 
 static enum tumble_code grow(struct tw_window_event *event, struct tumble_error *err) {
     if (event->record_count < event->record_capacity) {
@@ -125,14 +87,15 @@ static bool has_member(const struct tumble_value *object, const char *name) {
 /* One of Records. That they are DynamoDB's is seen at the first, which is then no Kinesis record. */
 static enum tumble_code record(struct reader *reader) {
     struct tw_window_event *event = reader->event;
+    struct tw_event_walk *walk = &reader->walk;
     TW_TRY(grow(event, reader->err));
-    space(reader);
-    struct tumble_bytes rest = {reader->at, (size_t)(reader->end - reader->at)};
+    int end_of_input;
+    const struct tumble_bytes rest = tw_event_walk_rest(walk, &end_of_input);
     size_t consumed = 0;
     enum tumble_code code = TUMBLE_EEVENT;
     if (!event->is_dynamodb) {
-        code = tumble_kinesis_record_parse_like(&event->layout, rest, 1, &event->records[event->record_count],
-                                                &consumed, reader->err);
+        code = tumble_kinesis_record_parse_like(&event->layout, rest, end_of_input,
+                                                &event->records[event->record_count], &consumed, reader->err);
     }
     if (code == TUMBLE_EEVENT && (event->is_dynamodb || event->record_count == 0)) {
         struct tumble_value element;
@@ -141,104 +104,78 @@ static enum tumble_code record(struct reader *reader) {
         if (err) {
             of_kinesis = *err;
         }
-        TW_TRY(moved(reader, tw_json_value(rest, 1, &element, &consumed, err), reader->at));
+        code = tw_json_value(rest, end_of_input, &element, &consumed, err);
+        if (code != TUMBLE_OK) {
+            return tw_event_walk_failed(walk, code);
+        }
         if (element.type == TUMBLE_TYPE_OBJECT && has_member(&element, "dynamodb")) {
             event->is_dynamodb = true;
-            code = TUMBLE_OK;
         } else if (event->is_dynamodb) {
             code = tw_fail_at(err, TUMBLE_EEVENT, 0, "the record has no member dynamodb, as the first one had");
         } else if (element.type == TUMBLE_TYPE_OBJECT && !has_member(&element, "kinesis")) {
             code = tw_fail_at(err, TUMBLE_EEVENT, 0,
                               "the record has neither \"kinesis\" nor \"dynamodb\": events of other services have no "
                               "time windows");
-        } else if (err) {
-            *err = of_kinesis;
+        } else {
+            code = TUMBLE_EEVENT;
+            if (err) {
+                *err = of_kinesis;
+            }
         }
     }
     if (code != TUMBLE_OK) {
-        code = moved(reader, code, reader->at);
+        code = tw_event_walk_failed(walk, code);
         if (reader->err) {
             reader->err->record = (int64_t)event->record_count;
         }
         return code;
     }
-    event->elements[event->record_count].data = reader->at;
+    event->elements[event->record_count].data = walk->at;
     event->elements[event->record_count].length = consumed;
     event->record_count++;
-    reader->at += consumed;
+    walk->at += consumed;
     return TUMBLE_OK;
-}
-
-static enum tumble_code records(struct reader *reader) {
-    reader->event->record_count = 0;
-    reader->event->is_dynamodb = false;
-    reader->has_records = true;
-    if (!take(reader, '[')) {
-        struct tumble_value other; /* malformed JSON is told first */
-        const char *from = reader->at;
-        TW_TRY(value(reader, &other));
-        reader->at = from;
-        return wrong(reader, "Records is no array");
-    }
-    if (take(reader, ']')) {
-        return TUMBLE_OK;
-    }
-    do {
-        TW_TRY(record(reader));
-    } while (take(reader, ','));
-    return take(reader, ']') ? TUMBLE_OK : not_json(reader, "a comma or the end of Records");
 }
 
 static enum tumble_code member(struct reader *reader) {
-    struct tumble_value key;
-    space(reader);
-    if (reader->at == reader->end || *reader->at != '"') {
-        return not_json(reader, "the name of a member");
-    }
-    TW_TRY(value(reader, &key));
-    if (!take(reader, ':')) {
-        return not_json(reader, "a colon");
-    }
-    space(reader);
+    const struct tumble_value *found = &reader->walk.value;
     size_t i = 0;
-    while (i < TOP_LEVEL_KEYS && !tw_json_string_equal(&key, tumble_bytes_of(keys[i].name))) {
+    while (i < TOP_LEVEL_KEYS && !tw_json_string_equal(&reader->walk.key, tumble_bytes_of(keys[i].name))) {
         i++;
     }
-    if (i < TOP_LEVEL_KEYS && keys[i].key == RECORDS) {
-        return records(reader);
-    }
-    struct tumble_value found;
-    const char *from = reader->at;
-    TW_TRY(value(reader, &found));
     if (i == TOP_LEVEL_KEYS) {
         return TUMBLE_OK;
     }
-    bool fits = keys[i].type == TUMBLE_TYPE_TRUE ? found.type == TUMBLE_TYPE_TRUE || found.type == TUMBLE_TYPE_FALSE
-                                                 : found.type == keys[i].type;
-    if (!fits && found.type != TUMBLE_TYPE_NULL) {
-        reader->at = from;
-        return tw_fail_at(reader->err, TUMBLE_EEVENT, from - reader->json.data,
-                          "the event is no time-window event: %s is %s", keys[i].name, tw_json_type_name(found.type));
+    bool fits = keys[i].type == TUMBLE_TYPE_TRUE ? found->type == TUMBLE_TYPE_TRUE || found->type == TUMBLE_TYPE_FALSE
+                                                 : found->type == keys[i].type;
+    if (!fits && found->type != TUMBLE_TYPE_NULL) {
+        return tw_fail_at(reader->err, TUMBLE_EEVENT,
+                          found->text - (found->type == TUMBLE_TYPE_STRING) - reader->walk.begin, NO_EVENT ": %s is %s",
+                          keys[i].name, tw_json_type_name(found->type));
     }
-    reader->found[i] = found;
+    reader->found[i] = *found;
     return TUMBLE_OK;
 }
 
-static enum tumble_code object(struct reader *reader) {
-    if (!take(reader, '{')) {
-        return reader->at == reader->end ? not_json(reader, "an object")
-                                         : wrong(reader, "it is no object with Records");
-    }
-    if (!take(reader, '}')) {
-        do {
-            TW_TRY(member(reader));
-        } while (take(reader, ','));
-        if (!take(reader, '}')) {
-            return not_json(reader, "a comma or the end of the event");
+static enum tumble_code read_event(struct reader *reader) {
+    struct tw_event_walk *walk = &reader->walk;
+    enum tw_event_found found = TW_EVENT_MEMBER;
+    while (found != TW_EVENT_OVER) {
+        TW_TRY(tw_event_walk(walk, &found));
+        switch (found) {
+        case TW_EVENT_MEMBER: TW_TRY(member(reader)); break;
+        case TW_EVENT_RECORDS: /* perhaps again, and then those before it are forgotten */
+            reader->event->record_count = 0;
+            reader->event->is_dynamodb = false;
+            reader->has_records = true;
+            break;
+        case TW_EVENT_RECORD: do { TW_TRY(record(reader));
+            } while (tw_event_walk_next_record(walk));
+            break;
+        case TW_EVENT_OVER: break;
         }
     }
-    space(reader);
-    return reader->at == reader->end ? TUMBLE_OK : not_json(reader, "nothing behind the event");
+    return reader->has_records ? TUMBLE_OK : tw_fail(reader->err, TUMBLE_EEVENT, NO_EVENT ": it has no Records");
 }
 
 /* ---- what was found ---- */
@@ -282,7 +219,7 @@ static enum tumble_code bound(struct reader *reader, const struct tumble_value *
     }
     static const struct tumble_timestamp_format iso = {.kind = TUMBLE_TIMESTAMP_ISO8601};
     if (last.type != TUMBLE_TYPE_STRING) {
-        return tw_fail_at(reader->err, TUMBLE_EEVENT, window->text - reader->json.data,
+        return tw_fail_at(reader->err, TUMBLE_EEVENT, window->text - reader->walk.begin,
                           "window.%s is %s: expected an instant such as \"2020-12-09T07:04:00Z\"", name,
                           tw_json_type_name(last.type));
     }
@@ -290,7 +227,7 @@ static enum tumble_code bound(struct reader *reader, const struct tumble_value *
     if (code != TUMBLE_OK) {
         tw_error_prefix(reader->err, "window.%s", name);
         if (reader->err) {
-            reader->err->byte = last.text - reader->json.data;
+            reader->err->byte = last.text - reader->walk.begin;
         }
     }
     return code;
@@ -306,7 +243,7 @@ static enum tumble_code window(struct reader *reader) {
     TW_TRY(bound(reader, span, "start", &event->start_ms));
     TW_TRY(bound(reader, span, "end", &event->end_ms));
     if (event->start_ms >= event->end_ms || event->start_ms % 1000 || event->end_ms % 1000) {
-        return tw_fail_at(reader->err, TUMBLE_EEVENT, span->text - reader->json.data,
+        return tw_fail_at(reader->err, TUMBLE_EEVENT, span->text - reader->walk.begin,
                           "the window does not last a number of whole seconds");
     }
     return TUMBLE_OK;
@@ -314,20 +251,14 @@ static enum tumble_code window(struct reader *reader) {
 
 enum tumble_code tw_window_event_parse(struct tw_window_event *event, struct tumble_bytes json,
                                        struct tumble_error *err) {
-    struct reader reader = {.event = event, .json = json, .err = err};
-    reader.at = json.length ? json.data : "";
-    reader.end = reader.at + json.length;
-    if (!json.length) {
-        reader.json.data = reader.at;
-    }
+    struct reader reader = {
+        .walk = {.element_max = SIZE_MAX, .no_event = NO_EVENT, .err = err}, .event = event, .err = err};
+    tw_event_walk_see(&reader.walk, json, true);
     event->record_count = 0;
     event->given = NULL;
     event->is_dynamodb = false;
     tw_buf_clear(&event->text);
-    TW_TRY(object(&reader));
-    if (!reader.has_records) {
-        return tw_fail(err, TUMBLE_EEVENT, "the event is no time-window event: it has no Records");
-    }
+    TW_TRY(read_event(&reader));
     TW_TRY(window(&reader));
     const struct tumble_value *id = found(&reader, SHARD_ID), *arn = found(&reader, SOURCE_ARN);
     if (tw_buf_reserve(&event->text, (size_t)id->length + arn->length) != TUMBLE_OK) {
@@ -336,7 +267,7 @@ enum tumble_code tw_window_event_parse(struct tw_window_event *event, struct tum
     event->shard_id = text_of(&reader, SHARD_ID);
     event->event_source_arn = text_of(&reader, SOURCE_ARN);
     if (event->has_window && event->shard_id.length == 0) {
-        return tw_fail(err, TUMBLE_EEVENT, "the event is no time-window event: it has no shardId");
+        return tw_fail(err, TUMBLE_EEVENT, NO_EVENT ": it has no shardId");
     }
     event->state = *found(&reader, STATE);
     if (event->state.type != TUMBLE_TYPE_OBJECT) {
