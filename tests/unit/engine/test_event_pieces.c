@@ -339,6 +339,7 @@ static void what_never_ends_is_refused_at_its_limit(void **state) {
     (void)state;
     enum { BEFORE, MEMBER, RECORD, NOT_ARRAY, ENDLESS, KINDS };
     const size_t limit = 16 << 20;
+    static const char ours[] = OURS("2");
     for (int kind = 0; kind < KINDS; kind++) {
         for (size_t extra = 0; extra < 2; extra++) {
             struct tw_buf out = new_buf();
@@ -346,24 +347,21 @@ static void what_never_ends_is_refused_at_its_limit(void **state) {
                                 : kind == NOT_ARRAY ? "{\"Records\":\""
                                 : kind == RECORD    ? "{\"Records\":[" OURS("1") ",{\"x\":\""
                                                     : "{\"Records\":[" OURS("1") "],\"x\":\"";
-            const char *back = kind == BEFORE   ? "\",\"Records\":[" OURS("1") "]}"
-                               : kind == RECORD ? "\"," OURS("2")
-                                                : "\"}";
+            const char *back = kind == BEFORE ? "\",\"Records\":[" OURS("1") "]}" : "\"}";
             append_text(&out, front);
             const char *at = kind == NOT_ARRAY ? strrchr(front, '"')
                              : kind == RECORD  ? strrchr(front, '{')
                                                : strstr(front, "\"x\"");
             size_t text = limit + extra - strlen(at) - (kind != ENDLESS); /* the closing quote */
             if (kind == RECORD) {
-                static const char rest[] = OURS("2");
-                text -= strlen(rest); /* its other members, a comma in place of the brace */
+                text -= strlen(ours); /* its other members, a comma in place of their brace */
             }
             assert_int_equal(tw_buf_reserve(&out, text), TUMBLE_OK);
             memset(out.data + out.length, 'y', text);
             out.length += text;
             if (kind == RECORD) {
                 append_text(&out, "\",");
-                append_text(&out, OURS("2") + 1);
+                append_text(&out, &ours[1]);
                 append_text(&out, "]}");
             } else if (kind != ENDLESS) {
                 append_text(&out, back);
