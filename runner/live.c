@@ -471,6 +471,19 @@ static enum tumble_code end(struct live *live, int at_tip, struct tumble_error *
     return code;
 }
 
+/* A stream that was deleted and made anew lets its readers fail in several ways; then it is asked what became of it. */
+static void look_for_the_cause(struct live *live, struct tumble_error *err) {
+    struct tumble_error cause = {.byte = -1, .record = -1};
+    atomic_store(&live->reading_ends, 1);
+    tumble_live_lister_destroy(live->lister); /* the stream is this thread's again */
+    live->lister = NULL;
+    atomic_store(&live->reading_ends, 0);
+    int may_pass = 0;
+    if (tumble_kinesis_refresh(live->stream, &may_pass, &cause) == TUMBLE_EINPUT && !may_pass) {
+        *err = cause;
+    }
+}
+
 /* What was applied before the failure is kept, and whole windows of it leave. */
 static void keep_what_there_is(struct live *live) {
     struct tumble_error ignored = {.byte = -1, .record = -1};
@@ -493,6 +506,9 @@ static enum tumble_code run(struct live *live, struct tumble_error *err) {
     }
     if (code == TUMBLE_OK) {
         return end(live, at_tip, err);
+    }
+    if (code == TUMBLE_EINPUT && !is_interrupted(live)) {
+        look_for_the_cause(live, err);
     }
     if (code == TUMBLE_ERECORD || code == TUMBLE_EINPUT || code == TUMBLE_EORDER) {
         keep_what_there_is(live);

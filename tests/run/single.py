@@ -212,7 +212,58 @@ def what_is_gone_ends_the_run(tumble, directory):
     check(code == 3, "nobody listens, and it says", code, told)
 
 
-TESTS = [resharding_where_the_server_tells_children, resharding_where_it_does_not, rows_are_those_of_a_replay, a_reader_that_leaves_ends_it,
+def make_anew(client, shards):
+    client.kinesis("DeleteStream", StreamName="stream")
+    deadline = time.monotonic() + 10
+    while client.kinesis("ListStreams")["StreamNames"]:
+        check(time.monotonic() < deadline, "the stream stays")
+        time.sleep(0.02)
+    kinesis.create_stream(client, "stream", shards)
+
+
+def one_made_anew_is_another_stream(tumble, directory):
+    """kinesalite goes on giving records by an iterator of the former stream: the list of shards tells."""
+    with servers.start("kinesalite", deleteStreamMs=0) as server:
+        client, environment = server.client(), servers.environment(server)
+        kinesis.create_stream(client, "stream", 2)
+        command = ["--stream", "stream", *live.SPEC, *QUICK, "--state", os.path.join(directory, "state"), "-o", "file:" + os.path.join(directory, "rows")]
+        log = os.path.join(directory, "log")
+        with open(log, "w", encoding="utf-8") as file, live.Run(tumble, environment, *command, log=file) as run, \
+                subprocess.Popen([tumble, "capture", "--stream", "stream", "--follow", "-o", os.path.join(directory, "capture.ndjson")],
+                                 env=environment, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL) as capture:
+            try:
+                kinesis.put_records(client, "stream", [live.record(i) for i in range(20)])
+                time.sleep(1.5)
+                make_anew(client, 2)
+                kinesis.put_records(client, "stream", [live.record(i) for i in range(20)])
+                code = run.wait(30)
+                _, said = capture.communicate(timeout=30)
+            finally:
+                capture.kill()
+        with open(log, encoding="utf-8") as file:
+            told = file.read()
+        check(code == 3 and "stream stream was deleted and made anew" in told, code, told)
+        check(capture.returncode == 3 and b"stream stream was deleted and made anew" in said, capture.returncode, said)
+        code, _, told = live.run(tumble, environment, *command, "--until-idle")
+        check(code == 5 and "deleted and made anew" in told, code, told)
+
+
+def one_made_anew_with_fewer_shards(tumble, directory):
+    """Its readers are refused, and the reason is found."""
+    with servers.start("kinesalite", deleteStreamMs=0, createStreamMs=0) as server:
+        client, environment = server.client(), servers.environment(server)
+        kinesis.create_stream(client, "stream", 3)
+        log = os.path.join(directory, "log")
+        with open(log, "w", encoding="utf-8") as file, live.Run(tumble, environment, "--stream", "stream", *live.SPEC, "--poll-interval", "1s", log=file) as run:
+            time.sleep(1.6) # stamps are whole seconds
+            make_anew(client, 1)
+            code = run.wait(30)
+        with open(log, encoding="utf-8") as file:
+            told = file.read()
+        check(code == 3 and ("was deleted and made anew" in told or "gone" in told), code, told)
+
+
+TESTS = [one_made_anew_is_another_stream, one_made_anew_with_fewer_shards, resharding_where_the_server_tells_children, resharding_where_it_does_not, rows_are_those_of_a_replay, a_reader_that_leaves_ends_it,
          kill_and_resume, quiet_shards_close, troubles_pass,
          a_bad_record_stops_behind_what_came_before, aggregates_are_split, latest_is_when_the_first_run_began, what_is_gone_ends_the_run]
 

@@ -12,6 +12,7 @@
 
 enum {
     RELIST_MS = 1000,
+    LOOK_MS = 10000,
     CHILDREN_MS = 60000, /* that all shards wait for the children of one to be listed */
     PATIENCE_MS = 5 * 60 * 1000,
     RECORDS_HELD = 20000, /* of all shards together, about */
@@ -57,6 +58,7 @@ struct tumble_kinesis_merge {
     bool relist;
     int64_t relist_at;
     int64_t relist_since; /* steady */
+    int64_t look_at;      /* steady: when the stream is looked at next, whether it is the same still */
     struct tumble_kinesis_merge_facts facts;
 };
 
@@ -178,6 +180,7 @@ static enum tumble_code copy_wanted(struct tumble_kinesis_merge *merge, struct t
 static enum tumble_code set_up(struct tumble_kinesis_merge *merge, struct tumble_error *err) {
     merge->facts.first_arrival_ms = merge->facts.last_arrival_ms = -1;
     TW_TRY(copy_wanted(merge, err));
+    merge->look_at = steady_ms(merge) + LOOK_MS;
     TW_TRY(list(merge, true, NULL, err));
     return all_wanted_are_there(merge, err);
 }
@@ -341,8 +344,29 @@ static enum tumble_code look_for_children(struct tumble_kinesis_merge *merge, in
         return TUMBLE_OK;
     }
     merge->relist_at = now + RELIST_MS;
+    merge->look_at = now + LOOK_MS;
     merge->run = NULL;
     enum tumble_code code = list(merge, false, &may_pass, &reason);
+    if (code != TUMBLE_OK && !may_pass) {
+        if (err) {
+            *err = reason;
+        }
+        return code;
+    }
+    return TUMBLE_OK;
+}
+
+/* Of one that was deleted and made anew some servers go on giving records as if nothing had been. */
+static enum tumble_code look_at_stream(struct tumble_kinesis_merge *merge, int64_t now, struct tumble_error *err) {
+    const struct tumble_kinesis_shard *shards;
+    struct tumble_error reason;
+    size_t count;
+    int may_pass;
+    if (now < merge->look_at) {
+        return TUMBLE_OK;
+    }
+    merge->look_at = now + LOOK_MS;
+    enum tumble_code code = tumble_kinesis_shards(merge->options.stream, &shards, &count, &may_pass, &reason);
     if (code != TUMBLE_OK && !may_pass) {
         if (err) {
             *err = reason;
@@ -456,6 +480,7 @@ enum tumble_code tumble_kinesis_merge_next(struct tumble_kinesis_merge *merge, s
         now = steady_ms(merge);
         close_ended(merge);
         TW_TRY(look_for_children(merge, now, err));
+        TW_TRY(look_at_stream(merge, now, err));
         TW_TRY(start_ready(merge, err)); /* before any record may pass a child's */
         candidate = earliest(merge, NULL);
         struct lane *lane = to_poll(merge, candidate, polled ? INT64_MIN : now, &blocked, &wait);

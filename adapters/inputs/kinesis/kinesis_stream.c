@@ -27,6 +27,9 @@ struct tumble_kinesis_stream {
     struct tumble_kinesis_shard *shards;
     size_t count;
     size_t capacity;
+    struct tumble_kinesis_shard *former; /* as they were listed before, by id */
+    size_t former_count;
+    size_t former_capacity;
     struct tw_buf token;
 };
 
@@ -147,6 +150,7 @@ void tumble_kinesis_close(struct tumble_kinesis_stream *stream) {
     tw_kinesis_base_clean_up(&stream->base);
     tw_buf_clean_up(&stream->token);
     tw_free(&alloc, stream->shards);
+    tw_free(&alloc, stream->former);
     tw_free(&alloc, stream);
 }
 
@@ -185,6 +189,12 @@ static enum tumble_code failed(struct tumble_kinesis_stream *stream, enum tumble
     return tw_kinesis_explain(&stream->base, code, err);
 }
 
+static enum tumble_code made_anew(const struct tumble_kinesis_stream *stream, struct tumble_error *err) {
+    return tw_fail(err, TUMBLE_EINPUT,
+                   "stream %s was deleted and made anew while it was read: what it holds now is another stream's",
+                   stream->base.name);
+}
+
 enum tumble_code tumble_kinesis_refresh(struct tumble_kinesis_stream *stream, int *may_pass, struct tumble_error *err) {
     struct tw_kinesis_summary before = stream->summary;
     if (may_pass) {
@@ -194,6 +204,10 @@ enum tumble_code tumble_kinesis_refresh(struct tumble_kinesis_stream *stream, in
     if (code != TUMBLE_OK) {
         stream->summary = before;
         return failed(stream, code, may_pass, err);
+    }
+    if (stream->summary.created_ms != before.created_ms) {
+        stream->summary = before;
+        return made_anew(stream, err);
     }
     return TUMBLE_OK;
 }
@@ -277,14 +291,14 @@ static int by_id(const void *a, const void *b) {
     return strcmp(((const struct tumble_kinesis_shard *)a)->id, ((const struct tumble_kinesis_shard *)b)->id);
 }
 
-static uint32_t index_of(const struct tumble_kinesis_stream *stream, const char *id) {
+static const struct tumble_kinesis_shard *find_shard(const struct tumble_kinesis_stream *stream, const char *id) {
     struct tumble_kinesis_shard wanted;
-    if (!*id) {
-        return UINT32_MAX;
-    }
     memcpy(wanted.id, id, sizeof wanted.id);
-    const struct tumble_kinesis_shard *found =
-        bsearch(&wanted, stream->shards, stream->count, sizeof *stream->shards, by_id);
+    return stream->count ? bsearch(&wanted, stream->shards, stream->count, sizeof *stream->shards, by_id) : NULL;
+}
+
+static uint32_t index_of(const struct tumble_kinesis_stream *stream, const char *id) {
+    const struct tumble_kinesis_shard *found = *id ? find_shard(stream, id) : NULL;
     return found ? (uint32_t)(found - stream->shards) : UINT32_MAX;
 }
 
@@ -347,6 +361,39 @@ static enum tumble_code list(struct tumble_kinesis_stream *stream, int *may_pass
     return tw_fail(err, TUMBLE_EINPUT, "stream %s: the list of shards has no end", base->name);
 }
 
+/* ---- one that was deleted and made anew ---- */
+
+/* Those that the last good listing gave. */
+static void keep_former(struct tumble_kinesis_stream *stream) {
+    struct tumble_kinesis_shard *shards = stream->former;
+    size_t capacity = stream->former_capacity;
+    if (stream->count == 0) {
+        return;
+    }
+    stream->former = stream->shards;
+    stream->former_count = stream->count;
+    stream->former_capacity = stream->capacity;
+    stream->shards = shards;
+    stream->capacity = capacity;
+    stream->count = 0;
+}
+
+/* Its shards bear the same names but begin elsewhere. Where none of the names is left, as after resharding, shards that
+ * were open are gone, which happens in no other way: then the stream says when it was made. */
+static enum tumble_code compare_with_former(struct tumble_kinesis_stream *stream, int *may_pass,
+                                            struct tumble_error *err) {
+    bool is_open_one_gone = false;
+    for (size_t i = 0; i < stream->former_count; i++) {
+        const struct tumble_kinesis_shard *was = &stream->former[i], *is = find_shard(stream, was->id);
+        is_open_one_gone |= !is && !was->is_closed;
+        if (is && is->starting_sequence[0] && was->starting_sequence[0] &&
+            strcmp(is->starting_sequence, was->starting_sequence) != 0) {
+            return made_anew(stream, err);
+        }
+    }
+    return is_open_one_gone ? tumble_kinesis_refresh(stream, may_pass, err) : TUMBLE_OK;
+}
+
 enum tumble_code tumble_kinesis_shards(struct tumble_kinesis_stream *stream, const struct tumble_kinesis_shard **shards,
                                        size_t *count, int *may_pass, struct tumble_error *err) {
     *shards = NULL;
@@ -354,8 +401,16 @@ enum tumble_code tumble_kinesis_shards(struct tumble_kinesis_stream *stream, con
     if (may_pass) {
         *may_pass = 0;
     }
-    TW_TRY(list(stream, may_pass, err));
-    put_in_order(stream);
+    keep_former(stream);
+    enum tumble_code code = list(stream, may_pass, err);
+    if (code == TUMBLE_OK) {
+        put_in_order(stream);
+        code = compare_with_former(stream, may_pass, err);
+    }
+    if (code != TUMBLE_OK) {
+        stream->count = 0; /* the former ones stay */
+        return code;
+    }
     *shards = stream->shards;
     *count = stream->count;
     return TUMBLE_OK;

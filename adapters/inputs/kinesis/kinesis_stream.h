@@ -70,6 +70,7 @@ struct tumble_kinesis_facts {
     int encrypted; /* with a KMS key */
 };
 void tumble_kinesis_facts(const struct tumble_kinesis_stream *stream, struct tumble_kinesis_facts *out);
+/* Errors: as of tumble_kinesis_shards; EINPUT also when the stream was deleted and made anew since it was opened. */
 enum tumble_code tumble_kinesis_refresh(struct tumble_kinesis_stream *stream, int *may_pass, struct tumble_error *err);
 
 /* Both ends belong to the shard's range. */
@@ -95,7 +96,8 @@ struct tumble_kinesis_shard {
  * belongs to the stream and lives until the next call or close. AWS allows 1,000 ListShards a second for all, so once
  * in some seconds is fine.
  * may_pass (NULL allowed): set on failure: 1 when the same call may do better later (throttled, 5xx, no connection).
- * Errors: EINPUT, EUSAGE, ELIMIT (more than 10,000 shards), EINTERRUPTED, ENOMEM. */
+ * Errors: EINPUT (gone, or made anew since the call before), EUSAGE, ELIMIT (more than 10,000 shards), EINTERRUPTED,
+ * ENOMEM. */
 enum tumble_code tumble_kinesis_shards(struct tumble_kinesis_stream *stream, const struct tumble_kinesis_shard **shards,
                                        size_t *count, int *may_pass, struct tumble_error *err);
 

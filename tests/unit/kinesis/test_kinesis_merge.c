@@ -191,18 +191,19 @@ static void a_parent_that_ends_empty_lets_nobody_pass_its_child(void **state) {
         ITERATOR, PAGE(RECORD("20", "5")), /* s-1 */
         ITERATOR, LAST(""),                /* s-0 */
         ITERATOR, PAGE(RECORD("30", "4"))};
-    static const char *const unlisted[] = {SUMMARY,
-                                           LIST(SHARD("0", "null", "null") "," SHARD("1", "null", "null")),
-                                           ITERATOR,
-                                           PAGE(RECORD("20", "5")),
-                                           ITERATOR,
-                                           LAST(""),
-                                           LIST(SHARD("0", "null", "null")),
-                                           LIST(SHARD("0", "null", "null") "," SHARD("2", "\"s-0\"", "null")),
-                                           ITERATOR,
-                                           PAGE(RECORD("30", "4")),
-                                           PAGE(""),
-                                           PAGE("")};
+    static const char *const unlisted[] = {
+        SUMMARY,
+        LIST(SHARD("0", "null", "null") "," SHARD("1", "null", "null")),
+        ITERATOR,
+        PAGE(RECORD("20", "5")),
+        ITERATOR,
+        LAST(""),
+        LIST(SHARD("0", "null", "null") "," SHARD("1", "null", "null")),
+        LIST(SHARD("0", "null", "null") "," SHARD("1", "null", "null") "," SHARD("2", "\"s-0\"", "null")),
+        ITERATOR,
+        PAGE(RECORD("30", "4")),
+        PAGE(""),
+        PAGE("")};
     struct tumble_kinesis_merge_options options = {.until = TUMBLE_KINESIS_UNTIL_STOPPED};
     struct trial trial;
     assert_int_equal(begin(&trial, listed, COUNT(listed), to_the_tip, tw_alloc_default()), TUMBLE_OK);
