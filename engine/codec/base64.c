@@ -7,6 +7,7 @@
 #include "engine/base/fail.h"
 #include "engine/codec/base64_avx2.h"
 #include "engine/codec/base64_avx512.h"
+#include "engine/codec/base64_neon.h"
 #include "engine/codec/cpu.h"
 
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -165,6 +166,10 @@ enum tumble_code tw_base64_decode(struct tumble_bytes text, char *out, size_t *o
     } else if (cpu == TW_CPU_AVX2) {
         at = tw_base64_decode_avx2(text.data, plain_length(text), out);
     }
+#elif defined(TW_BASE64_NEON)
+    if (tw_cpu() == TW_CPU_NEON) {
+        at = tw_base64_decode_neon(text.data, plain_length(text), out);
+    }
 #endif
     return decode_from(text, at, out, out_length, err);
 }
@@ -177,6 +182,10 @@ size_t tw_base64_decode_quoted(const char *text, size_t left, char *out, size_t 
         stop = tw_base64_decode_until_avx512(text, left, out, room);
     } else if (cpu == TW_CPU_AVX2) {
         stop = tw_base64_decode_until_avx2(text, left, out, room);
+    }
+#elif defined(TW_BASE64_NEON)
+    if (tw_cpu() == TW_CPU_NEON) {
+        stop = tw_base64_decode_until_neon(text, left, out, room);
     }
 #else
     (void)room;
@@ -209,6 +218,13 @@ void tw_base64_encode(struct tumble_bytes bytes, char *out) {
 #ifdef TW_BASE64_AVX2
     if (left >= 28 && tw_cpu_has_avx2()) {
         size_t taken = tw_base64_encode_avx2(bytes.data, left, out);
+        bytes.data += taken;
+        left -= taken;
+        out += taken / 3 * 4;
+    }
+#elif defined(TW_BASE64_NEON)
+    if (left >= 48 && tw_cpu() == TW_CPU_NEON) {
+        size_t taken = tw_base64_encode_neon(bytes.data, left, out);
         bytes.data += taken;
         left -= taken;
         out += taken / 3 * 4;

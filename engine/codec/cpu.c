@@ -9,7 +9,7 @@ static enum tw_cpu ask(void) {
     if (pinned && strcmp(pinned, "portable") == 0) {
         return TW_CPU_PORTABLE;
     }
-#if defined(__x86_64__)
+#if defined(TW_HAVE_AVX)
     __builtin_cpu_init();
     if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("bmi") || !__builtin_cpu_supports("bmi2")) {
         return TW_CPU_PORTABLE;
@@ -17,6 +17,8 @@ static enum tw_cpu ask(void) {
     bool wide = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                 __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vbmi");
     return wide && !(pinned && strcmp(pinned, "avx2") == 0) ? TW_CPU_AVX512 : TW_CPU_AVX2;
+#elif defined(TW_HAVE_NEON)
+    return TW_CPU_NEON;
 #else
     return TW_CPU_PORTABLE;
 #endif

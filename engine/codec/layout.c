@@ -185,7 +185,7 @@ static __attribute__((noinline)) const char *match_portable(struct tumble_layout
     return match(layout, lex, at, values, &tw_read_portable);
 }
 
-#if defined(__x86_64__)
+#if defined(TW_HAVE_AVX)
 static TW_AVX2 __attribute__((noinline)) const char *match_avx2(struct tumble_layout *layout, struct tw_lex *lex,
                                                                 const char *at, struct tumble_value *values) {
     return match(layout, lex, at, values, &tw_read_avx2);
@@ -194,6 +194,17 @@ static TW_AVX2 __attribute__((noinline)) const char *match_avx2(struct tumble_la
 static inline const char *match_best(struct tumble_layout *layout, struct tw_lex *lex, const char *at,
                                      struct tumble_value *values) {
     return TW_OFTEN(tw_cpu_has_avx2()) ? match_avx2(layout, lex, at, values) : match_portable(layout, lex, at, values);
+}
+#elif defined(TW_HAVE_NEON)
+static __attribute__((noinline)) const char *match_neon(struct tumble_layout *layout, struct tw_lex *lex,
+                                                        const char *at, struct tumble_value *values) {
+    return match(layout, lex, at, values, &tw_read_neon);
+}
+
+static inline const char *match_best(struct tumble_layout *layout, struct tw_lex *lex, const char *at,
+                                     struct tumble_value *values) {
+    return TW_OFTEN(tw_cpu() == TW_CPU_NEON) ? match_neon(layout, lex, at, values)
+                                             : match_portable(layout, lex, at, values);
 }
 #else
 static inline const char *match_best(struct tumble_layout *layout, struct tw_lex *lex, const char *at,
@@ -377,12 +388,18 @@ static __attribute__((noinline)) size_t match_lines_portable(struct tumble_layou
     return match_lines(layout, lex, at, values, count, lines, most, first, &tw_read_portable);
 }
 
-#if defined(__x86_64__)
+#if defined(TW_HAVE_AVX)
 static TW_AVX2 __attribute__((noinline)) size_t match_lines_avx2(struct tumble_layout *layout, struct tw_lex *lex,
                                                                  const char *at, struct tumble_value *values,
                                                                  size_t count, struct tw_layout_line *lines,
                                                                  size_t most, bool first) {
     return match_lines(layout, lex, at, values, count, lines, most, first, &tw_read_avx2);
+}
+#elif defined(TW_HAVE_NEON)
+static __attribute__((noinline)) size_t match_lines_neon(struct tumble_layout *layout, struct tw_lex *lex,
+                                                         const char *at, struct tumble_value *values, size_t count,
+                                                         struct tw_layout_line *lines, size_t most, bool first) {
+    return match_lines(layout, lex, at, values, count, lines, most, first, &tw_read_neon);
 }
 #endif
 
@@ -395,10 +412,15 @@ size_t tw_layout_match_lines(struct tumble_layout *layout, const char *at, const
         tw_lex_init(&lex, text, 0);
         size_t wanted = SETTLED - layout->fits % SETTLED;
         wanted = wanted < most - read ? wanted : most - read;
-#if defined(__x86_64__)
+#if defined(TW_HAVE_AVX)
         size_t got =
             tw_cpu_has_avx2()
                 ? match_lines_avx2(layout, &lex, at, values + read * count, count, lines + read, wanted, read == 0)
+                : match_lines_portable(layout, &lex, at, values + read * count, count, lines + read, wanted, read == 0);
+#elif defined(TW_HAVE_NEON)
+        size_t got =
+            tw_cpu() == TW_CPU_NEON
+                ? match_lines_neon(layout, &lex, at, values + read * count, count, lines + read, wanted, read == 0)
                 : match_lines_portable(layout, &lex, at, values + read * count, count, lines + read, wanted, read == 0);
 #else
         size_t got =

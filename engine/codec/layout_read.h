@@ -3,7 +3,9 @@
 
 #include <stdbool.h>
 
-#if defined(__x86_64__)
+#include "engine/codec/cpu.h"
+
+#if defined(TW_HAVE_AVX)
 #include <immintrin.h>
 #endif
 
@@ -11,10 +13,8 @@
 
 #include "engine/codec/string_scan.h"
 
-/* How layout.c reads literals and slots, in vectors of some width: one set of four functions each for what every
- * machine has, for AVX2, and for AVX-512 (BW, VL; with masked loads, which touch no byte beyond their mask, so that the
- * end of a text needs no thought). Each set is inlined into a match of its own; the tests hold them against each other.
- */
+/* How layout.c reads literals and slots, in vectors of some width: one set of functions each for what every machine has
+ * and for AVX2 or NEON. Each set is inlined into a match of its own; the tests hold them against each other. */
 
 enum { TW_LAYOUT_PAD = 32 }; /* bytes behind the literals that a vector compare may read */
 
@@ -78,7 +78,7 @@ static inline bool tw_ends_at_portable(const char *at, size_t left, size_t lengt
 static const struct tw_layout_read tw_read_portable = {tw_same_portable, tw_ends_at_portable, tw_scan_string_in,
                                                        tw_scan_number_in, NULL};
 
-#if defined(__x86_64__)
+#if defined(TW_HAVE_AVX)
 
 /* ---- AVX2 ---- */
 
@@ -208,6 +208,69 @@ static inline TW_AVX2 bool tw_looks_like_avx2(const char *at, const struct tumbl
 
 static const struct tw_layout_read tw_read_avx2 = {tw_same_avx2, tw_ends_at_avx2, tw_scan_string_avx2,
                                                    tw_scan_number_avx2, tw_looks_like_avx2};
+
+#elif defined(TW_HAVE_NEON)
+
+/* ---- NEON: strings and numbers are scanned as on every aarch64 ---- */
+
+/* Of 16 bytes or fewer only so many are compared: the others are shifted out, by two steps of 32 bits at most. */
+static inline bool tw_same_neon(const char *at, size_t left, const char *literal, size_t length) {
+    if (TW_RARELY(left < length)) {
+        return false;
+    }
+    if (length <= 16) {
+        if (TW_RARELY(left < 16)) {
+            return tw_same_words(at, literal, length);
+        }
+        uint64_t differ = ~tw_nibbles_neon(vceqq_u8(tw_load_neon(at), tw_load_neon(literal)));
+        const unsigned half = 2 * (16 - (unsigned)length);
+        return differ << half << half == 0;
+    }
+    uint8x16_t differ = veorq_u8(tw_load_neon(at + length - 16), tw_load_neon(literal + length - 16));
+    for (size_t i = 0; i + 16 < length; i += 16) {
+        differ = vorrq_u8(differ, veorq_u8(tw_load_neon(at + i), tw_load_neon(literal + i)));
+    }
+    return !tw_any_neon(differ);
+}
+
+/* tw_ends_at_portable. */
+static inline bool tw_ends_at_neon(const char *at, size_t left, size_t length) {
+    if (length <= 16) { /* the quote is itself special, so there is one */
+        return TW_OFTEN(left >= 17) && at[length] == '"' &&
+               (unsigned)__builtin_ctzll(tw_nibbles_neon(tw_special_neon(at + 1))) >> 2 == length - 1;
+    }
+    if (TW_RARELY(left <= length) || at[length] != '"') {
+        return false;
+    }
+    uint8x16_t special = tw_special_neon(at + length - 16);
+    for (size_t i = 1; i + 16 < length; i += 16) {
+        special = vorrq_u8(special, tw_special_neon(at + i));
+    }
+    return !tw_any_neon(special);
+}
+
+/* 0 in every byte that looks as the block's half says: inside a value nothing special, elsewhere the very byte. */
+static inline uint8x16_t tw_unlike_neon(const char *at, const char *text, const char *inside) {
+    return vbslq_u8(tw_load_neon(inside), tw_special_neon(at), veorq_u8(tw_load_neon(at), tw_load_neon(text)));
+}
+
+static inline uint8x16_t tw_unlike_block_neon(const char *at, const struct tumble_layout_block *block) {
+    return vorrq_u8(tw_unlike_neon(at, block->text, block->inside),
+                    tw_unlike_neon(at + 16, block->text + 16, block->inside + 16));
+}
+
+/* The last block is that of the last 32 bytes and may overlap the one before it. */
+static inline bool tw_looks_like_neon(const char *at, const struct tumble_layout_block *blocks, size_t length) {
+    const char *const last = at + length - 32;
+    uint8x16_t unlike = tw_unlike_block_neon(last, blocks + (length - 1) / 32);
+    for (; at < last; at += 32, blocks++) {
+        unlike = vorrq_u8(unlike, tw_unlike_block_neon(at, blocks));
+    }
+    return !tw_any_neon(unlike);
+}
+
+static const struct tw_layout_read tw_read_neon = {tw_same_neon, tw_ends_at_neon, tw_scan_string_in, tw_scan_number_in,
+                                                   tw_looks_like_neon};
 
 #endif
 

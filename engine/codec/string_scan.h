@@ -1,9 +1,12 @@
 #ifndef TW_CODEC_STRING_SCAN_H
 #define TW_CODEC_STRING_SCAN_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+
+#include "engine/codec/cpu.h"
 
 /* The two inner loops of the JSON scanner, as static inlines: they run for every byte of every record. Each exists in a
  * portable form (8 bytes at a time in a register) and a 16-byte form for SSE2 (x86-64 always has it) or NEON (aarch64
@@ -13,7 +16,7 @@
 #if !defined(TW_NO_SIMD) && defined(__SSE2__)
 #include <emmintrin.h>
 #define TW_SCAN_SSE2 1
-#elif !defined(TW_NO_SIMD) && defined(__aarch64__)
+#elif defined(TW_HAVE_NEON)
 #include <arm_neon.h>
 #define TW_SCAN_NEON 1
 #endif
@@ -150,23 +153,91 @@ static inline const char *tw_scan_number_in(const char *begin, const char *at, c
 
 #elif defined(TW_SCAN_NEON)
 
-static inline const char *tw_scan_string_simd(const char *at, const char *end) {
-    const uint8x16_t quote = vdupq_n_u8('"');
-    const uint8x16_t backslash = vdupq_n_u8('\\');
-    const int8x16_t space = vdupq_n_s8(0x20);
-    while (end - at >= 16) {
-        uint8x16_t bytes = vld1q_u8((const uint8_t *)(const void *)at);
-        uint8x16_t special = vorrq_u8(vorrq_u8(vceqq_u8(bytes, quote), vceqq_u8(bytes, backslash)),
-                                      vcltq_s8(vreinterpretq_s8_u8(bytes), space));
-        /* Narrows each byte of the mask to four bits, so that 16 lanes fit one register. */
-        uint64_t mask = vget_lane_u64(vreinterpret_u64_u8(vshrn_n_u16(vreinterpretq_u16_u8(special), 4)), 0);
+static inline uint8x16_t tw_load_neon(const char *at) { return vld1q_u8((const uint8_t *)(const void *)at); }
+
+/* The comparison is signed: bytes from 0x80 on are negative, so below 0x20 too. */
+static inline uint8x16_t tw_special_neon(const char *at) {
+    uint8x16_t bytes = tw_load_neon(at);
+    return vorrq_u8(vorrq_u8(vceqq_u8(bytes, vdupq_n_u8('"')), vceqq_u8(bytes, vdupq_n_u8('\\'))),
+                    vcltq_s8(vreinterpretq_s8_u8(bytes), vdupq_n_s8(0x20)));
+}
+
+/* Four bits for each byte of a comparison's result, so that 16 of them fit one register. */
+static inline uint64_t tw_nibbles_neon(uint8x16_t mask) {
+    return vget_lane_u64(vreinterpret_u64_u8(vshrn_n_u16(vreinterpretq_u16_u8(mask), 4)), 0);
+}
+
+static inline bool tw_any_neon(uint8x16_t bytes) { return vmaxvq_u32(vreinterpretq_u32_u8(bytes)) != 0; }
+
+/* The rest of a long string, 64 bytes a turn while there are so many. */
+static inline const char *tw_scan_string_long(const char *at, const char *end) {
+    for (; end - at >= 64; at += 64) {
+        uint8x16_t front = vorrq_u8(tw_special_neon(at), tw_special_neon(at + 16));
+        uint8x16_t back = vorrq_u8(tw_special_neon(at + 32), tw_special_neon(at + 48));
+        if (tw_any_neon(vorrq_u8(front, back))) {
+            break; /* found by who looks closer */
+        }
+    }
+    return at;
+}
+
+/* The same, where [begin, end) may be read: the last 16 bytes are loaded once more where fewer are left. */
+static inline const char *tw_scan_string_in(const char *begin, const char *at, const char *end) {
+    for (int turn = 0;; turn++) {
+        if (TW_RARELY(end - at < 16)) {
+            if (end - begin < 16 || at == end) {
+                return tw_scan_string_portable(at, end);
+            }
+            uint64_t mask = tw_nibbles_neon(tw_special_neon(end - 16)) >> (4 * (16 - (end - at)));
+            return mask ? at + (__builtin_ctzll(mask) >> 2) : end;
+        }
+        uint64_t mask = tw_nibbles_neon(tw_special_neon(at));
         if (mask) {
             return at + (__builtin_ctzll(mask) >> 2);
         }
         at += 16;
+        if (turn == 1) {
+            at = tw_scan_string_long(at, end);
+        }
     }
-    return tw_scan_string_portable(at, end);
 }
+
+static inline const char *tw_scan_string_simd(const char *at, const char *end) {
+    return tw_scan_string_in(at, at, end);
+}
+
+/* The end of the number that begins at at, which holds a digit or a minus sign, where [begin, end) may be read; NULL
+ * when it is not an ordinary one: wrong, longer than 15 characters, with an exponent, or at the end of the view. */
+static inline const char *tw_scan_number_in(const char *begin, const char *at, const char *end) {
+    at += *at == '-';
+    int shift = end - at < 16 ? (int)(16 - (end - at)) : 0;
+    if (end - begin < 16 || at == end) {
+        return NULL;
+    }
+    uint8x16_t values = vsubq_u8(tw_load_neon(at - shift), vdupq_n_u8('0'));
+    uint64_t others = tw_nibbles_neon(vcgtq_u8(values, vdupq_n_u8(9))) & UINT64_C(0x1111111111111111);
+    others >>= 4 * shift;
+    if (TW_RARELY(others == 0)) {
+        return NULL; /* digits as far as was looked, or up to the end */
+    }
+    unsigned length = (unsigned)__builtin_ctzll(others) >> 2;
+    if (TW_RARELY(length == 0 || (*at == '0' && length > 1))) {
+        return NULL;
+    }
+    if (at[length] == '.') {
+        unsigned behind = length + 1;
+        others &= others - 1;
+        if (TW_RARELY(others == 0)) {
+            return NULL;
+        }
+        length = (unsigned)__builtin_ctzll(others) >> 2;
+        if (TW_RARELY(length == behind)) {
+            return NULL;
+        }
+    }
+    return TW_RARELY((at[length] | 0x20) == 'e') ? NULL : at + length;
+}
+#define TW_SCAN_IN 1
 
 #else
 

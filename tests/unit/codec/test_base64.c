@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "codec/exact_copy.h"
+#include "codec/guarded.h"
 #include "engine/codec/base64.h"
 #include "engine/codec/cpu.h"
 
@@ -318,6 +319,106 @@ static void padding_of_a_quoted_text_is_strict(void **state) {
     }
 }
 
+/* --- between pages that nobody may touch --- */
+
+/* Text, also with faults, whose last character is the last byte of its memory, to bytes that end with theirs, and in
+ * place from the first byte on: at every length, so at every alignment, held against the portable decoder. */
+static void no_decoder_leaves_its_text_or_its_output(void **state) {
+    (void)state;
+    struct guarded in = guarded_new(), out = guarded_new();
+    uint64_t random = 12;
+    for (size_t length = 0; length <= 600; length++) {
+        for (int faulty = 0; faulty < 3; faulty++) {
+            char text[600], portable[600];
+            size_t wanted = 0, got = 0;
+            struct tumble_error why = {.byte = -1}, err = {.byte = -1};
+            random_text(text, length, &random);
+            if (faulty && length > 0) {
+                text[random_below(&random, length)] = faulty == 1 ? '=' : (char)next_random(&random);
+            }
+            struct tumble_bytes view = {at_its_end(&in, text, length), length};
+            char *bytes = out.end - length / 4 * 3;
+            enum tumble_code code = tw_base64_decode_portable(view, portable, &wanted, &why);
+            assert_int_equal(tw_base64_decode(view, bytes, &got, &err), code);
+            char *place = at_its_begin(&out, text, length);
+            struct tumble_error again = {.byte = -1};
+            size_t in_place = 0;
+            assert_int_equal(tw_base64_decode((struct tumble_bytes){place, length}, place, &in_place, &again), code);
+            if (code == TUMBLE_OK) {
+                assert_int_equal(got, wanted);
+                assert_int_equal(in_place, wanted);
+                assert_memory_equal(place, portable, wanted);
+                assert_int_equal(tw_base64_decode(view, out.end - wanted, &got, NULL), TUMBLE_OK);
+                assert_memory_equal(out.end - wanted, portable, wanted);
+            } else {
+                assert_int_equal(err.byte, why.byte);
+                assert_int_equal(again.byte, why.byte);
+            }
+        }
+    }
+    guarded_free(&in);
+    guarded_free(&out);
+}
+
+static void the_encoder_leaves_neither_its_bytes_nor_its_output(void **state) {
+    (void)state;
+    static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    struct guarded in = guarded_new(), out = guarded_new();
+    uint64_t random = 13;
+    for (size_t length = 0; length <= 600; length++) {
+        char bytes[600];
+        for (size_t i = 0; i < length; i++) {
+            bytes[i] = (char)next_random(&random);
+        }
+        const size_t encoded = tw_base64_encoded_length(length);
+        char *text = out.end - encoded;
+        tw_base64_encode((struct tumble_bytes){at_its_end(&in, bytes, length), length}, text);
+        for (size_t i = 0; i < encoded; i++) { /* bit by bit */
+            unsigned six = 0;
+            for (size_t bit = 6 * i; bit < 6 * i + 6; bit++) {
+                six =
+                    six << 1 | (bit < 8 * length ? (unsigned)(unsigned char)bytes[bit / 8] >> (7 - bit % 8) & 1u : 0u);
+            }
+            assert_int_equal(text[i], 6 * i < 8 * length ? alphabet[six] : '=');
+        }
+    }
+    guarded_free(&in);
+    guarded_free(&out);
+}
+
+/* The memory ends so many bytes behind the text's quote, and the output so many behind what it needs. */
+static void a_quoted_text_is_not_left_nor_its_output(void **state) {
+    (void)state;
+    struct guarded in = guarded_new(), out = guarded_new();
+    uint64_t random = 14;
+    size_t decoded = 0;
+    for (int round = 0; round < 40000; round++) {
+        char text[400], wanted[400];
+        const size_t length = random_below(&random, 300), left = random_below(&random, length + ENOUGH + 8);
+        const size_t room = random_below(&random, length / 4 * 3 + ENOUGH);
+        random_text(text, sizeof text, &random);
+        text[length] = '"';
+        if (random_below(&random, 3) == 0) {
+            text[random_below(&random, length + 1)] = "=\"\\-\x80\x00 A"[random_below(&random, 7)];
+        }
+        const char *at = at_its_end(&in, text, left);
+        size_t got = 0, wanted_length = 0;
+        size_t stop = tw_base64_decode_quoted(at, left, out.end - room, room, &got);
+        if (stop != TW_BASE64_UNQUOTED) {
+            assert_true(stop < left && at[stop] == '"' && !memchr(at, '"', stop));
+            assert_int_equal(tw_base64_decode_portable((struct tumble_bytes){at, stop}, wanted, &wanted_length, NULL),
+                             TUMBLE_OK);
+            assert_int_equal(got, wanted_length);
+            assert_true(got <= room);
+            assert_memory_equal(out.end - room, wanted, got);
+            decoded++;
+        }
+    }
+    assert_true(tw_cpu() == TW_CPU_PORTABLE ? decoded == 0 : decoded > 500);
+    guarded_free(&in);
+    guarded_free(&out);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_vectors_of_rfc_4648_encode_and_decode),
@@ -330,6 +431,9 @@ int main(void) {
         cmocka_unit_test(a_quoted_text_with_a_wrong_character_anywhere_is_left_alone),
         cmocka_unit_test(every_byte_is_told_apart_in_a_quoted_text),
         cmocka_unit_test(padding_of_a_quoted_text_is_strict),
+        cmocka_unit_test(no_decoder_leaves_its_text_or_its_output),
+        cmocka_unit_test(the_encoder_leaves_neither_its_bytes_nor_its_output),
+        cmocka_unit_test(a_quoted_text_is_not_left_nor_its_output),
     };
     return cmocka_run_group_tests_name("base64", tests, NULL, NULL);
 }
