@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "codec/exact_copy.h"
+#include "codec/guarded.h"
 #include "codec/layout_compare.h"
 #include "engine/codec/json_scan.h"
 #include "engine/codec/layout.h"
@@ -305,6 +306,63 @@ static void random_streams_are_read_as_by_the_general_parser(void **state) {
     tw_projection_destroy(projection);
 }
 
+/* --- lines --- */
+
+/* Lines that end with the memory, most of them laid out as the first. */
+static void lines_are_read_as_each_alone(void **state) {
+    (void)state;
+    enum { LINES = 40 };
+    struct tumble_projection *projection = projection_of_paths();
+    struct guarded memory = guarded_new();
+    uint64_t random = 9;
+    size_t read = 0;
+    for (int stream = 0; stream < 200; stream++) {
+        struct tumble_layout layout = {0};
+        uint64_t shape = next_random(&random);
+        for (int block = 0; block < 40; block++) {
+            static char text[1 << 20];
+            struct tumble_value values[LINES * COUNT];
+            struct tw_layout_line lines[LINES];
+            struct writer w = {&random, text};
+            size_t length = 0, count = 1 + random_below(&random, LINES);
+            for (size_t i = 0; i < count; i++) {
+                uint64_t odd = next_random(&random), same = shape;
+                char *begin = w.out;
+                put_object(&w, random_below(&random, 60) ? &same : &odd, 0);
+                put(&w, random_below(&random, 10) ? "\n" : "\r\n");
+                if (w.out - text > 4000) {
+                    w.out = begin;
+                    break;
+                }
+                length = (size_t)(w.out - text);
+            }
+            const char *at = at_its_end(&memory, text, length), *end = at + length, *expected = at;
+            size_t got = tw_layout_match_lines(&layout, at, end, values, COUNT, lines, count);
+            assert_true(got <= count);
+            for (size_t i = 0; i < got; i++) {
+                struct outcome general = {0}, like = {0};
+                expected += i > 0 && *expected == '\r';
+                assert_ptr_equal(lines[i].begin, expected + (i > 0));
+                assert_int_equal(tumble_project(projection,
+                                                (struct tumble_bytes){lines[i].begin, (size_t)(end - lines[i].begin)},
+                                                1, general.values, &general.consumed, NULL),
+                                 TUMBLE_OK);
+                like.consumed = (size_t)(lines[i].end - lines[i].begin);
+                memcpy(like.values, values + i * COUNT, sizeof(struct tumble_value) * COUNT);
+                assert_true(same_outcome(&general, &like, COUNT));
+                expected = lines[i].end;
+            }
+            read += got;
+            if (length > 0) {
+                agree(projection, &layout, at, (size_t)((const char *)memchr(at, '\n', length) - at), 1, true);
+            }
+        }
+    }
+    assert_true(read > 200 * 40);
+    guarded_free(&memory);
+    tw_projection_destroy(projection);
+}
+
 /* --- when it learns --- */
 
 static void one_odd_text_does_not_cost_the_layout(void **state) {
@@ -472,6 +530,7 @@ int main(void) {
         cmocka_unit_test(values_of_settled_lengths_are_seen_to_change),
         cmocka_unit_test(settled_lengths_may_change_for_good_and_back),
         cmocka_unit_test(random_streams_are_read_as_by_the_general_parser),
+        cmocka_unit_test(lines_are_read_as_each_alone),
         cmocka_unit_test(strings_of_the_usual_length_are_read_as_any_other),
         cmocka_unit_test(numbers_are_read_as_any_other_wherever_they_end),
         cmocka_unit_test(one_odd_text_does_not_cost_the_layout),
