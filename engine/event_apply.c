@@ -38,6 +38,7 @@ struct tw_event_scratch {
     size_t records;      /* read */
     size_t count;        /* in the slice */
     int64_t start_ms;    /* of the window that the slice belongs to */
+    uint64_t window_ms;
     bool has_records;
     struct tw_buf tail;
     struct tw_event_skip skip; /* over the tail */
@@ -129,20 +130,29 @@ static __attribute__((cold, noinline)) enum tumble_code behind_slice(struct tw_e
     return code;
 }
 
-static inline enum tumble_code push(struct tw_event_scratch *scratch, const struct tumble_record *record) {
-    if (TW_RARELY(record->arrival_ms < scratch->start_ms ||
-                  record->arrival_ms - scratch->start_ms >= scratch->shard->engine->window_ms)) {
-        const int64_t length = scratch->shard->engine->window_ms;
-        TW_TRY(apply_slice(scratch));
-        if (record->arrival_ms < 0 || record->arrival_ms > TUMBLE_TIMESTAMP_MAX_MS) {
-            return at_record(scratch,
-                             tw_fail(&scratch->error, TUMBLE_EEVENT, "its arrival time is not within 1970 to 9999"));
-        }
-        scratch->start_ms = record->arrival_ms - record->arrival_ms % length;
+/* Where the next record of the slice is written, which push then takes. There always is a place. */
+static inline struct tumble_record *next_place(struct tw_event_scratch *scratch) {
+    return &scratch->slice[scratch->count];
+}
+
+static __attribute__((cold, noinline)) enum tumble_code turn_window(struct tw_event_scratch *scratch) {
+    const struct tumble_record record = *next_place(scratch);
+    TW_TRY(apply_slice(scratch));
+    if (record.arrival_ms < 0 || record.arrival_ms > TUMBLE_TIMESTAMP_MAX_MS) {
+        return at_record(scratch,
+                         tw_fail(&scratch->error, TUMBLE_EEVENT, "its arrival time is not within 1970 to 9999"));
     }
-    scratch->slice[scratch->count] = *record;
+    scratch->start_ms = record.arrival_ms - record.arrival_ms % scratch->shard->engine->window_ms;
+    *next_place(scratch) = record;
+    return TUMBLE_OK;
+}
+
+static inline enum tumble_code push(struct tw_event_scratch *scratch) {
+    if (TW_RARELY((uint64_t)next_place(scratch)->arrival_ms - (uint64_t)scratch->start_ms >= scratch->window_ms)) {
+        TW_TRY(turn_window(scratch));
+    }
     scratch->origin[scratch->count] = (uint32_t)scratch->records;
-    if (++scratch->count < SLICE) {
+    if (TW_OFTEN(++scratch->count < SLICE)) {
         return TUMBLE_OK;
     }
     tw_buf_clear(&scratch->payloads);
@@ -160,27 +170,28 @@ static __attribute__((cold, noinline)) enum tumble_code push_nothing(struct tw_e
     return TUMBLE_OK;
 }
 
-static __attribute__((noinline)) enum tumble_code push_aggregate(struct tw_event_scratch *scratch,
-                                                                 struct tumble_record *record) {
+static __attribute__((noinline)) enum tumble_code push_aggregate(struct tw_event_scratch *scratch) {
     struct tumble_kpl *kpl = scratch->kpl;
+    struct tumble_record record = *next_place(scratch);
     enum tumble_kpl_kind kind;
     uint64_t count;
     struct tumble_kpl_record part;
-    TW_TRY(tumble_kpl_open(kpl, record->data, NULL, &kind, &count, &scratch->error));
+    TW_TRY(tumble_kpl_open(kpl, record.data, NULL, &kind, &count, &scratch->error));
     if (kind == TUMBLE_KPL_PLAIN) {
-        return push(scratch, record);
+        return push(scratch);
     }
     struct tw_buf *payloads = &scratch->payloads;
     const size_t used = payloads->length;
     if (count == 0) {
-        return push_nothing(scratch, record->arrival_ms);
+        return push_nothing(scratch, record.arrival_ms);
     }
     while (tumble_kpl_next(kpl, &part)) {
-        record->data = part.data;
-        record->partition_key = part.partition_key;
-        record->sub_sequence_number = part.sub_sequence_number;
-        record->bad = part.bad;
-        TW_TRY(push(scratch, record));
+        record.data = part.data;
+        record.partition_key = part.partition_key;
+        record.sub_sequence_number = part.sub_sequence_number;
+        record.bad = part.bad;
+        *next_place(scratch) = record;
+        TW_TRY(push(scratch));
     }
     payloads->length = used; /* a slice that got full clears it, but the parts behind that slice lie there */
     return TUMBLE_OK;
@@ -239,9 +250,21 @@ static __attribute__((noinline)) void decode(struct tw_event_scratch *scratch, c
     }
 }
 
+/* Shards mostly have names of 20 bytes, and so few are not worth a call. */
 static inline bool is_of(const struct tumble_value *event_id, struct tumble_bytes shard) {
-    return event_id->length > shard.length && event_id->text[shard.length] == ':' &&
-           memcmp(event_id->text, shard.data, shard.length) == 0;
+    const char *const id = event_id->text;
+    if (event_id->length <= shard.length || id[shard.length] != ':') {
+        return false;
+    }
+    if (TW_RARELY(shard.length < 16 || shard.length > 24)) {
+        return memcmp(id, shard.data, shard.length) == 0;
+    }
+    uint64_t a[3], b[3];
+    memcpy(a, id, 16);
+    memcpy(&a[2], id + shard.length - 8, 8);
+    memcpy(b, shard.data, 16);
+    memcpy(&b[2], shard.data + shard.length - 8, 8);
+    return ((a[0] ^ b[0]) | (a[1] ^ b[1]) | (a[2] ^ b[2])) == 0;
 }
 
 static enum tumble_code other_shard(struct tw_event_scratch *scratch, struct tumble_bytes id,
@@ -257,37 +280,46 @@ static enum tumble_code other_shard(struct tw_event_scratch *scratch, struct tum
     return at_record(scratch, code);
 }
 
+static __attribute__((cold, noinline)) enum tumble_code odd_arrival(struct tw_event_scratch *scratch,
+                                                                    const struct tumble_value *arrival, int64_t *out) {
+    enum tumble_code code = tw_arrival_ms(&scratch->arrival, arrival, out, &scratch->error);
+    return code == TUMBLE_OK ? code : at_record(scratch, TUMBLE_EEVENT);
+}
+
 static inline enum tumble_code take_record(struct tw_event_scratch *scratch, const struct tumble_kinesis_record *from,
                                            size_t decoded) {
-    struct tw_buf *buf = &scratch->payloads;
-    struct tumble_record record = {0};
+    struct tw_buf *const buf = &scratch->payloads;
+    struct tumble_bytes data = {NULL, 0};
+    int64_t arrival_ms;
     if (TW_OFTEN(decoded != TUMBLE_NOT_DECODED)) {
-        record.data.data = buf->data + buf->length;
-        record.data.length = decoded;
+        data.data = buf->data + buf->length;
+        data.length = decoded;
         buf->length += decoded;
     }
     size_t room = (size_t)from->data.length * 2 + from->partition_key.length + from->sequence_number.length +
                   from->event_id.length;
     if (TW_RARELY(buf->capacity - buf->length < room)) {
-        TW_TRY(more_room(scratch, room, &record.data));
+        TW_TRY(more_room(scratch, room, &data));
     }
     const struct tumble_bytes shard = {scratch->shard->id, scratch->shard->id_length};
     if (TW_RARELY(!is_of(&from->event_id, shard))) {
         TW_TRY(other_shard(scratch, text_of(scratch, &from->event_id), shard));
     }
-    if (TW_RARELY(!tw_arrival_usual(&scratch->arrival, &from->arrival, &record.arrival_ms))) {
-        enum tumble_code code = tw_arrival_ms(&scratch->arrival, &from->arrival, &record.arrival_ms, &scratch->error);
-        if (code != TUMBLE_OK) {
-            return at_record(scratch, TUMBLE_EEVENT);
-        }
+    if (TW_RARELY(!tw_arrival_usual(&scratch->arrival, &from->arrival, &arrival_ms))) {
+        TW_TRY(odd_arrival(scratch, &from->arrival, &arrival_ms));
     }
-    record.sequence_number = text_of(scratch, &from->sequence_number);
-    record.partition_key = text_of(scratch, &from->partition_key);
+    struct tumble_record *const record = next_place(scratch);
+    record->data = data;
+    record->sequence_number = text_of(scratch, &from->sequence_number);
+    record->partition_key = text_of(scratch, &from->partition_key);
+    record->sub_sequence_number = 0;
+    record->arrival_ms = arrival_ms;
+    record->values = NULL;
+    record->bad = NULL;
     if (TW_RARELY(decoded == TUMBLE_NOT_DECODED)) {
-        decode(scratch, &from->data, &record);
+        decode(scratch, &from->data, record);
     }
-    return TW_RARELY(!record.bad && tumble_kpl_suspect(record.data)) ? push_aggregate(scratch, &record)
-                                                                     : push(scratch, &record);
+    return TW_RARELY(!record->bad && tumble_kpl_suspect(record->data)) ? push_aggregate(scratch) : push(scratch);
 }
 
 /* An event lies in memory, not in a cache, and the jumps below hide from the processor that it is read in order. */
@@ -479,6 +511,7 @@ enum tumble_code tumble_shard_event_begin(struct tumble_shard *shard, struct tum
         (struct tw_event_walk){.element_max = TW_LIMIT_RECORD_BYTES, .no_event = NO_EVENT_TEXT, .err = &scratch->error};
     scratch->records = scratch->count = 0;
     scratch->start_ms = INT64_MIN / 2;
+    scratch->window_ms = (uint64_t)shard->engine->window_ms;
     scratch->has_records = false;
     scratch->result = no_result;
     scratch->progress = WITHIN_EVENT;

@@ -1,27 +1,17 @@
 #include "engine/codec/arrival.h"
 
-#include <string.h>
-
 #include <tumble/timestamp.h>
 
 #include "engine/codec/eight_digits.h"
 
-bool tw_arrival_usual(struct tw_arrival *arrival, const struct tumble_value *value, int64_t *out_ms) {
+bool tw_arrival_turned(struct tw_arrival *arrival, const struct tumble_value *value, int64_t *out_ms) {
     const char *at = value->text;
-    uint64_t seconds;
+    uint64_t seconds, head, middle;
     if (value->type != TUMBLE_TYPE_NUMBER || value->length != 14) {
         return false;
     }
-    /* Mostly of the second of the one before, up to the point and all. */
-    uint64_t head, middle;
     memcpy(&head, at, sizeof head);
     memcpy(&middle, at + 3, sizeof middle);
-    unsigned char digit[3] = {(unsigned char)(at[11] - '0'), (unsigned char)(at[12] - '0'),
-                              (unsigned char)(at[13] - '0')};
-    if (head == arrival->head && middle == arrival->middle && digit[0] < 10 && digit[1] < 10 && digit[2] < 10) {
-        *out_ms = arrival->second_ms + digit[0] * 100 + digit[1] * 10 + digit[2];
-        return true;
-    }
     if (at[10] != '.' || !tw_eight_digits(at, &seconds)) {
         return false;
     }

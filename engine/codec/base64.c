@@ -202,12 +202,18 @@ size_t tw_base64_decode_quoted(const char *text, size_t left, char *out, size_t 
     if (text[stop] != '=' || rest < 2 || end >= left || text[end - 1] != '=' || text[end] != '"') {
         return TW_BASE64_UNQUOTED;
     }
-    struct tumble_bytes last = {text + stop - rest, 4};
-    size_t more;
-    if (decode_padded(last, 0, out + whole, &more, NULL) != TUMBLE_OK) {
+    /* What stands in front of the padding is of the alphabet, or the search would have stopped there. */
+    const char *const last = text + stop - rest;
+    const uint32_t bits = places[0][(unsigned char)last[0]] | places[1][(unsigned char)last[1]] |
+                          (rest == 3 ? places[2][(unsigned char)last[2]] : 0);
+    if (bits & (rest == 3 ? UINT32_C(0xff) : UINT32_C(0xffff))) {
         return TW_BASE64_UNQUOTED;
     }
-    *length = whole + more;
+    out[whole] = (char)(bits >> 16);
+    if (rest == 3) {
+        out[whole + 1] = (char)(bits >> 8);
+    }
+    *length = whole + rest - 1;
     return end;
 }
 

@@ -245,7 +245,8 @@ enum tumble_code tumble_project_like(const struct tumble_projection *projection,
     }
     const char *at = tw_layout_match(layout, &lex, tw_lex_space(lex.begin, lex.end), values);
     if (TW_OFTEN(at != NULL)) {
-        return tw_lex_finish(&lex, at, consumed, err);
+        return TW_OFTEN(at == lex.end && !consumed && !lex.clamped) ? TUMBLE_OK
+                                                                    : tw_lex_finish(&lex, at, consumed, err);
     }
     size_t used;
     TW_TRY(tumble_project(projection, json, end_of_input, values, &used, err));
