@@ -466,6 +466,8 @@ static bool takes_step(const struct tw_pending *pending, size_t aggregate) {
     return pending->steps[aggregate / 64] >> aggregate % 64 & 1;
 }
 
+enum { MANY_SLOTS = 4096 }; /* their entries are not in a cache of the first level */
+
 /* Everything a chunk needs from memory. */
 static enum tumble_code touch_groups(struct tumble_shard *shard, struct tw_window *window, size_t count,
                                      struct tumble_error *err) {
@@ -478,6 +480,11 @@ static enum tumble_code touch_groups(struct tumble_shard *shard, struct tw_windo
             growth += count * function->growth(NULL, &spec->aggregates[a].params, NULL);
         } else if (function->growth) {
             growing[growing_count++] = (uint32_t)a;
+        }
+    }
+    if (window->groups.slot_count >= MANY_SLOTS) {
+        for (size_t i = 0; i < count; i++) {
+            tw_group_prefetch_entry(&window->groups, shard->pending[i].hash);
         }
     }
     for (size_t i = 0; i < count; i++) {

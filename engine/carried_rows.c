@@ -1,9 +1,9 @@
 #include <string.h>
 
 #include "engine/base/fail.h"
-#include "engine/codec/json_scan.h"
 #include "engine/carried.h"
 #include "engine/codec/hash.h"
+#include "engine/codec/json_scan.h"
 
 /* Rows of a window that ends, straight to the outputs: within one invocation there is nothing to wait for them in.
  * They have a canonical order (rule R13): the digest and number of rows are counted first, then they are written again,
@@ -210,7 +210,8 @@ static enum tumble_code count_rows(struct emission *at) {
     for (uint32_t i = 0; i < window->groups.count; i++) {
         uint8_t key[16];
         tw_buf_clear(&at->text);
-        TW_TRY(text_of(at->err, tw_row_append(&at->writer, at->shard, window, reference_at(at, i), &at->text, key)));
+        TW_TRY(
+            text_of(at->err, tw_row_append_own(&at->writer, at->shard, window, reference_at(at, i), &at->text, key)));
         tw_fragment_digest_add(fragment->digest, tw_buf_view(&at->text));
         fragment->record_count += tw_group_at(&window->groups, reference_at(at, i))->records;
         fragment->row_count++;

@@ -27,6 +27,7 @@ struct tw_delivery { /* rows offered together, and room for what they point to *
     } places[ROWS_AT_ONCE];
     struct tw_fragment_text fragments[FRAGMENTS_AT_ONCE];
     size_t fragment_count;
+    uint64_t fragment_chunk; /* whose the last of them is */
     size_t count;
     struct tw_buf text;
     struct tumble_bytes *values; /* ROWS_AT_ONCE × columns, when an output wanted them */
@@ -77,6 +78,10 @@ static bool ends_fragment(const struct tumble_row *row) {
 /* Copies the fragment that the reader stands in, unless it is the last one copied. */
 static const struct tumble_fragment *keep_fragment(struct tw_delivery *delivery) {
     const struct tw_fragment_text *from = &delivery->reader.fragment;
+    if (delivery->fragment_count && delivery->fragment_chunk == delivery->reader.chunk) {
+        return &delivery->fragments[delivery->fragment_count - 1].fragment;
+    }
+    delivery->fragment_chunk = delivery->reader.chunk;
     struct tw_fragment_text *to = &delivery->fragments[delivery->fragment_count ? delivery->fragment_count - 1 : 0];
     bool same = delivery->fragment_count > 0 && to->fragment.window_start_ms == from->fragment.window_start_ms &&
                 memcmp(to->fragment.digest, from->fragment.digest, sizeof to->fragment.digest) == 0 &&
@@ -109,10 +114,11 @@ static enum tumble_code gather(struct tw_delivery *delivery, const struct tw_out
         }
         delivery->places[i].json_at = delivery->text.length;
         const struct tumble_bytes head = delivery->reader.head;
-        if (tw_buf_append(&delivery->text, head.data, head.length) != TUMBLE_OK ||
-            tw_buf_append(&delivery->text, row->json.data, row->json.length) != TUMBLE_OK) {
+        if (tw_buf_reserve(&delivery->text, head.length + row->json.length) != TUMBLE_OK) {
             return tw_no_memory(err);
         }
+        tw_buf_append(&delivery->text, head.data, head.length); /* these cannot fail: there is room */
+        tw_buf_append(&delivery->text, row->json.data, row->json.length);
         row->json.length += head.length;
         tw_chunk_reader_position(&delivery->reader, &delivery->places[i].chunk, &delivery->places[i].row);
         row->fragment = row->fragment ? keep_fragment(delivery) : NULL;

@@ -26,6 +26,12 @@ static enum tumble_code make_layout(struct tumble_engine *engine, struct tumble_
     engine->layout.items = engine->layout_items;
     engine->layout.count = spec->aggregate_count;
     engine->layout.bytes = spec->accumulator_bytes;
+    engine->fresh_group = tw_alloc_zero(&engine->alloc, engine->layout.bytes + 1);
+    if (!engine->fresh_group) {
+        return tw_no_memory(err);
+    }
+    tw_layout_init(&engine->layout, engine->fresh_group);
+    engine->layout.fresh = engine->fresh_group;
     return TUMBLE_OK;
 }
 
@@ -100,6 +106,7 @@ static enum tumble_code make_column_prefixes(struct tumble_engine *engine, struc
         }
         engine->column_prefix_end[i] = (uint32_t)text.length;
     }
+    code = code == TUMBLE_OK ? tw_buf_reserve(&text, TW_PREFIX_SLACK) : code;
     engine->column_prefix = text.data;
     return code == TUMBLE_OK ? TUMBLE_OK : tw_fail(err, code, "%s", tumble_code_text(code));
 }
@@ -229,6 +236,7 @@ void tumble_engine_destroy(struct tumble_engine *engine) {
     tw_store_close(engine->store);
     tw_projection_destroy(engine->projection);
     tw_free(&alloc, engine->layout_items);
+    tw_free(&alloc, engine->fresh_group);
     tw_free(&alloc, engine->aggregate_where);
     tw_free(&alloc, engine->column_prefix);
     tw_free(&alloc, engine->column_prefix_end);

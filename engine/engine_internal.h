@@ -36,6 +36,8 @@ struct tw_lengthened {
     char text[TUMBLE_SHORT_TEXT];
 };
 
+enum { TW_PREFIX_SLACK = 16 }; /* so that a short prefix is copied with what stands behind it */
+
 enum { TW_USUAL_FIELDS = 21 }; /* as many as there is room for the types of in a word */
 
 struct tumble_shard {
@@ -104,6 +106,7 @@ struct tumble_engine {
     uint32_t *aggregate_where; /* where the filter fields of each aggregate begin among the projected */
     struct tw_layout layout;
     struct tw_layout_item *layout_items;
+    void *fresh_group; /* layout.fresh */
     uint64_t hash_seed;
     struct tumble_shard **shards;
     size_t shard_count;
@@ -126,7 +129,7 @@ struct tumble_engine {
     uint64_t rejected_count;
     struct tw_group_rank *order;
     size_t order_capacity;
-    char *column_prefix; /* ,"name": of each group and aggregate column, one behind the other */
+    char *column_prefix; /* ,"name": of each group and aggregate column, one behind the other; TW_PREFIX_SLACK behind */
     uint32_t *column_prefix_end;
     struct tw_buf
         partial_prefix; /* "sum#…:" and the like of each aggregate, one behind the other; spec with partials */
@@ -185,6 +188,10 @@ void tw_row_writer_clean_up(struct tw_row_writer *writer);
 /* Appends a group's row as JSON and gives its key. */
 enum tumble_code tw_row_append(struct tw_row_writer *writer, const struct tumble_shard *shard,
                                const struct tw_window *window, uint32_t reference, struct tw_buf *out, uint8_t key[16]);
+/* The same without the head. */
+enum tumble_code tw_row_append_own(struct tw_row_writer *writer, const struct tumble_shard *shard,
+                                   const struct tw_window *window, uint32_t reference, struct tw_buf *out,
+                                   uint8_t key[16]);
 
 /* failure.c */
 enum tumble_code tw_failure_record(struct tumble_shard *shard, const struct tumble_record *record,

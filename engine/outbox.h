@@ -94,8 +94,8 @@ void tw_outbox_settle(const struct tw_outbox_put *put);
 /* A row as chunks of text have it; json: what stands behind the chunk's head. */
 enum tumble_code tw_outbox_append_row(struct tw_buf *out, const uint8_t key[16], struct tumble_bytes json);
 
-/* tumble_fragment.digest, begun with zeros: a row of the fragment more. */
-void tw_fragment_digest_add(uint8_t digest[16], struct tumble_bytes json);
+/* tumble_fragment.digest, begun with zeros: a row of the fragment more, its JSON without the head. */
+void tw_fragment_digest_add(uint8_t digest[16], struct tumble_bytes own);
 
 /* ---- outbox_closed.c ---- */
 

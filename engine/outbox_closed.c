@@ -168,6 +168,8 @@ static enum tumble_code make_rows(struct tumble_engine *engine, struct tw_closed
         closed->rows = outbox->spare;
         outbox->spare = own;
     }
+    tw_buf_clear(text);
+    TW_TRY(text_of(err, tw_buf_append(text, writer->head.data, writer->head.length)));
     for (uint32_t i = 0; i < window->groups.count; i++) {
         uint32_t reference = engine->order[i].reference;
         if (i + TW_GROUPS_AHEAD < window->groups.count) {
@@ -178,11 +180,11 @@ static enum tumble_code make_rows(struct tumble_engine *engine, struct tw_closed
             continue; /* made for a record that memory then ran out for */
         }
         uint8_t key[16];
-        tw_buf_clear(text);
-        TW_TRY(text_of(err, tw_row_append(writer, closed->shard, window, reference, text, key)));
+        text->length = writer->head.length;
+        TW_TRY(text_of(err, tw_row_append_own(writer, closed->shard, window, reference, text, key)));
         const struct tumble_bytes json = tw_buf_view(text);
         const struct tumble_bytes own = {json.data + writer->head.length, json.length - writer->head.length};
-        tw_fragment_digest_add(fragment->digest, json);
+        tw_fragment_digest_add(fragment->digest, own);
         fragment->row_count++;
         fragment->record_count += records;
         closed->row_bytes += json.length;

@@ -50,9 +50,9 @@ static enum tumble_code make_more(struct tw_chunk_reader *reader, struct tumble_
         }
         uint8_t key[16];
         tw_buf_clear(scratch);
-        enum tumble_code code = tw_row_append(reader->writer, reader->closed->shard, window, reference, scratch, key);
-        struct tumble_bytes own = {scratch->data + reader->head.length, scratch->length - reader->head.length};
-        code = code == TUMBLE_OK ? tw_outbox_append_row(&reader->text, key, own) : code;
+        enum tumble_code code =
+            tw_row_append_own(reader->writer, reader->closed->shard, window, reference, scratch, key);
+        code = code == TUMBLE_OK ? tw_outbox_append_row(&reader->text, key, tw_buf_view(scratch)) : code;
         if (code != TUMBLE_OK) {
             return tw_fail(err, code, "%s while rows are made", tumble_code_text(code));
         }

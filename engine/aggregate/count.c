@@ -2,6 +2,7 @@
 
 #include "engine/aggregate/stored.h"
 #include "engine/base/fail.h"
+#include "engine/base/number_text.h"
 
 static void init(void *state, const struct tw_params *params) {
     (void)params;
@@ -41,9 +42,7 @@ static enum tumble_code value_text(const void *state, const struct tw_params *pa
     (void)params;
     (void)column;
     const uint64_t *count = state;
-    struct tw_decimal number = {.low = *count};
-    char text[TW_DECIMAL_TEXT];
-    return tw_buf_append(out, text, tw_decimal_format(&number, text));
+    return tw_buf_append_count(out, *count);
 }
 
 static enum tumble_code encode(const void *state, const struct tw_params *params, struct tw_buf *out) {

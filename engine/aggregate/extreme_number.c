@@ -2,6 +2,7 @@
 
 #include "engine/aggregate/stored.h"
 #include "engine/base/fail.h"
+#include "engine/base/number_text.h"
 
 /* min and max of numbers: one idea, two directions. The state is the number itself, equal numbers having equal bytes;
  * its reserved field, 0 in every decimal, is 1 once there is a value. */
@@ -77,17 +78,22 @@ static enum tumble_code value_text(const void *state, const struct tw_params *pa
     (void)params;
     (void)column;
     const struct tw_decimal *kept = state;
-    char text[TW_DECIMAL_TEXT];
-    return kept->reserved ? tw_buf_append(out, text, tw_decimal_format(kept, text)) : tw_buf_append_text(out, "null");
+    return kept->reserved ? tw_buf_append_decimal(out, kept) : tw_buf_append_text(out, "null");
 }
 
 /* A 0 byte when there is none; else the ordered form, whose first byte is never 0. */
 static enum tumble_code encode(const void *state, const struct tw_params *params, struct tw_buf *out) {
     (void)params;
     const struct tw_decimal *kept = state;
-    char bytes[TW_DECIMAL_ORDERED];
-    return kept->reserved ? tw_buf_append_few(out, bytes, tw_decimal_encode_ordered(kept, bytes))
-                          : tw_buf_append_byte(out, 0);
+    if (!kept->reserved) {
+        return tw_buf_append_byte(out, 0);
+    }
+    if (out->capacity - out->length < TW_DECIMAL_ORDERED) {
+        char bytes[TW_DECIMAL_ORDERED];
+        return tw_buf_append(out, bytes, tw_decimal_encode_ordered(kept, bytes));
+    }
+    out->length += tw_decimal_encode_ordered(kept, out->data + out->length);
+    return TUMBLE_OK;
 }
 
 static enum tumble_code decode(void *state, const struct tw_params *params, struct tw_cursor *in, struct tw_heap *heap,

@@ -15,7 +15,7 @@ void tw_buf_clean_up(struct tw_buf *buf) {
     buf->capacity = 0;
 }
 
-enum tumble_code tw_buf_reserve(struct tw_buf *buf, size_t extra) {
+enum tumble_code tw_buf_grow(struct tw_buf *buf, size_t extra) {
     size_t need;
     if (!tw_add_ok(buf->length, extra, &need) || need > buf->cap) {
         return TUMBLE_ELIMIT;
@@ -58,7 +58,36 @@ enum tumble_code tw_buf_append_text(struct tw_buf *buf, const char *text) {
     return tw_buf_append(buf, text, strlen(text));
 }
 
+static inline bool is_plain_word(uint64_t word) {
+    const uint64_t ones = UINT64_C(0x0101010101010101), highs = UINT64_C(0x8080808080808080);
+    uint64_t quote = word ^ ones * '"', backslash = word ^ ones * '\\';
+    uint64_t special = ((quote - ones) & ~quote) | ((backslash - ones) & ~backslash) | ((word - ones * 0x20) & ~word);
+    return (special & highs) == 0;
+}
+
+/* Nothing to escape in a text of 8 bytes or more; the last word overlaps. */
+static inline bool is_plain(const char *text, size_t length) {
+    uint64_t word;
+    for (size_t i = 0; i + 8 < length; i += 8) {
+        memcpy(&word, text + i, sizeof word);
+        if (!is_plain_word(word)) {
+            return false;
+        }
+    }
+    memcpy(&word, text + length - 8, sizeof word);
+    return is_plain_word(word);
+}
+
 enum tumble_code tw_buf_append_json_string(struct tw_buf *buf, struct tumble_bytes text) {
+    if (text.length >= 8 && is_plain(text.data, text.length)) {
+        enum tumble_code room = tw_buf_reserve(buf, text.length + 2);
+        if (room != TUMBLE_OK) {
+            return room;
+        }
+        tw_buf_append_byte(buf, '"'); /* these cannot fail: there is room */
+        tw_buf_append_few(buf, text.data, text.length);
+        return tw_buf_append_byte(buf, '"');
+    }
     static const char hex[] = "0123456789abcdef";
     enum tumble_code code = tw_buf_append_byte(buf, '"');
     size_t plain = 0; /* start of the run of bytes not yet copied */

@@ -22,7 +22,10 @@ struct tw_buf {
 void tw_buf_init(struct tw_buf *buf, struct tumble_alloc alloc, size_t cap);
 void tw_buf_clean_up(struct tw_buf *buf);
 /* Makes room for extra more bytes. Errors: ENOMEM, ELIMIT (past the cap). */
-enum tumble_code tw_buf_reserve(struct tw_buf *buf, size_t extra);
+enum tumble_code tw_buf_grow(struct tw_buf *buf, size_t extra);
+static inline enum tumble_code tw_buf_reserve(struct tw_buf *buf, size_t extra) {
+    return buf->capacity - buf->length < extra ? tw_buf_grow(buf, extra) : TUMBLE_OK;
+}
 enum tumble_code tw_buf_append(struct tw_buf *buf, const void *data, size_t length);
 /* The same, where length mostly is from 4 to 16, as in frames: two copies that overlap take the place of a call. */
 static inline enum tumble_code tw_buf_append_few(struct tw_buf *buf, const void *data, size_t length) {

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "engine/base/digits.h"
 #include "engine/base/fail.h"
 #include "engine/base/limits.h"
 
@@ -274,7 +275,7 @@ int tw_decimal_compare(const struct tw_decimal *a, const struct tw_decimal *b) {
  * bytes behind the sign complemented, so that greater magnitudes come first. */
 enum { SIGN_NEGATIVE = 1, SIGN_ZERO = 2, SIGN_POSITIVE = 3, ORDERED_BIAS = 1000, PAIRS_MAX = 17 };
 
-size_t tw_decimal_encode_ordered(const struct tw_decimal *d, char out[TW_DECIMAL_ORDERED]) {
+static __attribute__((noinline)) size_t encode_any(const struct tw_decimal *d, char out[TW_DECIMAL_ORDERED]) {
     tw_int128 coefficient = tw_decimal_coefficient(d);
     size_t length = 0;
     if (coefficient == 0) {
@@ -311,6 +312,44 @@ size_t tw_decimal_encode_ordered(const struct tw_decimal *d, char out[TW_DECIMAL
     }
     return length;
 }
+
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+/* Of up to eight digits. */
+static inline size_t encode_short(uint32_t magnitude, bool negative, int exponent, char *out) {
+    static const uint32_t powers[] = {1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000};
+    unsigned guess = (unsigned)((32 - __builtin_clz(magnitude)) * 1233) >> 12; /* as in tw_digit_count */
+    unsigned digits = guess + (magnitude >= powers[guess]);
+    unsigned biased = (unsigned)(exponent + (int)digits - 1 + ORDERED_BIAS);
+    uint64_t pairs = tw_four_pairs(magnitude * powers[8 - digits]); /* left-aligned */
+    pairs = (pairs | pairs >> 8) & UINT64_C(0x0000ffff0000ffff);
+    uint32_t bytes = (uint32_t)(pairs | pairs >> 16) + 0x01010101u;
+    size_t count = (digits + 1) / 2;
+    out[0] = SIGN_POSITIVE;
+    out[1] = (char)(biased / 100 + 1);
+    out[2] = (char)(biased % 100 + 1);
+    memcpy(out + 3, &bytes, sizeof bytes);
+    out[3 + count] = 0;
+    if (negative) {
+        out[0] = SIGN_NEGATIVE;
+        for (size_t i = 1; i < 4 + count; i++) {
+            out[i] = (char)~out[i];
+        }
+    }
+    return 4 + count;
+}
+
+size_t tw_decimal_encode_ordered(const struct tw_decimal *d, char out[TW_DECIMAL_ORDERED]) {
+    int64_t small = (int64_t)d->low;
+    if (d->high == small >> 63 && small != 0 && small > -100000000 && small < 100000000) {
+        return encode_short((uint32_t)(small < 0 ? -small : small), small < 0, d->exponent, out);
+    }
+    return encode_any(d, out);
+}
+#else
+size_t tw_decimal_encode_ordered(const struct tw_decimal *d, char out[TW_DECIMAL_ORDERED]) {
+    return encode_any(d, out);
+}
+#endif
 
 bool tw_decimal_decode_ordered(const char **at, const char *end, struct tw_decimal *out) {
     const unsigned char *in = (const unsigned char *)*at;

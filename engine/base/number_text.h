@@ -1,6 +1,7 @@
 #ifndef TW_BASE_NUMBER_TEXT_H
 #define TW_BASE_NUMBER_TEXT_H
 
+#include "engine/base/buf.h"
 #include "engine/base/number.h"
 #include "engine/base/ratio.h"
 #include "engine/base/wide.h"
@@ -15,6 +16,10 @@ struct tw_digits {
 
 /* tw_decimal_format for digits of any origin; at most 34 of them, the last one not 0. */
 size_t tw_digits_format(const struct tw_digits *d, char out[TW_DECIMAL_TEXT]);
+
+/* Appends the text of tw_decimal_format; of a count. Errors: ENOMEM, ELIMIT. */
+enum tumble_code tw_buf_append_decimal(struct tw_buf *out, const struct tw_decimal *d);
+enum tumble_code tw_buf_append_count(struct tw_buf *out, uint64_t count);
 
 /* The text of a ratio, the one rounding an exact result ever sees:
  *   a value that ends within 34 significant digits: in full, as tw_decimal_format writes it;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "engine/base/fail.h"
+#include "engine/base/number_text.h"
 
 /* One tag byte a type; a string's NUL is written 00 FF and the string ends in 00, which no tag of a following value can
  * be mistaken for, since every tag is below FF. */
@@ -111,11 +112,10 @@ enum tumble_code tw_group_key_json(struct tw_cursor *key, struct tw_buf *out) {
     case TAG_STRING: return put_string(key, out);
     case TAG_NUMBER: {
         struct tw_decimal number;
-        char text[TW_DECIMAL_TEXT];
         if (!tw_decimal_decode_ordered(&key->at, key->end, &number)) {
             return TUMBLE_ECORRUPT;
         }
-        return tw_buf_append(out, text, tw_decimal_format(&number, text));
+        return tw_buf_append_decimal(out, &number);
     }
     default: return TUMBLE_ECORRUPT;
     }

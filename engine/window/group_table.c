@@ -136,6 +136,13 @@ static enum tumble_code touch(struct tw_group_table *table, struct tw_group *gro
     return TUMBLE_OK;
 }
 
+void tw_layout_init(const struct tw_layout *layout, void *state) {
+    for (size_t i = 0; i < layout->count; i++) {
+        const struct tw_layout_item *item = &layout->items[i];
+        item->function->init((char *)state + item->offset, item->params);
+    }
+}
+
 static enum tumble_code add(struct tw_group_table *table, struct tumble_bytes key, uint32_t hash, uint32_t *reference) {
     size_t bytes = entry_bytes(table, key.length);
     if (bytes > TW_GROUP_BLOCK_BYTES) {
@@ -144,12 +151,14 @@ static enum tumble_code add(struct tw_group_table *table, struct tumble_bytes ke
     TW_TRY(make_room(table, bytes));
     uint32_t at = (uint32_t)(((table->block_count - 1) * (size_t)TW_GROUP_BLOCK_BYTES + table->used) / 8);
     struct tw_group *group = tw_group_at(table, at);
-    memset(group, 0, sizeof *group);
     group->key_length = (uint32_t)key.length;
+    group->touched = 0;
+    group->records = 0;
     group->place = table->count & INT32_MAX; /* 32 GiB hold fewer */
-    for (size_t i = 0; i < table->layout->count; i++) {
-        const struct tw_layout_item *item = &table->layout->items[i];
-        item->function->init(tw_group_state(group, item->offset), item->params);
+    if (table->layout->fresh) {
+        memcpy(group->state, table->layout->fresh, table->layout->bytes);
+    } else {
+        tw_layout_init(table->layout, group->state);
     }
     if (key.length) {
         memcpy((char *)group->state + table->layout->bytes, key.data, key.length);

@@ -23,7 +23,10 @@ struct tw_layout {
     const struct tw_layout_item *items;
     size_t count;
     uint32_t bytes;
+    const void *fresh; /* bytes of a group without records; NULL: every function's init makes them */
 };
+
+void tw_layout_init(const struct tw_layout *layout, void *state);
 
 struct tw_group {
     uint32_t key_length;
@@ -84,6 +87,16 @@ static inline void *tw_group_state(struct tw_group *group, uint32_t offset) { re
 static inline void tw_group_prefetch(const struct tw_group_table *table, uint32_t hash) {
     if (table->slot_count) {
         __builtin_prefetch(&table->slots[hash & (table->slot_count - 1)]);
+    }
+}
+
+/* And, once it is there, the entry it names, which mostly is the one. */
+static inline void tw_group_prefetch_entry(const struct tw_group_table *table, uint32_t hash) {
+    uint32_t reference = table->slot_count ? table->slots[hash & (table->slot_count - 1)].reference : 0;
+    if (reference) {
+        const char *entry = (const char *)tw_group_at(table, reference - 1);
+        __builtin_prefetch(entry);
+        __builtin_prefetch(entry + 64);
     }
 }
 

@@ -48,13 +48,15 @@ struct tumble_fragment {
     int64_t window_end_ms;
     uint64_t row_count;
     uint64_t record_count; /* that its rows count together */
-    uint8_t digest[16];    /* of its rows: d = 16 zero bytes; for each row d = XXH3-128(d, XXH3-128(its JSON)) */
+    uint8_t digest[16];    /* of its rows: d = 16 zero bytes; for each row d = XXH3-128(d, XXH3-128(its JSON
+                              behind last_sequence, which all begin alike with)) */
 };
 
 /* Borrowed for the call it is passed to. */
 struct tumble_row {
-    uint8_t key[16]; /* same key: same row. XXH3-128 of (source, spec digest, window, shard, fragment, group) */
-    struct tumble_bytes json;          /* the row as one flat JSON object, no newline */
+    uint8_t key[16];          /* same key: same row. XXH3-128 of (XXH3-128 of (source, spec digest, window, shard,
+                                 fragment), group) */
+    struct tumble_bytes json; /* the row as one flat JSON object, no newline */
     const struct tumble_bytes *values; /* JSON text of each column, in the order of the spec's columns;
                                           NULL unless the output asked for it, and for failures */
     size_t value_count;

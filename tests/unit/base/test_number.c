@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "engine/base/digits.h"
 #include "engine/base/number.h"
 
 static struct tw_decimal parsed(const char *text) {
@@ -330,8 +331,59 @@ static void number_digit_count_and_zeros_are_right_at_every_power_of_ten(void **
     assert_int_equal(tw_digit_count(~(tw_uint128)0), 39);
 }
 
+/* Numbers of up to eight digits take a way of their own: theirs and their neighbours' bytes are those of the text. */
+static void assert_short_number(int64_t coefficient, int places) {
+    char expected[64], written[TW_DECIMAL_TEXT], digits[32], ordered[TW_DECIMAL_ORDERED];
+    uint64_t magnitude = (uint64_t)(coefficient < 0 ? -coefficient : coefficient);
+    int length = snprintf(digits, sizeof digits, "%0*llu", places + 1, (unsigned long long)magnitude);
+    int written_length = snprintf(expected, sizeof expected, "%s%.*s%s%s", coefficient < 0 ? "-" : "", length - places,
+                                  digits, places ? "." : "", digits + length - places);
+    struct tw_decimal number = {.low = (uint64_t)coefficient, .high = coefficient < 0 ? -1 : 0, .exponent = -places};
+    struct tw_decimal read, back;
+    assert_int_equal(tw_decimal_parse(&read, expected, (size_t)written_length, NULL), TUMBLE_OK);
+    if (memcmp(&read, &number, sizeof read) != 0) {
+        return; /* it has zeros at its end: no number of ours */
+    }
+    size_t got = tw_decimal_format(&number, written);
+    if (got != (size_t)written_length || memcmp(written, expected, got) != 0) {
+        fail_msg("%s came out as %.*s", expected, (int)got, written);
+    }
+    const char *at = ordered;
+    size_t bytes = tw_decimal_encode_ordered(&number, ordered);
+    assert_true(tw_decimal_decode_ordered(&at, ordered + bytes, &back));
+    assert_ptr_equal(at, ordered + bytes);
+    assert_memory_equal(&back, &number, sizeof back);
+}
+
+static void numbers_of_few_digits_are_written_like_all_others(void **state) {
+    (void)state;
+    for (int places = 0; places <= 9; places++) {
+        for (int64_t power = 1; power <= 10000000000; power *= 10) {
+            for (int64_t near = -3; near <= 3; near++) {
+                assert_short_number(power + near, places);
+                assert_short_number(-(power + near), places);
+            }
+        }
+        for (int64_t coefficient = 1; coefficient < 200000000; coefficient += coefficient / 7 + 1) {
+            assert_short_number(coefficient, places);
+            assert_short_number(-coefficient, places);
+        }
+    }
+    for (uint32_t value = 0; value < 100000000; value += 1 + value / 100) {
+        uint64_t digits = tw_eight_digits(value), pairs = tw_four_pairs(value);
+        uint32_t of_digits = 0, of_pairs = 0;
+        for (int i = 0; i < 8; i++) {
+            of_digits = of_digits * 10 + (uint32_t)(digits >> 8 * i & 0xff);
+            of_pairs = i % 2 ? of_pairs : of_pairs * 100 + (uint32_t)(pairs >> 8 * i & 0xffff);
+        }
+        assert_int_equal(of_digits, value);
+        assert_int_equal(of_pairs, value);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(numbers_of_few_digits_are_written_like_all_others),
         cmocka_unit_test(number_equal_values_have_equal_bytes),
         cmocka_unit_test(number_text_is_written_in_full_up_to_34_places_on_either_side),
         cmocka_unit_test(number_rejects_more_than_34_digits),
