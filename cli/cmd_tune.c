@@ -14,6 +14,7 @@
 #include "cli/mapping_json.h"
 #include "cli/option_table.h"
 #include "cli/progress_bar.h"
+#include "cli/run_flags.h"
 #include "cli/run_summary.h"
 #include "cli/spec_file.h"
 #include "cli/stop_signal.h"
@@ -25,6 +26,7 @@ enum { MAPPING_BYTES = 1024 * 1024, TIMEOUT_SECONDS = 60 };
 
 struct settings {
     const char *spec;
+    struct tw_list group_by, aggregates;
     int64_t window_seconds;
     const char *timestamp, *timestamp_format, *partition_key;
     int input_format;
@@ -33,6 +35,7 @@ struct settings {
     const char *mapping, *event_source_arn, *function_arn;
     const char *function, *function_log;
     const char *function_duration, *duration_model, *save_duration_model;
+    int64_t timing;
     const char *cpu_speed, *waiting, *runtime_api, *cold_start, *delivery;
     int64_t timeout;
     const char *prices;
@@ -54,6 +57,10 @@ static const char *const formats[] = {"table", "json", "csv", NULL};
 
 static const struct tw_option options[] = {
     {"spec", 's', TW_OPTION_TEXT, OF(spec), "FILE", "what is aggregated, as JSON (- : standard input)", 0, 0, NULL},
+    {"group-by", 'g', TW_OPTION_COMMAS, OF(group_by), "[NAME=]FIELD,...", "fields that make a group; repeatable", 0, 0,
+     NULL},
+    {"aggregate", 'a', TW_OPTION_LIST, OF(aggregates), "[NAME=]FUNCTION(FIELD, KEY=VALUE...)",
+     "as `tumble replay` takes it; repeatable", 0, 0, NULL},
     {"batch-size", 0, TW_OPTION_COMMAS, OF(batch_sizes), "N,...", "1 to 10000 (100,1000,10000)", 0, 0, NULL},
     {"maximum-batching-window-in-seconds", 0, TW_OPTION_COMMAS, OF(batching_windows), "N,...", "0 to 300 (0,1,5)", 0, 0,
      NULL},
@@ -93,6 +100,7 @@ static const struct tw_option options[] = {
      "what every invocation takes, whatever it holds and its memory", 0, 0, NULL},
     {"duration-model", 0, TW_OPTION_TEXT, OF(duration_model), "FILE", "how long the function takes (timed here)", 0, 0,
      NULL},
+    {"timing", 0, TW_OPTION_DURATION, OF(timing), "SECONDS", "for which the function is timed (10)", 1, 3600, NULL},
     {"save-duration-model", 0, TW_OPTION_TEXT, OF(save_duration_model), "FILE", "write what was timed", 0, 0, NULL},
     {"cpu-speed", 0, TW_OPTION_TEXT, OF(cpu_speed), "X", "Lambda's processors as a multiple of those here (1)", 0, 0,
      NULL},
@@ -105,7 +113,8 @@ static const struct tw_option options[] = {
     {"format", 'f', TW_OPTION_CHOICE, OF(format), "table|json|csv", "what is printed (table)", 0, 0, formats},
     {"all", 0, TW_OPTION_FLAG, OF(all), "[true|false]", "points that others are better than, too", 0, 0, NULL},
     {"output-mapping", 0, TW_OPTION_TEXT, OF(output_mapping), "FILE", "write the chosen point's mapping", 0, 0, NULL},
-    {"threads", 0, TW_OPTION_NUMBER, OF(threads), "N", "points that run at the same time (1)", 1, 1024, NULL},
+    {"threads", 0, TW_OPTION_NUMBER, OF(threads), "N",
+     "points that run at the same time (as many as there are processors)", 1, 1024, NULL},
     {"memory-limit", 0, TW_OPTION_SIZE, OF(memory_limit), "BYTES", "of the capture in memory (2G)", 0, 0, NULL},
     {"quiet", 'q', TW_OPTION_FLAG, OF(quiet), "[true|false]", "no progress, no notes", 0, 0, NULL},
 };
@@ -119,6 +128,7 @@ static const struct tw_option_table table = {
              "  tumble tune --spec orders.json --shards 1,2,4 --memory 128,512 \\\n"
              "      --objective price --output-mapping mapping.json events.json.gz\n"
              "\n"
+             "  -s, --spec FILE              what is aggregated; or -w -t -g -a instead\n"
              "      --batch-size N,...       most records of a batch (100,1000,10000)\n"
              "      --maximum-batching-window-in-seconds N,...  (0,1,5)\n"
              "      --memory MB,...          of the function (128,256,512,1769)\n"
@@ -143,6 +153,15 @@ static void on_progress(void *ctx, uint32_t done, uint32_t total) {
     struct tw_progress_bar *bar = ctx;
     if (bar->on) {
         fprintf(stderr, "\r\033[K%u of %u points", done, total);
+        fflush(stderr);
+        bar->drawn = true;
+    }
+}
+
+static void on_timing(void *ctx, int64_t ms, int64_t total_ms) {
+    struct tw_progress_bar *bar = ctx;
+    if (bar->on) {
+        fprintf(stderr, "\r\033[Ktiming the function: %" PRId64 " of %" PRId64 " s", ms / 1000, total_ms / 1000);
         fflush(stderr);
         bar->drawn = true;
     }
@@ -473,6 +492,11 @@ static enum tumble_code prepare(const struct settings *s, const struct tumble_sp
     return code == TUMBLE_OK ? probe(s, err) : code;
 }
 
+static uint32_t threads_of(const struct settings *s) {
+    long processors = s->function ? 1 : sysconf(_SC_NPROCESSORS_ONLN);
+    return s->threads ? (uint32_t)s->threads : processors < 1 ? 1 : processors > 1024 ? 1024 : (uint32_t)processors;
+}
+
 static int run(const struct settings *s, const struct tumble_spec *spec, const char *const *inputs,
                size_t input_count) {
     struct tumble_error err = {.byte = -1, .record = -1};
@@ -506,7 +530,10 @@ static int run(const struct settings *s, const struct tumble_spec *spec, const c
                                       .mode = (enum tw_stream_mode)s->stream_mode,
                                       .objective = (enum tumble_tune_objective)s->objective,
                                       .max_iterator_age_ms = s->max_iterator_age * 1000,
-                                      .threads = (uint32_t)s->threads,
+                                      .threads = threads_of(s),
+                                      .timing_ms = s->timing * 1000,
+                                      .timing = on_timing,
+                                      .timing_ctx = &bar,
                                       .progress = on_progress,
                                       .progress_ctx = &bar,
                                       .interrupted = tw_stop_signal_came};
@@ -560,30 +587,44 @@ static int usage_error(const char *text) {
 static enum tumble_code read_spec(const struct settings *s, struct tumble_spec **spec, struct tw_spec_place *place,
                                   struct tumble_error *err) {
     static const char *const nothing[] = {"n=count()"};
+    bool is_nothing = !s->spec && s->aggregates.count == 0;
     struct tumble_spec_overrides overrides = {.window_seconds = s->window_seconds,
                                               .timestamp_field = s->timestamp,
                                               .timestamp_format = s->timestamp_format,
-                                              .aggregates = s->spec ? NULL : nothing,
-                                              .aggregate_count = s->spec ? 0 : 1};
+                                              .group_by = s->group_by.count ? s->group_by.items : NULL,
+                                              .group_by_count = s->group_by.count,
+                                              .aggregates = is_nothing            ? nothing
+                                                            : s->aggregates.count ? s->aggregates.items
+                                                                                  : NULL,
+                                              .aggregate_count = is_nothing ? 1 : s->aggregates.count};
     return tw_spec_read(s->spec, &overrides, spec, place, err);
 }
 
 int tw_cmd_tune(int argc, char **argv) {
-    static struct settings settings = {.threads = 1, .timeout = TIMEOUT_SECONDS};
+    static struct settings settings = {.timeout = TIMEOUT_SECONDS};
     int count = 0;
     enum tw_parsed parsed = tw_options_parse(&table, argc, argv, &settings, &count);
     if (parsed != TW_PARSED_RUN) {
         return parsed == TW_PARSED_HELP ? TW_EXIT_OK : TW_EXIT_USAGE;
     }
-    if (!settings.spec && !settings.function) {
-        return usage_error("what is aggregated? Give --spec FILE (or --function COMMAND)");
+    bool has_shorthand = settings.group_by.count || settings.aggregates.count;
+    if (settings.function && has_shorthand) {
+        return usage_error("a --function aggregates by itself: leave --group-by and --aggregate out");
     }
+    if (!settings.spec && !settings.function && settings.aggregates.count == 0) {
+        return usage_error("what is aggregated? Give --spec FILE, or --aggregate 'orders=count()' and the like (or "
+                           "--function COMMAND)");
+    }
+    tw_complete_counts(&settings.aggregates);
     if (count == 0) {
         return usage_error("no capture: name a file, or - for standard input");
     }
     if (settings.save_duration_model && (settings.duration_model || settings.function_duration)) {
         return usage_error(
             "--save-duration-model: nothing is timed when --duration-model or --function-duration is given");
+    }
+    if (settings.timing && (settings.duration_model || settings.function_duration)) {
+        return usage_error("--timing: nothing is timed when --duration-model or --function-duration is given");
     }
     if (settings.function && settings.threads > 1) {
         return usage_error("a --function is invoked for one point at a time: leave --threads out");

@@ -7,7 +7,7 @@
 
 #include "cli/option_table.h"
 
-/* What the flags of `replay` and `run` mean, where they are the same. */
+/* What the flags of `replay`, `run` and `tune` mean, where they are the same. */
 
 /* "none", "commit", "every=N"; NULL: commit where a state is kept. False: something else. */
 bool tw_read_durability(const char *text, const char *state, enum tumble_durability *durability, uint32_t *sync_every);

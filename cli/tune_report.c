@@ -110,7 +110,15 @@ static void print_function(FILE *to, const struct tw_tune_report *report) {
     }
     fputs(result->is_timed ? ", timed here: " : ": ", to);
     fprintf(to, "%.1f us, %.3f a record, %.3f a kB of payload, %.3f of state, %.3f of a final's; a first one %.0f more",
-            us[0], us[1], us[2], us[3], us[4], us[5]);
+            us[TUMBLE_DURATION_INVOCATION], us[TUMBLE_DURATION_RECORD], us[TUMBLE_DURATION_PAYLOAD_KB],
+            us[TUMBLE_DURATION_STATE_KB], us[TUMBLE_DURATION_FINAL_KB], us[TUMBLE_DURATION_FIRST]);
+    if (us[TUMBLE_DURATION_IDLE] > 0 || us[TUMBLE_DURATION_IDLE_RECORD] > 0) {
+        fprintf(to, ", one after idling %.0f and %.3f a record", us[TUMBLE_DURATION_IDLE],
+                us[TUMBLE_DURATION_IDLE_RECORD]);
+    }
+    if (us[TUMBLE_DURATION_GROWTH_KB] > 0) {
+        fprintf(to, ", %.3f a kB that is more than any before", us[TUMBLE_DURATION_GROWTH_KB]);
+    }
     if (result->is_timed) {
         fprintf(to, " (half within %.0f %%)", 100 * result->model.median_miss);
     }

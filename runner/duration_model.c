@@ -14,17 +14,30 @@ enum { ROUNDS = 20000, FILE_BYTES = 4096 };
 
 static const double LONGEST_US = 900e6; /* Lambda's longest time-out: no part is more */
 static const double ENOUGH = 1e-12;     /* change of a part, of its weight, at which the fit ends */
-static const double FAR = 3;            /* times the median miss: a sample that was disturbed */
-static const double NEAR = 0.05;        /* miss of one that was not, in any case */
+static const double FAR = 3;            /* times what is foretold: a sample that was disturbed */
+static const double LEAST_US = 0.1;     /* foretold, where it divides */
 
 static const char *const names[TUMBLE_DURATION_PARTS] = {"invocation_us", "record_us",   "payload_kb_us",
-                                                         "state_kb_us",   "final_kb_us", "first_us"};
+                                                         "state_kb_us",   "final_kb_us", "first_us",
+                                                         "growth_kb_us",  "idle_us",     "idle_record_us"};
 
 struct tumble_duration_load tumble_duration_load_of(uint64_t records, uint64_t payload_bytes, uint64_t state_in_bytes,
                                                     uint64_t state_out_bytes, int is_final) {
     return (struct tumble_duration_load){{1, (double)records, (double)payload_bytes / 1000,
                                           (double)(state_in_bytes + state_out_bytes) / 1000,
-                                          is_final ? (double)state_in_bytes / 1000 : 0, 0}};
+                                          is_final ? (double)state_in_bytes / 1000 : 0}};
+}
+
+void tumble_duration_in_sandbox(struct tumble_duration_sandbox *sandbox, int64_t idle_ms,
+                                struct tumble_duration_load *load) {
+    int idled = !sandbox->is_warm || idle_ms >= TUMBLE_DURATION_IDLE_MS;
+    load->of[TUMBLE_DURATION_IDLE] = idled;
+    load->of[TUMBLE_DURATION_IDLE_RECORD] = idled ? load->of[TUMBLE_DURATION_RECORD] : 0;
+    double payload_kb = load->of[TUMBLE_DURATION_PAYLOAD_KB], growth_kb = payload_kb - sandbox->most_payload_kb;
+    load->of[TUMBLE_DURATION_FIRST] = !sandbox->is_warm;
+    load->of[TUMBLE_DURATION_GROWTH_KB] = growth_kb > 0 ? growth_kb : 0;
+    sandbox->is_warm = 1;
+    sandbox->most_payload_kb = growth_kb > 0 ? payload_kb : sandbox->most_payload_kb;
 }
 
 double tumble_duration_us(const struct tumble_duration_model *model, const struct tumble_duration_load *load) {
@@ -56,17 +69,20 @@ static double median_miss(const struct tumble_duration_sample *samples, size_t c
 }
 
 /* Least squares of relative misses under "no part below zero", by going round the parts (coordinate descent: the sum is
- * convex, so it gets there). Parts are scaled to the same length first, or it would take long. Samples that before
- * misses by more than limit are left out. */
+ * convex, so it gets there). Parts are scaled to the same length first, or it would take long.
+ * Without before, misses are relative to what each sample took, so that disturbed ones hardly count; with it, to
+ * what that foretells, which has the mean of like samples as its best fit and not less; those far beyond are left out.
+ */
 static void fit(const struct tumble_duration_sample *samples, size_t count, const struct tumble_duration_model *before,
-                double limit, struct tumble_duration_model *out) {
+                struct tumble_duration_model *out) {
     double gram[TUMBLE_DURATION_PARTS][TUMBLE_DURATION_PARTS] = {{0}};
     double right[TUMBLE_DURATION_PARTS] = {0}, length[TUMBLE_DURATION_PARTS], x[TUMBLE_DURATION_PARTS] = {0};
     for (size_t s = 0; s < count; s++) {
-        double weight = before && miss_of(&samples[s], before) > limit ? 0 : 1 / samples[s].us;
+        double foretold = before ? fmax(tumble_duration_us(before, &samples[s].load), LEAST_US) : samples[s].us;
+        double weight = samples[s].us > FAR * foretold ? 0 : 1 / foretold;
         for (int i = 0; i < TUMBLE_DURATION_PARTS; i++) {
             double a = samples[s].load.of[i] * weight;
-            right[i] += a;
+            right[i] += a * samples[s].us * weight;
             for (int k = 0; k < TUMBLE_DURATION_PARTS; k++) {
                 gram[i][k] += a * samples[s].load.of[k] * weight;
             }
@@ -96,8 +112,7 @@ static void fit(const struct tumble_duration_sample *samples, size_t count, cons
     }
 }
 
-/* Twice: whatever disturbed an invocation (another process, a page that was not there) does not count the second time.
- */
+/* Twice: what disturbed an invocation altogether does not count the second time. */
 enum tumble_code tumble_duration_fit(const struct tumble_duration_sample *samples, size_t count,
                                      struct tumble_duration_model *out, struct tumble_error *err) {
     struct tumble_duration_model first;
@@ -109,8 +124,8 @@ enum tumble_code tumble_duration_fit(const struct tumble_duration_sample *sample
         return count ? tumble_runner_fail(err, TUMBLE_ENOMEM, "out of memory")
                      : tumble_runner_fail(err, TUMBLE_EINVAL, "no invocation was timed");
     }
-    fit(samples, count, NULL, 0, &first);
-    fit(samples, count, &first, fmax(FAR * median_miss(samples, count, &first, misses), NEAR), out);
+    fit(samples, count, NULL, &first);
+    fit(samples, count, &first, out);
     out->samples = count;
     out->median_miss = median_miss(samples, count, out, misses);
     tumble_runner_free(misses);

@@ -15,6 +15,7 @@
 #define TUMBLE_TUNE_VCPU_MB        1769   /* of memory that bring one whole processor */
 #define TUMBLE_TUNE_RUNTIME_API_US 1000   /* an invocation's time beside the function's own */
 #define TUMBLE_TUNE_COLD_START_US  200000 /* until a new sandbox answers; neither in Duration nor billed here */
+#define TUMBLE_TUNE_TIMING_MS      10000  /* for which the function is timed, where that is not told */
 #define TUMBLE_TUNE_POINTS_MAX     1000
 #define TUMBLE_TUNE_VALUES_MAX     32 /* of one parameter */
 #define TUMBLE_TUNE_ATTEMPTS       3  /* of a batch that fails, after which a point has failed */
@@ -75,9 +76,13 @@ struct tumble_tune_options {
     int64_t timeout_ms;
     /* Times. */
     const struct tumble_duration_model *model; /* NULL: the function is timed here */
-    int64_t duration_us;                       /* of each invocation, whatever its memory; 0: reckoned */
-    double waiting;   /* part of the function's time in which it does not compute: memory changes nothing about it */
-    double cpu_speed; /* of Lambda's processors, as a multiple of those here; 0: 1 */
+    int64_t timing_ms; /* for which it is timed, in whole rounds, at least one; 0: the default */
+    /* While it is timed, from the thread that called; may be NULL. */
+    void (*timing)(void *ctx, int64_t ms, int64_t total_ms);
+    void *timing_ctx;
+    int64_t duration_us; /* of each invocation, whatever its memory; 0: reckoned */
+    double waiting;      /* part of the function's time in which it does not compute: memory changes nothing about it */
+    double cpu_speed;    /* of Lambda's processors, as a multiple of those here; 0: 1 */
     int64_t runtime_api_us; /* beside the built-in engine; -1: none; 0: the default, as in cold_start */
     int64_t cold_start_us;
     int64_t delivery_us; /* of a final's rows to their outputs */

@@ -10,6 +10,11 @@
 
 enum { TEXT = 200 };
 
+struct slot {
+    struct tumble_duration_sandbox sandbox;
+    int64_t free_us; /* its last invocation's end */
+};
+
 struct point_run {
     const struct tumble_tune_options *options;
     const struct tumble_duration_model *model;
@@ -21,8 +26,8 @@ struct point_run {
     size_t age_count, age_capacity, wait_count, wait_capacity;
     int64_t *durations; /* us */
     size_t duration_count, duration_capacity;
-    uint8_t *is_warm; /* by slot */
-    size_t slots;
+    struct slot *slots;
+    size_t slot_count;
     int is_over;
     int is_interrupted;
 };
@@ -44,7 +49,7 @@ static int64_t or_default(int64_t value, int64_t standard) { return value < 0 ? 
 /* ---- how long it takes ---- */
 
 static int64_t duration_of(const struct point_run *run, const struct tumble_function_request *request,
-                           const struct tumble_function_answer *answer, int is_first) {
+                           const struct tumble_function_answer *answer, struct slot *slot) {
     const struct tumble_tune_options *options = run->options;
     uint64_t payload = 0;
     if (options->duration_us > 0) {
@@ -55,7 +60,9 @@ static int64_t duration_of(const struct point_run *run, const struct tumble_func
     }
     struct tumble_duration_load load = tumble_duration_load_of(request->record_count, payload, request->state.length,
                                                                answer->response.length, request->is_final);
-    load.of[TUMBLE_DURATION_FIRST] = is_first;
+    if (slot) {
+        tumble_duration_in_sandbox(&slot->sandbox, request->sent_ms - slot->free_us / 1000, &load);
+    }
     double us = tumble_duration_us(run->model, &load);
     double computing = us * (options->waiting > 0 ? 1 - options->waiting : 1);
     us +=
@@ -82,15 +89,6 @@ static void ends_badly(struct point_run *run, enum tumble_tune_problem problem, 
     run->is_over = 1;
     run->point->problem = problem;
     snprintf(run->point->error, sizeof run->point->error, "%s", text);
-}
-
-/* Does the slot's sandbox begin with this one? */
-static int begins_sandbox(struct point_run *run, uint32_t slot) {
-    int is_first = slot < run->slots && !run->is_warm[slot];
-    if (is_first) {
-        run->is_warm[slot] = 1;
-    }
-    return is_first;
 }
 
 static enum tumble_code note(struct point_run *run, const struct tumble_function_request *request, int64_t us,
@@ -121,13 +119,14 @@ static enum tumble_code invoke(void *ctx, const struct tumble_function_request *
                                struct tumble_function_answer *answer, struct tumble_error *err) {
     struct point_run *run = ctx;
     const struct tumble_tune_options *options = run->options;
-    int is_first = begins_sandbox(run, request->slot);
+    struct slot *slot = request->slot < run->slot_count ? &run->slots[request->slot] : NULL;
+    int is_first = slot && !slot->sandbox.is_warm;
     enum tumble_code code = run->inner.invoke(run->inner.ctx, request, answer, err);
     if (code != TUMBLE_OK) {
         return code;
     }
-    int64_t us = answer->kind == TUMBLE_ANSWER_TIMED_OUT ? options->timeout_ms * 1000
-                                                         : duration_of(run, request, answer, is_first);
+    int64_t us =
+        answer->kind == TUMBLE_ANSWER_TIMED_OUT ? options->timeout_ms * 1000 : duration_of(run, request, answer, slot);
     if (us >= options->timeout_ms * 1000) {
         char text[TEXT];
         snprintf(text, sizeof text, "%zu record%s take%s %.1f s, and the function's time-out is %.1f s",
@@ -146,6 +145,10 @@ static enum tumble_code invoke(void *ctx, const struct tumble_function_request *
     answer->duration_us = us;
     if (is_first) {
         answer->duration_us += or_default(options->cold_start_us, TUMBLE_TUNE_COLD_START_US);
+    }
+    if (slot) {
+        slot->sandbox.is_warm = 1;
+        slot->free_us = request->sent_ms * 1000 + answer->duration_us;
     }
     return code;
 }
@@ -264,9 +267,9 @@ static enum tumble_code run_mapping(struct point_run *run, const struct tumble_t
     struct tumble_mapping *mapping = NULL;
     enum tumble_code code = tumble_tune_reader_new(shards, &reader, err);
     if (code == TUMBLE_OK) {
-        run->slots = (size_t)run->point->load.shards * parameters.parallelization_factor;
-        run->is_warm = tumble_runner_alloc(run->slots);
-        code = run->is_warm
+        run->slot_count = (size_t)run->point->load.shards * parameters.parallelization_factor;
+        run->slots = tumble_runner_alloc(run->slot_count * sizeof *run->slots);
+        code = run->slots
                    ? tumble_mapping_new(&parameters, &how, tumble_tune_reader_view(reader), &function, &mapping, err)
                    : tumble_runner_fail(err, TUMBLE_ENOMEM, "out of memory");
     }
@@ -294,6 +297,6 @@ enum tumble_code tw_tune_point_run(const struct tumble_tune_options *options, co
     tumble_runner_free(run.ages);
     tumble_runner_free(run.waits);
     tumble_runner_free(run.durations);
-    tumble_runner_free(run.is_warm);
+    tumble_runner_free(run.slots);
     return code;
 }

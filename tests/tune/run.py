@@ -5,7 +5,11 @@ import hashlib
 import json
 import math
 import os
+import resource
+import signal
+import subprocess
 import sys
+import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "..", "reference"), os.path.join(HERE, "..", "lambda")]
@@ -13,7 +17,8 @@ from harness import Failed, Workspace, check, run  # noqa: E402
 from mapping_by_hand import Mapping, VirtualClock, WallClock  # noqa: E402
 
 PRICES = os.path.join(HERE, "..", "..", "share", "prices.json")
-MODEL = {"invocation_us": 150, "record_us": 40, "payload_kb_us": 30, "state_kb_us": 25, "final_kb_us": 10, "first_us": 700}
+MODEL = {"invocation_us": 150, "record_us": 40, "payload_kb_us": 30, "state_kb_us": 25, "final_kb_us": 10, "first_us": 700,
+         "growth_kb_us": 2, "idle_us": 90, "idle_record_us": 3}
 DAY_S = 86400
 TOLERANCE = 0.10
 
@@ -189,7 +194,8 @@ def case_threads(bench):
         four = run([*words, "--format", form, "--threads", "4", capture])
         check(one.code == 0 and one.out == four.out, form + ": threads change what is printed")
     saved = bench.work.file("saved.json")
-    timed = bench.tune("--spec", bench.spec, "--save-duration-model", saved, "--memory", "512", capture, model=False)
+    timed = bench.tune("--spec", bench.spec, "--save-duration-model", saved, "--memory", "512", "--timing", "1", capture,
+                       model=False)
     again = bench.tune("--spec", bench.spec, "--duration-model", saved, "--memory", "512", capture, model=False)
     check(timed["duration_model"] == again["duration_model"], "the model is read otherwise than it was written")
     check(timed["duration_model"]["record_us"] + timed["duration_model"]["payload_kb_us"] > 0, "records take no time")
@@ -308,28 +314,96 @@ class Comparison:
         check(not self.bad, "more than 10 %% off: %s" % ", ".join(self.bad))
 
 
+class Others:
+    """What other processes took of this machine's processors in the meantime: a part of 1."""
+
+    def __init__(self):
+        self.began, self.busy = time.monotonic(), self.busy_seconds()
+
+    @staticmethod
+    def busy_seconds():
+        try:
+            with open("/proc/stat", encoding="ascii") as file:
+                ticks = [int(word) for word in file.readline().split()[1:]]
+        except OSError:
+            return 0.0
+        all_of_them = (sum(ticks[:3]) + sum(ticks[5:8])) / os.sysconf("SC_CLK_TCK")  # user nice system, irq softirq steal
+        used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+        return all_of_them - sum(usage.ru_utime + usage.ru_stime for usage in used)
+
+    def part(self):
+        return (self.busy_seconds() - self.busy) / (time.monotonic() - self.began) / os.cpu_count()
+
+
 def foretell(bench, capture, function, path, *words):
     return chosen(bench.tune("--function", function, "-w", "10", "-t", "timestamp", "--shards", "1", "--memory", "1769",
                              "--cold-start", "0", "--function-log", bench.work.file("log"), "--output-mapping", path,
                              "--objective", "balanced", *words, capture, model=False))
 
 
-def compare_replay(bench, capture, function, speed, computes, *words):
+def replay_as_it_came(bench, capture, mapping, records, *words):
+    """At the stream's own pace. The windows left open are closed two idle minutes after the last record: not waited for."""
+    summary, log = bench.work.file("summary.json"), bench.work.file("replay.log")
+    applied, read = 0, 0
+    with open(log, "wb"):  # of an earlier attempt nothing is to be read
+        pass
+    with subprocess.Popen([bench.tumble, "replay", "--arrival", "live", "--speed", "1", "--mapping", mapping, "--summary", summary,
+                           "--quiet", "--function-log", log, *words, capture], stderr=subprocess.DEVNULL) as process:
+        try:
+            while applied < records:
+                time.sleep(0.5)
+                check(process.poll() is None, "the replay ended after %d records" % applied)
+                with open(log, "rb") as file:
+                    file.seek(read)
+                    lines = file.read().rpartition(b"\n")[0]
+                read += len(lines) + bool(lines)
+                applied += sum(json.loads(line).get("RecordsApplied", 0) for line in lines.splitlines() if line)
+            process.send_signal(signal.SIGINT)
+            check(process.wait(60) == 128 + signal.SIGINT, "exit %d" % process.returncode)
+        finally:
+            process.kill()
+    with open(summary, encoding="utf-8") as file:
+        return json.load(file)
+
+
+def figures_of_replay(point, summary, finals_missing):
+    """Foretold and measured, by name; and what the clocks at hand cannot tell apart."""
+    gb = 1769 / 1024 / 1e3
+    count = point["invocations"] - finals_missing
+    return {"invocations": (count, summary["Invocations"], 0),
+            "iterator age, average ms": (point["iterator_age_ms"]["average"], summary["IteratorAge"]["Average"], 1),
+            "iterator age, most ms": (point["iterator_age_ms"]["max"], summary["IteratorAge"]["Maximum"], 1),
+            "duration, average ms": (point["duration_ms"]["average"], summary["Duration"]["Average"], 0),
+            "GB-s": (point["duration_ms"]["average"] * count * gb, summary["Duration"]["Sum"] * gb, 0)}
+
+
+def compare_replay(bench, capture, function, *words):
     path = bench.work.file("mapping.json")
     point = foretell(bench, capture, function, path, *words)
-    summary = replay(bench, capture, path, "-t", "timestamp", "--function", function, "--timeout", "60", "--speed", speed,
+    summary = replay(bench, capture, path, "-t", "timestamp", "--function", function, "--timeout", "60", "--speed", "max",
                      "--function-log", bench.work.file("log"))
-    comparison = Comparison("batch size %d, batching window %d s, %s records, speed %s"
-                            % (point["batch_size"], point["maximum_batching_window_in_seconds"], summary["records_read"], speed))
-    comparison.row("invocations", point["invocations"], summary["Invocations"])
-    comparison.row("iterator age, average ms", point["iterator_age_ms"]["average"], summary["IteratorAge"]["Average"], 1)
-    comparison.row("iterator age, most ms", point["iterator_age_ms"]["max"], summary["IteratorAge"]["Maximum"], 1)
-    if computes and os.getloadavg()[0] > os.cpu_count() / 2:
-        print("  the machine is busy with other things: how long a few milliseconds of computing take says nothing about it")
-    else:
-        comparison.row("duration, average ms", point["duration_ms"]["average"], summary["Duration"]["Average"])
-        comparison.row("GB-s", point["duration_ms"]["average"] * point["invocations"] / 1e3 * 1769 / 1024,
-                       summary["Duration"]["Sum"] / 1e3 * 1769 / 1024)
+    comparison = Comparison("batch size %d, %s records, at once" % (point["batch_size"], summary["records_read"]))
+    for name, (foretold, measured, grain) in figures_of_replay(point, summary, 0).items():
+        comparison.row(name, foretold, measured, grain)
+    comparison.end()
+
+
+def compare_rounds(bench, capture, records, function, rounds, *words):
+    """The machine is quicker in one half minute than in the next: timed and run in turn, and summed up."""
+    path = bench.work.file("mapping.json")
+    others, seen = Others(), []
+    for _ in range(rounds):
+        point = foretell(bench, capture, function, path, *words)
+        summary = replay_as_it_came(bench, capture, path, records, "-t", "timestamp", "--function", function, "--timeout", "60")
+        seen.append(figures_of_replay(point, summary, 1))
+        print("  %.3f ms foretold, %.3f measured" % seen[-1]["duration, average ms"][:2])
+    comparison = Comparison("batch size %d, %d records, as they came, %d rounds; others took %.0f %% of the machine"
+                            % (point["batch_size"], records, rounds, 100 * others.part()))
+    for name, (_, _, grain) in seen[0].items():
+        if name in ("duration, average ms", "GB-s") and others.part() > 0.2:
+            print("  %s: the machine is too busy for a few milliseconds of computing to say anything" % name)
+            continue
+        comparison.row(name, mean([figures[name][0] for figures in seen]), mean([figures[name][1] for figures in seen]), grain)
     comparison.end()
 
 
@@ -352,7 +426,7 @@ def attempt(times, what):
 def case_agreement(bench):
     """A program that takes its time: foretold from a few timed invocations, then measured in each."""
     capture = bench.capture(records=1500, rate=150)
-    attempt(3, lambda: compare_replay(bench, capture, SLOW, "max", False, "--batch-size", "40,60",
+    attempt(3, lambda: compare_replay(bench, capture, SLOW, "--batch-size", "40,60", "--timing", "2",
                                       "--maximum-batching-window-in-seconds", "0"))
 
 
@@ -394,10 +468,10 @@ def compare_realtime(bench):
 
 
 def case_bootstrap(bench):
-    """Our own function, in real time; what else this machine does decides about a few milliseconds, so up to three times."""
+    """Our own function, in real time."""
     function = "env TUMBLE_SPEC=%s TUMBLE_OUTPUTS=file:/dev/null %s" % (bench.spec, bench.bootstrap)
-    capture = bench.capture(records=90000, rate=6000, users=100000, payload_bytes=400)
-    attempt(3, lambda: compare_replay(bench, capture, function, "1", True, "--batch-size", "4000",
+    capture = bench.capture(records=60000, rate=6000, users=100000, payload_bytes=400)
+    attempt(3, lambda: compare_rounds(bench, capture, 60000, function, 5, "--batch-size", "4000",
                                       "--maximum-batching-window-in-seconds", "0,1"))
 
 

@@ -70,7 +70,7 @@ static void memory_brings_processor_up_to_one(void **state) {
 static char path[] = "/tmp/tune_XXXXXX";
 static struct tumble_spec *spec;
 static struct tw_prices prices;
-static const struct tumble_duration_model model = {.us = {500, 3, 1, 1, 1, 200}};
+static const struct tumble_duration_model model = {.us = {500, 3, 1, 1, 1, 200, 1, 100, 1}};
 
 static int set_up(void **state) {
     (void)state;
