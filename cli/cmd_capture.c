@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <tumble/timestamp.h>
+#include <tumble/version.h>
 
 #include "adapters/inputs/kinesis/capture_file.h"
 #include "adapters/inputs/kinesis/kinesis_merge.h"
@@ -107,6 +108,7 @@ struct capture {
     int64_t took_ms;
     bool trouble_said;
     uint64_t drawn;
+    enum tumble_code code; /* that it ended with */
 };
 
 static bool read_time(const char *text, int64_t *ms) {
@@ -257,39 +259,32 @@ static enum tumble_code copy_records(struct capture *self, struct tumble_error *
     return TUMBLE_OK;
 }
 
-static void print_time(FILE *to, const char *name, int64_t ms) {
-    char text[TUMBLE_TIMESTAMP_TEXT];
-    if (ms < 0) {
-        fprintf(to, ",\"%s\":null", name);
-        return;
-    }
-    tumble_timestamp_text_ms(ms, text);
-    fprintf(to, ",\"%s\":\"%s\"", name, text);
-}
-
 static void print_summary(FILE *to, const void *what) {
     const struct capture *self = what;
     const struct tumble_kinesis_merge_facts *facts = &self->facts;
-    fputs("{\"stream\":", to);
+    fprintf(to, "{\n  \"tumble\": \"%s\",\n  \"result\": \"%s\",\n  \"stream\": ", TUMBLE_VERSION_STRING,
+            tumble_code_name(self->code));
     tw_print_json_string(to, tumble_bytes_of(self->of_stream.arn));
-    fprintf(to, ",\"records\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"shards\":%u,\"shards_done\":%u", facts->records,
-            facts->bytes, (unsigned)facts->shards, (unsigned)facts->shards_done);
-    print_time(to, "first_arrival", facts->first_arrival_ms);
-    print_time(to, "last_arrival", facts->last_arrival_ms);
-    fprintf(to,
-            ",\"written_bytes\":%" PRIu64 ",\"get_records\":%" PRIu64 ",\"get_shard_iterator\":%" PRIu64
-            ",\"throttles\":%" PRIu64 ",\"failures\":%" PRIu64 ",\"expired_iterators\":%" PRIu64 ",\"gaps\":%" PRIu64
-            ",\"seconds\":%.3f,\"stopped\":%s}\n",
-            self->file_bytes, facts->reads.get_records, facts->reads.get_iterators, facts->reads.throttles,
-            facts->reads.failures, facts->reads.renewals, facts->reads.gaps, (double)self->took_ms / 1000,
-            tw_stop_signal() ? "true" : "false");
+    fprintf(to, ",\n  \"stopped\": %s,\n", tw_stop_signal() ? "true" : "false");
+    tw_summary_count(to, "shards", facts->shards);
+    tw_summary_count(to, "shards_done", facts->shards_done);
+    tw_summary_instant(to, "first_arrival", facts->first_arrival_ms);
+    tw_summary_instant(to, "last_arrival", facts->last_arrival_ms);
+    tw_summary_count(to, "records_read", facts->records);
+    tw_summary_count(to, "bytes_read", facts->bytes);
+    tw_summary_count(to, "bytes_written", self->file_bytes);
+    tw_summary_count(to, "get_records", facts->reads.get_records);
+    tw_summary_count(to, "get_shard_iterator", facts->reads.get_iterators);
+    tw_summary_reads(to, facts->reads.throttles, facts->reads.failures, facts->reads.renewals, facts->reads.gaps);
+    tw_summary_speed(to, facts->records, facts->bytes, (double)self->took_ms / 1000);
+    fprintf(to, "  \"peak_rss_bytes\": %" PRIu64 "\n}\n", tw_summary_peak_rss_bytes());
 }
 
 static int end_status(const struct capture *self) {
     return tw_stop_signal() && !self->settings->follow ? 128 + tw_stop_signal() : TW_EXIT_OK;
 }
 
-static int report(struct capture *self, struct tumble_error *err) {
+static void say_figures(const struct capture *self) {
     char records[TW_NUMBER_TEXT], bytes[TW_NUMBER_TEXT];
     const struct settings *settings = self->settings;
     if (!settings->quiet) {
@@ -298,10 +293,22 @@ static int report(struct capture *self, struct tumble_error *err) {
                tw_bytes_text(self->facts.bytes, bytes), (double)self->took_ms / 1000,
                tw_stop_signal() && !settings->follow ? "; stopped before the end" : "");
     }
-    if (settings->summary && tw_run_summary_write_by(settings->summary, print_summary, self, err) != TUMBLE_OK) {
-        return tw_exit_with(err);
+}
+
+/* What it ends with: first what failed first. */
+static int report(struct capture *self, enum tumble_code code, const struct tumble_error *err) {
+    struct tumble_error failure = {.byte = -1, .record = -1};
+    int status = code == TUMBLE_OK ? end_status(self) : tw_exit_with(err);
+    self->code = code;
+    if (code == TUMBLE_OK) {
+        say_figures(self);
     }
-    return end_status(self);
+    if (self->settings->summary &&
+        tw_run_summary_write_by(self->settings->summary, print_summary, self, &failure) != TUMBLE_OK) {
+        int other = tw_exit_with(&failure);
+        status = status == TW_EXIT_OK ? other : status;
+    }
+    return status;
 }
 
 static int run(struct capture *self, struct tumble_kinesis_merge_options *range, struct tumble_error *err) {
@@ -314,16 +321,13 @@ static int run(struct capture *self, struct tumble_kinesis_merge_options *range,
     tumble_kinesis_merge_facts(self->merge, &self->facts);
     tw_progress_bar_erase(&self->bar);
     /* What was read before the input failed is not lost: the file is whole, and ends there. */
-    struct tumble_error other;
+    struct tumble_error other = {.byte = -1, .record = -1};
     bool is_whole = code == TUMBLE_OK && (!tw_stop_signal() || self->settings->follow);
     bool keep = code != TUMBLE_EOUTPUT && (self->facts.records > 0 || is_whole); /* nothing replaces no earlier file */
     enum tumble_code finished = keep ? tumble_capture_file_finish(self->file, &other) : TUMBLE_OK;
     self->took_ms = tumble_kinesis_steady_ms(self->stream) - self->began_ms;
     self->file_bytes = tumble_capture_file_bytes(self->file);
-    if (code != TUMBLE_OK) {
-        return tw_exit_with(err);
-    }
-    return finished != TUMBLE_OK ? tw_exit_with(&other) : report(self, err);
+    return code == TUMBLE_OK ? report(self, finished, &other) : report(self, code, err);
 }
 
 int tw_cmd_capture(int argc, char **argv) {

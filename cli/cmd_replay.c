@@ -207,66 +207,15 @@ static enum tumble_code read_spec(const struct settings *settings, struct tumble
     return tw_spec_read(settings->spec, &overrides, spec, place, err);
 }
 
-static enum tumble_code too_many(struct tumble_error *err, size_t count) {
-    err->code = TUMBLE_EUSAGE;
-    snprintf(err->text, sizeof err->text, "%zu outputs: at most %d are allowed", count, TW_OUTPUT_LIST_MAX);
-    return TUMBLE_EUSAGE;
-}
-
-static enum tumble_code read_output(const struct tumble_output_registry *registry, const struct tumble_spec *spec,
-                                    struct tumble_output_uri *out, struct tumble_bytes uri, enum tumble_row_kind kind,
-                                    const char *format, struct tumble_error *err) {
-    enum tumble_code code = tumble_output_uri_parse(registry, out, uri, kind, format, err);
-    return code == TUMBLE_OK ? tumble_output_uri_check(out, spec, err) : code;
-}
-
 static enum tumble_code read_outputs(const struct settings *settings, const struct tumble_spec *spec,
                                      struct tw_output_list *out, struct tumble_error *err) {
-    const char *format = settings->format ? formats[settings->format] : NULL;
-    size_t named = tumble_spec_output_count(spec);
-    bool on_screen = false;
-    if (named > TW_OUTPUT_LIST_MAX) {
-        return too_many(err, named);
-    }
-    struct tumble_output_registry *registry;
-    enum tumble_code code = tw_outputs_load(&settings->plugins, &registry, err);
-    if (code != TUMBLE_OK) {
-        return code;
-    }
-    out->count = named ? named : 1;
-    for (size_t i = 0; i < out->count; i++) {
-        struct tumble_bytes uri = named ? tumble_spec_output(spec, i) : tumble_bytes_of("-");
-        code = read_output(registry, spec, &out->uris[i], uri, TUMBLE_ROW_WINDOW, format, err);
-        if (code != TUMBLE_OK) {
-            if (settings->outputs.count == 0) {
-                tumble_output_uri_name_key(err, "outputs", (int)i);
-            }
-            return code;
-        }
-        out->list[i] = out->uris[i].output;
-        if (out->uris[i].is_table && out->uris[i].is_stdout && !settings->state && !on_screen) {
-            out->list[i].api = &tw_screen_table;
-            on_screen = true;
-        } else if (out->uris[i].is_stdout && isatty(STDOUT_FILENO)) {
-            out->shares_line = true;
-        }
-        if (settings->state && out->uris[i].is_table && !out->uris[i].is_stdout) {
-            err->code = TUMBLE_EUSAGE;
-            snprintf(err->text, sizeof err->text,
-                     "output \"%.200s\": a table cannot be resumed exactly: with --state use --format ndjson or csv",
-                     out->uris[i].uri);
-            return TUMBLE_EUSAGE;
-        }
-    }
-    struct tumble_bytes failures = tumble_spec_failures(spec);
-    out->has_failures = failures.length > 0;
-    if (out->has_failures) {
-        code = read_output(registry, spec, &out->failures, failures, TUMBLE_ROW_FAILURE, "ndjson", err);
-    }
-    if (code != TUMBLE_OK && !settings->failures) {
-        tumble_output_uri_name_key(err, "failures", -1);
-    }
-    return code;
+    const struct tw_output_wishes wishes = {.spec = spec,
+                                            .plugins = &settings->plugins,
+                                            .format = settings->format ? formats[settings->format] : NULL,
+                                            .state = settings->state,
+                                            .outputs_by_flags = settings->outputs.count > 0,
+                                            .failures_by_flag = settings->failures != NULL};
+    return tw_output_list_read(&wishes, out, err);
 }
 
 /* ---- files ---- */

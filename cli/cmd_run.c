@@ -134,7 +134,7 @@ static const struct tw_option options[] = {
     {"commit-interval", 0, TW_OPTION_TEXT, AT(commit_interval), "DURATION", "between commits, as 250ms (1s)", 0, 0,
      NULL},
     {"deaggregate", 0, TW_OPTION_FLAG, AT(deaggregate), "[true|false]",
-     "split what the Kinesis Producer Library aggregated", 0, 0, NULL},
+     "split what the Kinesis Producer Library aggregated (true)", 0, 0, NULL},
     {"until-idle", 0, TW_OPTION_FLAG, AT(until_idle), "[true|false]",
      "close every window and end when all there is was read", 0, 0, NULL},
     {"duration", 0, TW_OPTION_DURATION, AT(duration), "DURATION", "end after so long", 1, 315360000, NULL},
@@ -364,9 +364,10 @@ static int report(const struct settings *settings, const struct tumble_spec *spe
     } else if (!settings->quiet) {
         tw_live_summary_say(summary);
         if (summary->stopped || settings->duration) {
-            tw_say("%s", settings->state ? "stopped; the same command goes on from here"
-                                         : "stopped; windows that were open are not kept: with --state DIR they would "
-                                           "be");
+            tw_say("stopped; %s", settings->state         ? "the same command goes on from here"
+                                  : settings->lease_table ? "who takes the shards reads windows that were open again"
+                                                          : "windows that were open are not kept: with --state DIR "
+                                                            "they would be");
         }
     }
     if (settings->summary) {
@@ -426,8 +427,14 @@ static int run(const struct settings *settings, const struct tumble_mapping_para
         return usage_error("--maximum-record-age-in-seconds is not for shared streams: who reads a shard again after "
                            "another must find the same records");
     }
-    if (tw_output_list_read(spec, &settings->plugins, settings->format ? formats[settings->format] : NULL,
-                            settings->outputs.count > 0, &outputs, &err) != TUMBLE_OK ||
+    const struct tw_output_wishes wishes = {.spec = spec,
+                                            .plugins = &settings->plugins,
+                                            .format = settings->format ? formats[settings->format] : NULL,
+                                            .state = settings->state,
+                                            .outputs_by_flags = settings->outputs.count > 0,
+                                            .failures_by_flag = settings->failures != NULL,
+                                            .is_endless = true};
+    if (tw_output_list_read(&wishes, &outputs, &err) != TUMBLE_OK ||
         tw_output_list_check_files(&outputs, settings->state, written, &read, &err) != TUMBLE_OK ||
         (settings->summary && tw_run_summary_probe(settings->summary, settings->state, &err) != TUMBLE_OK)) {
         return tw_exit_with(&err);

@@ -12,16 +12,8 @@ static void print_count(FILE *to, const char *name, uint64_t value) {
     fprintf(to, "  \"%s\": %" PRIu64 ",\n", name, value);
 }
 
-/* As CloudWatch's statistics. */
 static void print_span(FILE *to, const char *name, const struct tumble_mapping_span *span) {
-    if (span->count == 0) {
-        fprintf(to, "  \"%s\": null,\n", name);
-        return;
-    }
-    fprintf(to,
-            "  \"%s\": {\"SampleCount\": %" PRIu64
-            ", \"Average\": %.3f, \"Minimum\": %.3f, \"Maximum\": %.3f, \"Sum\": %.3f},\n",
-            name, span->count, span->sum / (double)span->count, span->least, span->most, span->sum);
+    tw_summary_span(to, name, span->count, span->sum, span->least, span->most);
 }
 
 static void print_metrics(FILE *to, const struct tumble_mapping_metrics *m) {

@@ -5,19 +5,10 @@
 #include "cli/run_summary.h"
 #include "cli/terminal_text.h"
 
-static void age(FILE *to, const char *name, int64_t ms) {
-    if (ms < 0) {
-        fprintf(to, "  \"%s\": null,\n", name);
-    } else {
-        fprintf(to, "  \"%s\": %" PRId64 ",\n", name, ms);
-    }
-}
-
 void tw_live_summary_print(FILE *to, const void *what) {
     const struct tw_live_outcome *outcome = what;
     const struct tumble_live_summary *s = outcome->summary;
     const struct tumble_counters *c = &s->counters;
-    double seconds = s->seconds > 0 ? s->seconds : 0;
     fprintf(to, "{\n  \"tumble\": \"%s\",\n  \"result\": \"%s\",\n  \"stream\": ", TUMBLE_VERSION_STRING,
             tumble_code_name(outcome->code));
     tw_print_json_string(to, tumble_bytes_of(s->arn));
@@ -27,21 +18,18 @@ void tw_live_summary_print(FILE *to, const void *what) {
     tw_summary_counters(to, c);
     tw_summary_instant(to, "first_arrival", s->first_arrival_ms);
     tw_summary_instant(to, "last_arrival", s->last_arrival_ms);
-    age(to, "iterator_age_ms", s->iterator_age_ms);
-    age(to, "iterator_age_most_ms", s->iterator_age_most_ms);
+    tw_summary_span(to, "IteratorAge", s->iterator_ages, s->iterator_age_sum_ms, (double)s->iterator_age_least_ms,
+                    (double)s->iterator_age_most_ms);
     tw_summary_count(to, "batches", s->batches);
     tw_summary_count(to, "records_read", s->records_read);
     tw_summary_count(to, "bytes_read", s->bytes_read);
     tw_summary_count(to, "aggregates_dropped", s->aggregates_dropped);
-    tw_summary_count(to, "gaps", s->gaps);
-    tw_summary_count(to, "throttles", s->throttles);
-    tw_summary_count(to, "troubles", s->troubles);
+    tw_summary_reads(to, s->throttles, s->troubles, s->iterators_expired, s->gaps);
     tw_summary_count(to, "leases_taken", s->leases_taken);
     tw_summary_count(to, "leases_lost", s->leases_lost);
     tw_summary_count(to, "leases_given_up", s->leases_given_up);
     tw_summary_count(to, "shards_drained", s->shards_drained);
-    fprintf(to, "  \"seconds\": %.6f,\n", seconds);
-    fprintf(to, "  \"records_per_second\": %.1f,\n", seconds > 0 ? (double)s->records_read / seconds : 0);
+    tw_summary_speed(to, s->records_read, s->bytes_read, s->seconds);
     fprintf(to,
             "  \"batch_latency_us\": {\"count\": %" PRIu64
             ", \"p50\": %.1f, \"p90\": %.1f, \"p99\": %.1f, \"max\": %.1f},\n",

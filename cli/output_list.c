@@ -6,12 +6,7 @@
 
 #include "cli/file_conflict.h"
 #include "cli/plugin_list.h"
-
-static enum tumble_code refuse(struct tumble_error *err, const char *format, const char *name) {
-    err->code = TUMBLE_EUSAGE;
-    snprintf(err->text, sizeof err->text, format, name);
-    return TUMBLE_EUSAGE;
-}
+#include "cli/screen_table.h"
 
 static enum tumble_code read_one(const struct tumble_output_registry *registry, const struct tumble_spec *spec,
                                  struct tumble_output_uri *out, struct tumble_bytes uri, enum tumble_row_kind kind,
@@ -20,39 +15,69 @@ static enum tumble_code read_one(const struct tumble_output_registry *registry, 
     return code == TUMBLE_OK ? tumble_output_uri_check(out, spec, err) : code;
 }
 
-enum tumble_code tw_output_list_read(const struct tumble_spec *spec, const struct tw_list *plugins, const char *format,
-                                     bool named_by_flags, struct tw_output_list *out, struct tumble_error *err) {
+/* A run that goes on later cannot tell what of a table was written. */
+static enum tumble_code check_table(const struct tw_output_wishes *wishes, const struct tumble_output_uri *uri,
+                                    struct tumble_error *err) {
+    bool is_resumed = wishes->is_endless || (wishes->state && !uri->is_stdout);
+    if (!uri->is_table || !is_resumed) {
+        return TUMBLE_OK;
+    }
+    err->code = TUMBLE_EUSAGE;
+    snprintf(err->text, sizeof err->text, "output \"%.200s\": a table cannot be resumed exactly: %s", uri->uri,
+             wishes->is_endless ? "use ndjson or csv" : "with --state use --format ndjson or csv");
+    return TUMBLE_EUSAGE;
+}
+
+/* A table that somebody reads while nothing is kept is laid out by the rows that were seen; one of them. */
+static void show(const struct tw_output_wishes *wishes, const struct tumble_output_uri *uri, bool *has_table,
+                 struct tw_output_list *out, struct tumble_replay_output *output) {
+    *output = uri->output;
+    if (uri->is_table && uri->is_stdout && !wishes->state && !*has_table) {
+        output->api = &tw_screen_table;
+        *has_table = true;
+    } else if (uri->is_stdout && isatty(STDOUT_FILENO)) {
+        out->shares_line = true;
+    }
+}
+
+enum tumble_code tw_output_list_read(const struct tw_output_wishes *wishes, struct tw_output_list *out,
+                                     struct tumble_error *err) {
+    const struct tumble_spec *spec = wishes->spec;
+    const char *format = wishes->format || !wishes->is_endless ? wishes->format : "ndjson";
     size_t named = tumble_spec_output_count(spec);
+    bool has_table = false;
     if (named > TW_OUTPUT_LIST_MAX) {
-        return refuse(err, "%s are too many: at most 16 are allowed", "the outputs");
+        err->code = TUMBLE_EUSAGE;
+        snprintf(err->text, sizeof err->text, "%zu outputs: at most %d are allowed", named, TW_OUTPUT_LIST_MAX);
+        return TUMBLE_EUSAGE;
     }
     struct tumble_output_registry *registry;
-    enum tumble_code code = tw_outputs_load(plugins, &registry, err);
+    enum tumble_code code = tw_outputs_load(wishes->plugins, &registry, err);
     if (code != TUMBLE_OK) {
         return code;
     }
     out->count = named ? named : 1;
     for (size_t i = 0; i < out->count; i++) {
         struct tumble_bytes uri = named ? tumble_spec_output(spec, i) : tumble_bytes_of("-");
-        /* A stream has no end at which a table's widths were known. */
-        code = read_one(registry, spec, &out->uris[i], uri, TUMBLE_ROW_WINDOW, format ? format : "ndjson", err);
+        code = read_one(registry, spec, &out->uris[i], uri, TUMBLE_ROW_WINDOW, format, err);
+        if (code != TUMBLE_OK && !wishes->outputs_by_flags) {
+            tumble_output_uri_name_key(err, "outputs", (int)i);
+        }
+        code = code == TUMBLE_OK ? check_table(wishes, &out->uris[i], err) : code;
         if (code != TUMBLE_OK) {
-            if (!named_by_flags) {
-                tumble_output_uri_name_key(err, "outputs", (int)i);
-            }
             return code;
         }
-        if (out->uris[i].is_table) {
-            return refuse(err, "output \"%.200s\": a table cannot be resumed exactly: use ndjson or csv",
-                          out->uris[i].uri);
-        }
-        out->list[i] = out->uris[i].output;
-        out->shares_line = out->shares_line || (out->uris[i].is_stdout && isatty(STDOUT_FILENO));
+        show(wishes, &out->uris[i], &has_table, out, &out->list[i]);
     }
     struct tumble_bytes failures = tumble_spec_failures(spec);
     out->has_failures = failures.length > 0;
-    return out->has_failures ? read_one(registry, spec, &out->failures, failures, TUMBLE_ROW_FAILURE, "ndjson", err)
-                             : TUMBLE_OK;
+    if (out->has_failures) {
+        code = read_one(registry, spec, &out->failures, failures, TUMBLE_ROW_FAILURE, "ndjson", err);
+    }
+    if (code != TUMBLE_OK && !wishes->failures_by_flag) {
+        tumble_output_uri_name_key(err, "failures", -1);
+    }
+    return code;
 }
 
 enum tumble_code tw_output_list_check_files(const struct tw_output_list *outputs, const char *state,

@@ -19,9 +19,18 @@ struct tw_output_list {
     bool shares_line; /* rows go straight to a terminal, where a progress line would stand among them */
 };
 
-/* Those of a run without an end. format NULL: each output's own. out is not to be moved. Errors: EUSAGE, ENOMEM. */
-enum tumble_code tw_output_list_read(const struct tumble_spec *spec, const struct tw_list *plugins, const char *format,
-                                     bool named_by_flags, struct tw_output_list *out, struct tumble_error *err);
+struct tw_output_wishes {
+    const struct tumble_spec *spec;
+    const struct tw_list *plugins;
+    const char *format;                      /* NULL: each output's own */
+    const char *state;                       /* NULL: none */
+    bool outputs_by_flags, failures_by_flag; /* not by the spec, whose keys errors name */
+    bool is_endless; /* a table's widths will never be known: rows are NDJSON where nothing is said */
+};
+
+/* out is not to be moved. Errors: EUSAGE, ENOMEM. */
+enum tumble_code tw_output_list_read(const struct tw_output_wishes *wishes, struct tw_output_list *out,
+                                     struct tumble_error *err);
 
 /* Files that the run writes beside them, ended by a role of NULL; a name of NULL or "-" is none. */
 struct tw_written_file {

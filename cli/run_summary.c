@@ -40,6 +40,31 @@ void tw_summary_count(FILE *to, const char *name, uint64_t value) {
     fprintf(to, "  \"%s\": %" PRIu64 ",\n", name, value);
 }
 
+void tw_summary_span(FILE *to, const char *name, uint64_t count, double sum, double least, double most) {
+    if (count == 0) {
+        fprintf(to, "  \"%s\": null,\n", name);
+        return;
+    }
+    fprintf(to,
+            "  \"%s\": {\"SampleCount\": %" PRIu64
+            ", \"Average\": %.3f, \"Minimum\": %.3f, \"Maximum\": %.3f, \"Sum\": %.3f},\n",
+            name, count, sum / (double)count, least, most, sum);
+}
+
+void tw_summary_reads(FILE *to, uint64_t throttles, uint64_t errors, uint64_t expired, uint64_t gaps) {
+    tw_summary_count(to, "ReadProvisionedThroughputExceeded", throttles);
+    tw_summary_count(to, "get_records_errors", errors);
+    tw_summary_count(to, "iterators_expired", expired);
+    tw_summary_count(to, "gaps", gaps);
+}
+
+void tw_summary_speed(FILE *to, uint64_t records, uint64_t bytes, double seconds) {
+    seconds = seconds > 0 ? seconds : 0;
+    fprintf(to, "  \"seconds\": %.6f,\n", seconds);
+    fprintf(to, "  \"records_per_second\": %.1f,\n", seconds > 0 ? (double)records / seconds : 0);
+    fprintf(to, "  \"mb_per_second\": %.3f,\n", seconds > 0 ? (double)bytes / 1e6 / seconds : 0);
+}
+
 void tw_summary_counters(FILE *to, const struct tumble_counters *c) {
     tw_summary_count(to, "records", c->records);
     tw_summary_count(to, "applied", c->fates[TUMBLE_FATE_APPLIED]);
@@ -71,10 +96,7 @@ static void print(FILE *to, const struct tumble_replay_summary *s, enum tumble_c
     tw_summary_count(to, "batches", s->batches);
     tw_summary_count(to, "records_read", s->records_read);
     tw_summary_count(to, "bytes_read", s->bytes_read);
-    double seconds = s->seconds > 0 ? s->seconds : 0;
-    fprintf(to, "  \"seconds\": %.6f,\n", seconds);
-    fprintf(to, "  \"records_per_second\": %.1f,\n", seconds > 0 ? (double)s->records_read / seconds : 0);
-    fprintf(to, "  \"mb_per_second\": %.3f,\n", seconds > 0 ? (double)s->bytes_read / 1e6 / seconds : 0);
+    tw_summary_speed(to, s->records_read, s->bytes_read, s->seconds);
     fprintf(to,
             "  \"batch_latency_us\": {\"count\": %" PRIu64
             ", \"p50\": %.1f, \"p90\": %.1f, \"p99\": %.1f, \"max\": %.1f},\n",

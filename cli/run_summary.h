@@ -21,7 +21,12 @@ void tw_run_summary_print(FILE *to, const void *what);
 void tw_summary_count(FILE *to, const char *name, uint64_t value);
 void tw_summary_instant(FILE *to, const char *name, int64_t ms);
 void tw_summary_counters(FILE *to, const struct tumble_counters *counters); /* records … groups_peak */
-uint64_t tw_summary_peak_rss_bytes(void);                                   /* 0: not known */
+/* CloudWatch's statistics of a metric; null when count is 0. */
+void tw_summary_span(FILE *to, const char *name, uint64_t count, double sum, double least, double most);
+/* What GetRecords met: throttled, failed otherwise, iterators that expired, places where records had aged out. */
+void tw_summary_reads(FILE *to, uint64_t throttles, uint64_t errors, uint64_t expired, uint64_t gaps);
+void tw_summary_speed(FILE *to, uint64_t records, uint64_t bytes, double seconds); /* of reading */
+uint64_t tw_summary_peak_rss_bytes(void);                                          /* 0: not known */
 
 /* The same for what print_to prints. */
 enum tumble_code tw_run_summary_write_by(const char *path, void (*print_to)(FILE *to, const void *what),

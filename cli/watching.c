@@ -96,7 +96,7 @@ static void write_line(struct tw_watching *watching) {
     watching->emf_lines++;
     if (tw_emf_write(watching->emf, &emf, &err) != TUMBLE_OK) {
         if (watching->emf_lost++ == 0) { /* the run goes on, and ends with 4 */
-            tw_say("emf %.180s: %s; the next line is tried again", watching->settings->emf, err.text);
+            tw_say("emf %.180s: %s; the run goes on", watching->settings->emf, err.text);
         }
         watching->emf_error = err;
     }

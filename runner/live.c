@@ -541,8 +541,8 @@ enum tumble_code tumble_live_run(const struct tumble_live_options *options, stru
     struct live live = {
         .options = options, .summary = summary, .began_ms = tumble_live_steady_ms(), .deliver_at_ms = INT64_MAX};
     memset(summary, 0, sizeof *summary);
-    summary->first_arrival_ms = summary->last_arrival_ms = summary->iterator_age_ms = summary->iterator_age_most_ms =
-        -1;
+    summary->first_arrival_ms = summary->last_arrival_ms = summary->iterator_age_least_ms =
+        summary->iterator_age_most_ms = -1;
     enum tumble_code code = run(&live, err);
     if (code == TUMBLE_EINTERRUPTED && is_interrupted(&live)) { /* while it was set up */
         summary->stopped = 1;

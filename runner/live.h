@@ -73,15 +73,17 @@ struct tumble_live_summary {
     uint64_t batches;
     uint64_t aggregates_dropped; /* of the Kinesis Producer Library, with records that belong to other shards */
     uint64_t gaps;               /* places where records had aged out before they were read */
-    uint64_t throttles;
+    uint64_t throttles;          /* of GetRecords; troubles: what failed otherwise and was tried again */
     uint64_t troubles;
+    uint64_t iterators_expired; /* and renewed */
     uint64_t leases_taken;
     uint64_t leases_lost;
     uint64_t leases_given_up;                  /* to who asked for them */
     uint64_t shards_drained;                   /* read to their end */
     int64_t first_arrival_ms, last_arrival_ms; /* -1: no record */
-    int64_t iterator_age_ms;                   /* of the last batch with records; -1: none */
-    int64_t iterator_age_most_ms;
+    uint64_t iterator_ages;                    /* batches with records; of their last records' ages: */
+    double iterator_age_sum_ms;
+    int64_t iterator_age_least_ms, iterator_age_most_ms; /* -1: none */
     double seconds;
     uint64_t latency_count; /* batches measured */
     double latency_p50_us, latency_p90_us, latency_p99_us, latency_max_us;

@@ -134,7 +134,10 @@ static void tell_batch(struct live *live, const struct live_shard *shard, size_t
         bytes += live->run[i].data.length;
     }
     age = age > 0 ? age : 0;
-    live->summary->iterator_age_ms = age;
+    live->summary->iterator_age_sum_ms += (double)age;
+    if (live->summary->iterator_ages++ == 0 || age < live->summary->iterator_age_least_ms) {
+        live->summary->iterator_age_least_ms = age;
+    }
     if (age > live->summary->iterator_age_most_ms) {
         live->summary->iterator_age_most_ms = age;
     }
@@ -426,6 +429,7 @@ static void tell_trouble(struct live *live, struct live_shard *shard, const stru
         }
     }
     if (batch->renewed) {
+        live->summary->iterators_expired++;
         tumble_watch_event(live->options->watch, TUMBLE_WATCH_ITERATOR_EXPIRED, shard->watch, at);
     }
     if (batch->gap[0]) {

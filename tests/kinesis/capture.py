@@ -27,8 +27,8 @@ def whole_stream(capture, server, directory):
         check_order(got)
         assert sorted(got) == sorted(truth), (len(got), len(truth))
         summary = json.load(open(os.path.join(directory, "summary.json")))
-        assert summary["records"] == COUNT and summary["shards"] == summary["shards_done"] == 3, summary
-        assert summary["bytes"] == sum(len(record[2].encode()) + len(record[4]) for record in truth), summary
+        assert summary["result"] == "OK" and summary["records_read"] == COUNT and summary["shards"] == summary["shards_done"] == 3, summary
+        assert summary["bytes_read"] == sum(len(record[2].encode()) + len(record[4]) for record in truth), summary
         assert limit == "10000" or summary["get_records"] > COUNT / 211, summary
     for name in ("a.ndjson", "b.ndjson.gz", "c.zst"):
         capture("capture", "--stream", "clicks", "-o", name, says="4,000 records of 3 shards")

@@ -90,7 +90,7 @@ def steady(tumble, seconds, rate):
         print(json.dumps({"measurement": "steady", "records": feeder.next, "seconds": round(seconds), "records_per_second":
                           round(feeder.next / seconds), "iterator_age_median_s": {"second_quarter": before, "last_quarter": behind},
                           "iterator_age_p99_s": statistics.quantiles(ages, n=100)[98],
-                          "iterator_age_most_s": told["iterator_age_most_ms"] / 1000, "rss_mb": {
+                          "iterator_age_most_s": told["IteratorAge"]["Maximum"] / 1000, "rss_mb": {
                               "second_quarter": round(warm / 1e6, 1), "last_quarter": round(late / 1e6, 1)},
                           "commit_p99_us": told["commit_latency_us"]["p99"]}), flush=True)
         check(behind < 2 * before + 1, "the iterator age grows:", before, behind)

@@ -1,0 +1,3 @@
+"$TUMBLE" replay --spec "$DATA/orders.json" --sort -q -f csv --emf /dev/full "$DATA/clicks.ndjson" > rows
+echo "$?"
+wc -l < rows
