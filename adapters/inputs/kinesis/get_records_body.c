@@ -47,6 +47,50 @@ bool tw_hash_key_read(struct tumble_bytes digits, struct tumble_kinesis_hash *ou
     return digits.length > 0;
 }
 
+/* ---- objects ---- */
+
+struct reader {
+    struct tw_lex lex;
+    struct tw_get_records *answer;
+    struct tumble_error *err;
+    enum tumble_code code; /* a failure that is in err already */
+    bool has_records;
+};
+
+/* Reads the value of a member at at, and returns what stands behind it; NULL: refused. */
+typedef const char *member_fn(struct reader *reader, void *ctx, const char *at, const char *text, uint32_t length);
+
+/* The members of an object, one by one. Each caller's take is known to the compiler and becomes part of the loop. */
+static inline const char *read_object(struct reader *reader, const char *at, const char *refusal, member_fn *take,
+                                      void *ctx) {
+    struct tw_lex *lex = &reader->lex;
+    if (at == lex->end || *at != '{') {
+        return tw_lex_refuse(lex, at, TUMBLE_EEVENT, refusal);
+    }
+    at = tw_lex_space(at + 1, lex->end);
+    if (at < lex->end && *at == '}') {
+        return at + 1;
+    }
+    for (;;) {
+        const char *text;
+        uint32_t length;
+        uint8_t flags;
+        at = tw_lex_key(lex, at, TW_LEX_KEY, &text, &length, &flags);
+        at = at ? take(reader, ctx, at, text, length) : NULL;
+        if (!at) {
+            return NULL;
+        }
+        at = tw_lex_space(at, lex->end);
+        if (at == lex->end || (*at != ',' && *at != '}')) {
+            return tw_lex_refuse(lex, at, TUMBLE_EJSON, TW_LEX_COMMA_OR_BRACE);
+        }
+        if (*at++ == '}') {
+            return at;
+        }
+        at = tw_lex_space(at, lex->end);
+    }
+}
+
 /* ---- a record ---- */
 
 /* The strings and the number of a record, as they stand in the text. */
@@ -75,37 +119,10 @@ static inline struct tumble_value *place_of(struct found *found, const char *tex
     }
 }
 
-static const char *read_members(struct tw_lex *lex, const char *at, struct found *found) {
-    struct tumble_value other;
-    if (at == lex->end || *at != '{') {
-        return tw_lex_refuse(lex, at, TUMBLE_EEVENT, "a record of GetRecords has to be an object");
-    }
-    at = tw_lex_space(at + 1, lex->end);
-    if (at < lex->end && *at == '}') {
-        return at + 1;
-    }
-    for (;;) {
-        const char *text;
-        uint32_t length;
-        uint8_t flags;
-        at = tw_lex_key(lex, at, TW_LEX_KEY, &text, &length, &flags);
-        if (!at) {
-            return NULL;
-        }
-        struct tumble_value *place = place_of(found, text, length);
-        at = tw_lex_value(lex, at, 3, place ? place : &other);
-        if (!at) {
-            return NULL;
-        }
-        at = tw_lex_space(at, lex->end);
-        if (at == lex->end || (*at != ',' && *at != '}')) {
-            return tw_lex_refuse(lex, at, TUMBLE_EJSON, TW_LEX_COMMA_OR_BRACE);
-        }
-        if (*at++ == '}') {
-            return at;
-        }
-        at = tw_lex_space(at, lex->end);
-    }
+static inline const char *take_of_record(struct reader *reader, void *ctx, const char *at, const char *text,
+                                         uint32_t length) {
+    struct tumble_value other, *place = place_of(ctx, text, length);
+    return tw_lex_value(&reader->lex, at, 3, place ? place : &other);
 }
 
 /* A string's characters; room for them in text was made when the body's length was known. */
@@ -233,14 +250,6 @@ static enum tumble_code grow(struct tw_get_records *answer, struct tumble_error 
 
 /* ---- the document ---- */
 
-struct reader {
-    struct tw_lex lex;
-    struct tw_get_records *answer;
-    struct tumble_error *err;
-    enum tumble_code code; /* a failure that is in err already */
-    bool has_records;
-};
-
 static const char *give_up(struct reader *reader, enum tumble_code code) {
     reader->code = code;
     return NULL;
@@ -257,7 +266,7 @@ static const char *read_records(struct reader *reader, const char *at) {
     for (;;) {
         struct found found = {0};
         const char *begin = at;
-        at = read_members(lex, at, &found);
+        at = read_object(reader, at, "a record of GetRecords has to be an object", take_of_record, &found);
         if (!at) {
             return NULL;
         }
@@ -331,10 +340,12 @@ static void read_children(struct tw_get_records *answer, const struct tumble_val
     }
 }
 
-static const char *read_member(struct reader *reader, const char *at, const char *text, uint32_t length) {
+static inline const char *take_of_answer(struct reader *reader, void *ctx, const char *at, const char *text,
+                                         uint32_t length) {
     struct tw_get_records *answer = reader->answer;
     struct tw_lex *lex = &reader->lex;
     struct tumble_value value;
+    (void)ctx;
     if (IS("Records")) {
         if (reader->has_records || at == lex->end || *at != '[') {
             return tw_lex_refuse(lex, at, TUMBLE_EEVENT,
@@ -358,36 +369,6 @@ static const char *read_member(struct reader *reader, const char *at, const char
     return at;
 }
 
-static const char *read_document(struct reader *reader, const char *at) {
-    struct tw_lex *lex = &reader->lex;
-    at = tw_lex_space(at, lex->end);
-    if (at == lex->end || *at != '{') {
-        return tw_lex_refuse(lex, at, TUMBLE_EEVENT, "the answer is no JSON object");
-    }
-    at = tw_lex_space(at + 1, lex->end);
-    if (at < lex->end && *at == '}') {
-        return at + 1;
-    }
-    for (;;) {
-        const char *text;
-        uint32_t length;
-        uint8_t flags;
-        at = tw_lex_key(lex, at, TW_LEX_KEY, &text, &length, &flags);
-        at = at ? read_member(reader, at, text, length) : NULL;
-        if (!at) {
-            return NULL;
-        }
-        at = tw_lex_space(at, lex->end);
-        if (at == lex->end || (*at != ',' && *at != '}')) {
-            return tw_lex_refuse(lex, at, TUMBLE_EJSON, TW_LEX_COMMA_OR_BRACE);
-        }
-        if (*at++ == '}') {
-            return at;
-        }
-        at = tw_lex_space(at, lex->end);
-    }
-}
-
 static void forget(struct tw_get_records *answer) {
     answer->count = 0;
     answer->child_count = 0;
@@ -406,7 +387,8 @@ enum tumble_code tw_get_records_read(struct tw_get_records *answer, struct tumbl
         return tw_no_memory(err);
     }
     tw_lex_init(&reader.lex, body, 1);
-    const char *at = read_document(&reader, body.data);
+    const char *at = tw_lex_space(body.data, reader.lex.end);
+    at = read_object(&reader, at, "the answer is no JSON object", take_of_answer, NULL);
     enum tumble_code code = reader.code != TUMBLE_OK ? reader.code : tw_lex_finish(&reader.lex, at, NULL, err);
     if (code == TUMBLE_OK && !reader.has_records) {
         code = tw_fail(err, TUMBLE_EEVENT, "the answer has no Records");
