@@ -8,6 +8,7 @@
 #include "engine/codec/arrival.h"
 #include "engine/codec/base64.h"
 #include "engine/codec/json_scan.h"
+#include "engine/codec/layout.h"
 #include "engine/engine_internal.h"
 #include "engine/event/event_walk.h"
 
@@ -17,7 +18,7 @@
  * An event may come in pieces. What a piece ends within is kept in a buffer (tail) until enough bytes have come for it
  * to be whole, and read there; everything else is read where it lies. No slice outlives the piece it points into. */
 
-enum { SLICE = TW_CHUNK_RECORDS, FIRST_ROOM = 32768, AHEAD = 4096, LINE = 64 };
+enum { SLICE = TW_CHUNK_RECORDS, FIRST_ROOM = 32768, AHEAD = 4096, LINE = 64, PROJECTED_MAX = 32 };
 
 static const struct tumble_event_result no_result = {.first_arrival_ms = -1, .last_arrival_ms = -1};
 
@@ -30,7 +31,8 @@ struct tw_event_scratch {
     struct tumble_kpl *kpl;
     struct tw_buf payloads;
     struct tumble_record slice[SLICE];
-    uint32_t origin[SLICE]; /* index in the event */
+    uint32_t origin[SLICE];      /* index in the event */
+    struct tumble_value *values; /* of a slice's records, projected; NULL: they would be too many */
     /* of the event that is being read */
     enum progress progress;
     struct tw_event_walk walk;
@@ -53,6 +55,7 @@ void tw_event_scratch_destroy(struct tw_event_scratch *scratch, const struct tum
         tumble_kpl_destroy(scratch->kpl);
         tw_buf_clean_up(&scratch->payloads);
         tw_buf_clean_up(&scratch->tail);
+        tw_free(alloc, scratch->values);
         tw_free(alloc, scratch);
     }
 }
@@ -69,6 +72,11 @@ static enum tumble_code get_scratch(struct tumble_shard *shard, struct tumble_er
     enum tumble_code code = tumble_kpl_new(alloc, &scratch->kpl, err);
     if (code == TUMBLE_OK && tw_buf_reserve(&scratch->payloads, FIRST_ROOM) != TUMBLE_OK) {
         code = tw_no_memory(err);
+    }
+    const size_t count = shard->engine->projected_count;
+    if (code == TUMBLE_OK && count <= PROJECTED_MAX) {
+        scratch->values = tw_alloc_zero(&alloc, (count ? count : 1) * SLICE * sizeof *scratch->values);
+        code = scratch->values ? TUMBLE_OK : tw_no_memory(err);
     }
     if (code != TUMBLE_OK) {
         tw_event_scratch_destroy(scratch, &alloc);
@@ -94,11 +102,36 @@ static enum tumble_code at_record(struct tw_event_scratch *scratch, enum tumble_
 
 /* ---- slices ---- */
 
+/* Payloads that are laid out alike stand one behind the other, a newline between them, and are read at once, as far as
+ * that goes; what is behind is projected when it is applied. */
+static void project_slice(struct tw_event_scratch *scratch) {
+    const size_t count = scratch->shard->engine->projected_count;
+    const struct tw_buf *const buf = &scratch->payloads;
+    struct tumble_record *const slice = scratch->slice;
+    const struct tumble_bytes *const last = &slice[scratch->count - 1].data;
+    struct tw_layout_line lines[SLICE];
+    const uintptr_t begin = (uintptr_t)slice[0].data.data, end = (uintptr_t)last->data + last->length;
+    if (!scratch->values || begin < (uintptr_t)buf->data || end > (uintptr_t)buf->data + buf->capacity ||
+        end <= begin) {
+        return;
+    }
+    const size_t alike = tw_layout_match_lines(&scratch->shard->layout, slice[0].data.data, last->data + last->length,
+                                               scratch->values, count, lines, scratch->count);
+    for (size_t i = 0; i < alike; i++) {
+        const struct tumble_bytes *const data = &slice[i].data;
+        if (TW_RARELY(lines[i].begin != data->data || lines[i].end != data->data + data->length || slice[i].bad)) {
+            return;
+        }
+        slice[i].values = scratch->values + i * count;
+    }
+}
+
 static enum tumble_code apply_slice(struct tw_event_scratch *scratch) {
     struct tumble_apply_result result;
     if (scratch->count == 0) {
         return TUMBLE_OK;
     }
+    project_slice(scratch);
     enum tumble_code code =
         tw_shard_apply_at(scratch->shard, scratch->start_ms, scratch->slice, scratch->count, &result, &scratch->error);
     for (int fate = 0; fate < TUMBLE_FATE_COUNT; fate++) {
@@ -209,7 +242,7 @@ static __attribute__((cold, noinline)) enum tumble_code more_room(struct tw_even
         memmove(buf->data, decoded->data, decoded->length);
         buf->length = decoded->length;
     }
-    if (tw_buf_reserve(buf, bytes > FIRST_ROOM ? bytes : FIRST_ROOM) != TUMBLE_OK) {
+    if (tw_buf_reserve(buf, bytes >= FIRST_ROOM ? bytes + 1 : FIRST_ROOM) != TUMBLE_OK) {
         return tw_no_memory(&scratch->error);
     }
     if (decoded->data) {
@@ -292,13 +325,14 @@ static inline enum tumble_code take_record(struct tw_event_scratch *scratch, con
     struct tumble_bytes data = {NULL, 0};
     int64_t arrival_ms;
     if (TW_OFTEN(decoded != TUMBLE_NOT_DECODED)) {
-        data.data = buf->data + buf->length;
+        buf->data[buf->length] = '\n'; /* see project_slice */
+        data.data = buf->data + buf->length + 1;
         data.length = decoded;
-        buf->length += decoded;
+        buf->length += decoded + 1;
     }
     size_t room = (size_t)from->data.length * 2 + from->partition_key.length + from->sequence_number.length +
                   from->event_id.length;
-    if (TW_RARELY(buf->capacity - buf->length < room)) {
+    if (TW_RARELY(buf->capacity - buf->length <= room)) { /* and a byte for the next newline */
         TW_TRY(more_room(scratch, room, &data));
     }
     const struct tumble_bytes shard = {scratch->shard->id, scratch->shard->id_length};
@@ -379,8 +413,8 @@ static enum tumble_code records(struct tw_event_scratch *scratch) {
         }
         fetch_ahead(scratch);
         enum tumble_code code = tumble_kinesis_record_decode_like(
-            &scratch->layout, rest, end_of_input, &record, &consumed, buf->data + buf->length,
-            buf->capacity - buf->length, &decoded, &scratch->error);
+            &scratch->layout, rest, end_of_input, &record, &consumed, buf->data + buf->length + 1,
+            buf->capacity - buf->length - 1, &decoded, &scratch->error);
         if (TW_RARELY(code != TUMBLE_OK)) {
             return bad_record(scratch, code);
         }

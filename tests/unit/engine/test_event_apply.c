@@ -296,6 +296,42 @@ static void payloads_of_every_size_are_taken(void **state) {
     tw_buf_clean_up(&w.out);
 }
 
+/* Payloads stand one behind the other with newlines between them while they are read: what looks like two of them, or
+ * has white space of its own, is one record still. */
+static void payloads_with_newlines_are_one_record_each(void **state) {
+    (void)state;
+    static const char *const odd[] = {
+        "{\"k\":\"a\",\"v\":1}\n{\"k\":\"b\",\"v\":2}",
+        "{\"k\":\"a\",\"v\":1}\n",
+        "\n{\"k\":\"a\",\"v\":1}",
+        "{\"k\":\"a\",\"v\":1}\r",
+        "{\"k\":\"a\"\n,\"v\":1}",
+        "{\"k\":\"a\",\"v\":1",
+        "\"v\":1}",
+        "",
+        "{\"k\":\"a\",\"v\":1}\n{\"k\":\"b\",\"v\":2}\n",
+    };
+    for (size_t o = 0; o < sizeof odd / sizeof *odd; o++) {
+        for (uint64_t place = 64; place < 98; place += 1 + place % 3) {
+            struct pair pair = new_pair(DIVERT_SPEC);
+            struct writer w = {.out = new_buf(), .random = 3};
+            begin_records(&w, 0);
+            for (uint64_t i = 0; i < 140; i++) {
+                char payload[48];
+                snprintf(payload, sizeof payload, "{\"k\":\"%c\",\"v\":%u}", (char)('a' + i % 5), (unsigned)(i % 10));
+                struct item item = {.sequence = i, .arrival_ms = T0 * INT64_C(1000)};
+                item.payload = tumble_bytes_of(i == place || i == place + 2 ? odd[o] : payload);
+                put_item(&w, &item);
+            }
+            end_records(&w);
+            assert_int_equal(give(&pair, &w), TUMBLE_OK);
+            assert_pair_same(&pair);
+            free_pair(&pair);
+            tw_buf_clean_up(&w.out);
+        }
+    }
+}
+
 static void an_event_may_have_a_hundred_thousand_records(void **state) {
     (void)state;
     struct pair pair = new_pair(SPEC);
@@ -741,6 +777,7 @@ int main(void) {
         cmocka_unit_test(what_only_looks_like_an_aggregate_is_a_record),
         cmocka_unit_test(bad_base64_is_a_bad_record_in_its_place),
         cmocka_unit_test(payloads_of_every_size_are_taken),
+        cmocka_unit_test(payloads_with_newlines_are_one_record_each),
         cmocka_unit_test(an_event_may_have_a_hundred_thousand_records),
         cmocka_unit_test(an_event_cut_anywhere_can_be_given_again),
         cmocka_unit_test(an_event_with_a_changed_byte_applies_what_it_says),
