@@ -19,8 +19,10 @@ struct feed {
     const struct tumble_short_record *shorts;
     tumble_lengthen_fn *lengthen;
     void *ctx;
-    bool above;      /* shorts: the number before is a record's behind the window's mark */
-    uint64_t number; /* of the record before */
+    bool above;                              /* shorts: the number before is a record's behind the window's mark */
+    uint64_t number;                         /* of the record before */
+    const struct tumble_short_record *first; /* and the last, of those of the call that move the mark; NULL: none */
+    const struct tumble_short_record *last;
 };
 
 struct chunk {
@@ -589,22 +591,27 @@ static void set_first(struct tw_window *window, struct tumble_bytes first) {
     }
 }
 
-static void set_mark(const struct feed *feed, struct tw_window *window, struct chunk *chunk,
-                     struct tumble_bytes first) {
-    struct tw_lengthened one;
-    if (window->first_length == 0 && chunk->first_short) {
-        first = sequence_of(feed, chunk->first_short, &one);
-    }
+static void set_mark(struct tw_window *window, const struct chunk *chunk, struct tumble_bytes first) {
     set_first(window, first);
-    if (chunk->last_short) {
-        chunk->last_sequence = sequence_of(feed, chunk->last_short, &one);
-        chunk->last_sub_sequence = one.record.sub_sequence_number;
-    }
     if (chunk->last_sequence.data != window->last_sequence && chunk->last_sequence.length) {
         memcpy(window->last_sequence, chunk->last_sequence.data, chunk->last_sequence.length);
         window->last_length = (uint8_t)chunk->last_sequence.length;
     }
     window->last_sub_sequence = chunk->last_sub_sequence;
+}
+
+/* The same for all short records of a call at once: nobody looks at the mark before. */
+static void set_mark_of_shorts(const struct feed *feed, struct tw_window *window) {
+    struct tw_lengthened one;
+    if (window->first_length == 0 && feed->first) {
+        set_first(window, sequence_of(feed, feed->first, &one));
+    }
+    if (feed->last) {
+        struct tumble_bytes last = sequence_of(feed, feed->last, &one);
+        memcpy(window->last_sequence, last.data, last.length);
+        window->last_length = (uint8_t)last.length;
+        window->last_sub_sequence = one.record.sub_sequence_number;
+    }
 }
 
 static bool is_duplicate(const struct chunk *chunk, struct tumble_bytes sequence, uint64_t sub_sequence) {
@@ -745,7 +752,12 @@ static enum tumble_code apply_chunk(struct tumble_shard *shard, struct tw_window
     }
     step_groups(shard, window, chunk);
     count_usual(shard, chunk);
-    set_mark(feed, window, chunk, first);
+    if (shorts) {
+        feed->first = feed->first ? feed->first : chunk->first_short;
+        feed->last = chunk->last_short ? chunk->last_short : feed->last;
+    } else {
+        set_mark(window, chunk, first);
+    }
     return TUMBLE_OK;
 }
 
@@ -824,6 +836,9 @@ static enum tumble_code apply_feed(struct tumble_shard *shard, int64_t window_st
         enum tumble_code bad = TUMBLE_OK;
         enum tumble_code code =
             apply_chunk(shard, window, feed, result->processed, count - result->processed, &chunk, &bad, err);
+        if (code != TUMBLE_OK || bad != TUMBLE_OK || result->processed + chunk.records >= count) {
+            set_mark_of_shorts(feed, window);
+        }
         if (code != TUMBLE_OK) {
             err->record = (int64_t)result->processed;
             return code;

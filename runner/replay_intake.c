@@ -91,15 +91,6 @@ static void next_number(struct replay *replay) {
     replay->number_value = value;
 }
 
-size_t tumble_replay_number_length(struct replay *replay, uint64_t number) {
-    size_t length = 1;
-    (void)replay;
-    for (; number >= 10; number /= 10) {
-        length++;
-    }
-    return length;
-}
-
 struct tumble_bytes tumble_replay_payload_key(struct replay *replay, const struct tumble_value *values) {
     struct tumble_bytes key = {NULL, 0};
     if (replay->key_index >= 0 && values) {
@@ -343,8 +334,9 @@ static enum tumble_code add_payload(struct replay *replay, struct tumble_lane *l
     struct tumble_short_record made = in_short(replay, record);
     struct tumble_span span = {*origin, record->data.data};
     enum tumble_code code = tumble_round_span(&replay->round, &span);
-    return code == TUMBLE_OK ? tumble_round_add_short(&replay->round, lane, window_start_ms, &made,
-                                                      record->partition_key.length, TUMBLE_SEQUENCE_TEXT - 1)
+    size_t one = 1;
+    return code == TUMBLE_OK ? tumble_round_add_shorts(&replay->round, lane, window_start_ms, &made, &one, made.number,
+                                                       record->partition_key.length, TUMBLE_SEQUENCE_TEXT - 1)
                              : code;
 }
 

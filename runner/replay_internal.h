@@ -18,9 +18,8 @@
  * input. */
 
 enum {
-    ROUND_RECORDS = 65536,          /* most records of a round, whatever the number of shards */
-    ROUND_BYTES = 16 * 1024 * 1024, /* a round ends past this many bytes of events */
-    SPAN_BYTES = 64 * 1024 * 1024,  /* or of input, whatever it is */
+    ROUND_RECORDS = 65536,         /* most records of a round, whatever the number of shards */
+    SPAN_BYTES = 64 * 1024 * 1024, /* or of input, whatever it is */
     PROGRESS_MS = 100,
     LAMBDA_WINDOW_MS = 900000, /* lambda-semantics 3.2 */
     KEY_TEXT = 24
@@ -82,8 +81,6 @@ void tumble_replay_locate(const struct replay *replay, const struct tumble_captu
 /* Arrival time in ms; -1 and *why when the record has none that can be used. */
 int64_t tumble_replay_arrival(const struct replay *replay, const struct tumble_captured *captured,
                               struct tumble_error *why);
-/* Length of a payload's partition key that is its number. */
-size_t tumble_replay_number_length(struct replay *replay, uint64_t number);
 /* The shard of a partition key. */
 enum tumble_code tumble_replay_lane_of_key(struct replay *replay, struct tumble_bytes key, struct tumble_lane **lane,
                                            struct tumble_error *err);
@@ -109,6 +106,7 @@ void tumble_replay_lengthen(void *ctx, const struct tumble_short_record *record,
 
 /* replay_rounds.c */
 /* A record that begins at that place of an input was put into the round: is the round over? */
+size_t tumble_replay_round_room(const struct replay *replay); /* records until it is, at most */
 int tumble_replay_round_is_full(struct replay *replay, uint32_t input, uint64_t offset);
 enum tumble_code tumble_replay_set_note(struct replay *replay, const char *name, const char *text,
                                         struct tumble_error *err);

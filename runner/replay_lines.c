@@ -51,12 +51,84 @@ static void span_of(const struct replay *replay, const struct tumble_captured_li
                                  .data = lines->records[0].data.data};
 }
 
+/* Payloads of one window, none of them late, behind none but perhaps the last of which a window may be over. */
+struct stretch {
+    size_t count; /* 0: the first is late */
+    int64_t window_start_ms;
+    int64_t first_arrival_ms;
+    int64_t last_arrival_ms;
+};
+
+static struct stretch look_ahead(const struct replay *replay, const struct tumble_short_record *records, size_t count) {
+    struct tumble_virtual_clock clock = replay->clock;
+    struct stretch stretch = {1, 0, records[0].arrival_ms, records[0].arrival_ms};
+    if (tumble_virtual_clock_arrive(&clock, records[0].arrival_ms, &stretch.window_start_ms) == TUMBLE_ARRIVAL_LATE) {
+        stretch.count = 0;
+    }
+    const int64_t start_ms = stretch.window_start_ms, closes_ms = replay->none_closes_before_ms;
+    int64_t first = stretch.first_arrival_ms, last = first;
+    if (stretch.count && clock.watermark_ms < closes_ms) {
+        size_t i = 1;
+        for (; i < count; i++) {
+            const int64_t arrival_ms = records[i].arrival_ms;
+            if ((uint64_t)arrival_ms - (uint64_t)start_ms >= (uint64_t)clock.window_ms || arrival_ms >= closes_ms) {
+                break;
+            }
+            first = arrival_ms < first ? arrival_ms : first;
+            last = arrival_ms > last ? arrival_ms : last;
+        }
+        stretch.count = i;
+    }
+    stretch.first_arrival_ms = first;
+    stretch.last_arrival_ms = last;
+    return stretch;
+}
+
+/* They have arrived. */
+static void arrive(struct replay *replay, const struct stretch *stretch) {
+    struct tumble_progress *progress = &replay->progress;
+    const int64_t before = replay->clock.watermark_ms, first = stretch->first_arrival_ms,
+                  last = stretch->last_arrival_ms;
+    tumble_virtual_clock_arrive(&replay->clock, last, NULL);
+    progress->records += stretch->count;
+    progress->first_arrival_ms =
+        progress->first_arrival_ms < 0 || first < progress->first_arrival_ms ? first : progress->first_arrival_ms;
+    progress->last_arrival_ms = last > progress->last_arrival_ms ? last : progress->last_arrival_ms;
+    replay->closes |= tumble_replay_may_close(replay, before);
+}
+
+/* Where the next of many records goes, and how many of them with it. */
+struct way {
+    struct tumble_lane *lane;
+    size_t key_bytes;
+    size_t most;
+};
+
+static enum tumble_code find_way(struct replay *replay, const struct tumble_short_record *records, size_t count,
+                                 struct way *way, struct tumble_error *err) {
+    if (replay->sharder || replay->key_index >= 0) { /* each record has a key of its own */
+        struct tumble_bytes key = tumble_replay_payload_key(replay, records[0].values);
+        way->key_bytes = key.length;
+        way->most = 1;
+        return tumble_replay_lane_of_key(replay, key, &way->lane, err);
+    }
+    uint64_t next = 10; /* the first number with more digits */
+    for (way->key_bytes = 1; replay->progress.records + 1 >= next && way->key_bytes < KEY_TEXT - 5; next *= 10) {
+        way->key_bytes++;
+    }
+    uint64_t more = next - replay->progress.records - 1;
+    size_t wanted = tumble_replay_round_room(replay);
+    count = count < wanted ? count : wanted;
+    way->most = more && more < count ? (size_t)more : count;
+    return way->lane ? TUMBLE_OK : tumble_replay_lane_of_shard(replay, 0, &way->lane, err);
+}
+
 enum tumble_code tumble_replay_take_lines(struct replay *replay, size_t *taken, int *ends, struct tumble_error *err) {
     struct tumble_lines_wish wish = {replay->lines_most, replay->timestamp_index, &replay->options->timestamp_format};
     struct tumble_captured_lines lines;
-    struct tumble_lane *lane = NULL;
+    struct way way = {0};
     enum tumble_code code = TUMBLE_OK;
-    size_t i = 0;
+    size_t at = 0;
     *taken = 0;
     *ends = 0;
     if (replay->lines_rest) {
@@ -72,49 +144,38 @@ enum tumble_code tumble_replay_take_lines(struct replay *replay, size_t *taken, 
     if (tumble_round_span(&replay->round, &span) != TUMBLE_OK) {
         return tumble_replay_no_memory(err);
     }
-    if (!replay->sharder) {
-        code = tumble_replay_lane_of_shard(replay, 0, &lane, err);
-    }
-    for (; code == TUMBLE_OK && i < lines.count && !*ends; i++) {
-        struct tumble_short_record *record = &lines.records[i];
-        const int64_t before = replay->clock.watermark_ms, arrival_ms = record->arrival_ms;
-        int64_t window_start_ms;
-        size_t key_bytes;
-        if (replay->key_index >= 0 && (record->values[replay->key_index].flags & TUMBLE_VALUE_ESCAPED)) {
+    while (code == TUMBLE_OK && at < lines.count && !*ends) {
+        struct tumble_short_record *records = &lines.records[at];
+        if (replay->key_index >= 0 && (records[0].values[replay->key_index].flags & TUMBLE_VALUE_ESCAPED)) {
             break;
         }
-        if (tumble_virtual_clock_arrive(&replay->clock, arrival_ms, &window_start_ms) == TUMBLE_ARRIVAL_LATE) {
+        code = find_way(replay, records, lines.count - at, &way, err);
+        if (code != TUMBLE_OK) {
             break;
         }
-        if (replay->sharder || replay->key_index >= 0) {
-            struct tumble_bytes key = tumble_replay_payload_key(replay, record->values);
-            key_bytes = key.length;
-            code = tumble_replay_lane_of_key(replay, key, &lane, err);
-            if (code != TUMBLE_OK) {
-                break;
-            }
-        } else {
-            key_bytes = tumble_replay_number_length(replay, replay->progress.records + 1);
+        struct stretch stretch = look_ahead(replay, records, way.most);
+        if (stretch.count == 0) {
+            break;
         }
-        record->number = ++replay->progress.records;
-        if (replay->progress.first_arrival_ms < 0 || arrival_ms < replay->progress.first_arrival_ms) {
-            replay->progress.first_arrival_ms = arrival_ms;
-        }
-        if (arrival_ms > replay->progress.last_arrival_ms) {
-            replay->progress.last_arrival_ms = arrival_ms;
-        }
-        if (tumble_round_add_short(&replay->round, lane, window_start_ms, record, key_bytes,
-                                   TUMBLE_SEQUENCE_TEXT - 1) != TUMBLE_OK) {
+        size_t added = stretch.count;
+        if (tumble_round_add_shorts(&replay->round, way.lane, stretch.window_start_ms, records, &added,
+                                    replay->progress.records + 1, way.key_bytes,
+                                    TUMBLE_SEQUENCE_TEXT - 1) != TUMBLE_OK) {
             code = tumble_replay_no_memory(err);
+            break;
         }
-        replay->closes |= tumble_replay_may_close(replay, before);
+        if (added < stretch.count) {
+            stretch = look_ahead(replay, records, added);
+        }
+        arrive(replay, &stretch);
+        at += added;
         *ends = tumble_replay_round_is_full(replay, lines.input,
-                                            lines.offset + (uint64_t)(record->data.data - span.data)) ||
+                                            lines.offset + (uint64_t)(records[added - 1].data.data - span.data)) ||
                 replay->closes;
     }
-    tumble_capture_lines_taken(replay->capture, i);
-    learn(replay, lines.count, i);
-    replay->summary->records_read += i;
-    *taken = i;
+    tumble_capture_lines_taken(replay->capture, at);
+    learn(replay, lines.count, at);
+    replay->summary->records_read += at;
+    *taken = at;
     return code;
 }

@@ -166,19 +166,26 @@ static enum tumble_code end_round(struct replay *replay, int end_of_input, struc
 }
 
 /* What lies between records counts too: it stays in memory until the round ends. */
-int tumble_replay_round_is_full(struct replay *replay, uint32_t input, uint64_t offset) {
+static size_t round_records(const struct replay *replay) {
     size_t lanes = replay->round.lane_count ? replay->round.lane_count : 1;
     size_t wanted = (size_t)replay->options->batch_size * lanes;
-    if (wanted > ROUND_RECORDS) {
-        wanted = ROUND_RECORDS;
-    }
+    return wanted < ROUND_RECORDS ? wanted : ROUND_RECORDS;
+}
+
+size_t tumble_replay_round_room(const struct replay *replay) {
+    size_t wanted = round_records(replay);
+    return wanted > replay->round.records ? wanted - replay->round.records : 1;
+}
+
+int tumble_replay_round_is_full(struct replay *replay, uint32_t input, uint64_t offset) {
+    size_t lanes = replay->round.lane_count, wanted = round_records(replay);
     if (input == replay->span_input && offset > replay->span_offset) {
         replay->span_bytes += offset - replay->span_offset;
     }
     replay->span_input = input;
     replay->span_offset = offset;
-    return replay->round.records >= wanted || replay->round.bytes >= ROUND_BYTES || replay->span_bytes >= SPAN_BYTES ||
-           (lanes == 1 && replay->round.full_batch);
+    return replay->round.records >= wanted || replay->round.bytes >= TUMBLE_ROUND_BYTES ||
+           replay->span_bytes >= SPAN_BYTES || (lanes <= 1 && replay->round.full_batch);
 }
 
 static void tell_progress(struct replay *replay, int now) {

@@ -155,20 +155,28 @@ enum tumble_code tumble_round_span(struct tumble_round *round, const struct tumb
     return TUMBLE_OK;
 }
 
-enum tumble_code tumble_round_add_short(struct tumble_round *round, struct tumble_lane *lane, int64_t window_start_ms,
-                                        const struct tumble_short_record *record, size_t key_bytes,
-                                        size_t sequence_digits) {
+enum tumble_code tumble_round_add_shorts(struct tumble_round *round, struct tumble_lane *lane, int64_t window_start_ms,
+                                         const struct tumble_short_record *records, size_t *count, uint64_t number,
+                                         size_t key_bytes, size_t sequence_digits) {
     struct tumble_run *run = run_of(lane, window_start_ms);
-    struct tumble_short_record *shorts =
-        run ? tumble_runner_grow(run->shorts, run->count, &run->short_capacity, sizeof *shorts) : NULL;
-    if (!shorts) {
-        return TUMBLE_ENOMEM;
+    const int alone = round->lane_count <= 1; /* a full batch ends the round */
+    for (size_t i = 0; i < *count; i++) {
+        struct tumble_short_record *shorts =
+            run ? tumble_runner_grow(run->shorts, run->count, &run->short_capacity, sizeof *shorts) : NULL;
+        if (!shorts) {
+            return TUMBLE_ENOMEM;
+        }
+        run->shorts = shorts;
+        if (count_bytes(round, lane, run, records[i].data.length, key_bytes, sequence_digits) != TUMBLE_OK) {
+            return TUMBLE_ENOMEM;
+        }
+        shorts += run->count++;
+        *shorts = records[i];
+        shorts->number = number + i;
+        if ((alone && round->full_batch) || round->bytes >= TUMBLE_ROUND_BYTES) {
+            *count = i + 1;
+        }
     }
-    run->shorts = shorts;
-    if (count_bytes(round, lane, run, record->data.length, key_bytes, sequence_digits) != TUMBLE_OK) {
-        return TUMBLE_ENOMEM;
-    }
-    run->shorts[run->count++] = *record;
     return TUMBLE_OK;
 }
 

@@ -83,6 +83,8 @@ struct tumble_lane { /* one shard's part of the rounds */
     uint32_t lowest_length;
 };
 
+enum { TUMBLE_ROUND_BYTES = 16 * 1024 * 1024 }; /* of events: a round ends past so many */
+
 struct tumble_round {
     struct tumble_engine *engine;
     struct tumble_watch *watch; /* NULL: nobody looks */
@@ -109,9 +111,11 @@ enum tumble_code tumble_round_add(struct tumble_round *round, struct tumble_lane
                                   const struct tumble_record *record, const struct tumble_origin *origin);
 /* Records in short: the next ones, until span says otherwise, came from there. */
 enum tumble_code tumble_round_span(struct tumble_round *round, const struct tumble_span *span);
-enum tumble_code tumble_round_add_short(struct tumble_round *round, struct tumble_lane *lane, int64_t window_start_ms,
-                                        const struct tumble_short_record *record, size_t key_bytes,
-                                        size_t sequence_digits);
+/* Adds the first *count records, numbered from number on, and sets *count to how many those were: fewer when the round
+ * has to end behind one of them. */
+enum tumble_code tumble_round_add_shorts(struct tumble_round *round, struct tumble_lane *lane, int64_t window_start_ms,
+                                         const struct tumble_short_record *records, size_t *count, uint64_t number,
+                                         size_t key_bytes, size_t sequence_digits);
 enum tumble_code tumble_round_refuse(struct tumble_round *round, struct tumble_lane *lane, enum tumble_fate fate,
                                      const struct tumble_record *record, const struct tumble_origin *origin,
                                      const char *reason);

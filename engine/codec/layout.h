@@ -39,6 +39,7 @@ struct tw_layout_line {
     const char *begin;
     const char *end;
 };
+/* layout_lines.c */
 size_t tw_layout_match_lines(struct tumble_layout *layout, const char *at, const char *end, struct tumble_value *values,
                              size_t count, struct tw_layout_line *lines, size_t most);
 
