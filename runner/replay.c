@@ -378,6 +378,7 @@ static enum tumble_code run(struct replay *replay, struct tumble_error *err) {
     replay->reads_lines = replay->takes_timestamp && replay->timestamp_index >= 0;
     replay->lines_most = LINES_MOST;
     /* Failures of a round stand in an order of their own, and who watches is told of whole batches. */
+    replay->overlaps = replay->options->threads > 1 && !replay->options->sort && !replay->options->watch;
     replay->applies_early = replay->options->threads == 1 && !replay->options->watch &&
                             !(replay->options->failures && tumble_spec_diverts_bad_records(replay->options->spec));
     code = replay->options->sort ? tumble_replay_sorted(replay, err) : tumble_replay_stream(replay, err);
@@ -412,10 +413,12 @@ enum tumble_code tumble_replay_run(const struct tumble_replay_options *options, 
     tumble_capture_close(replay.capture);
     tumble_engine_destroy(replay.engine);
     tumble_runner_free(replay.shard_lanes);
-    for (size_t i = 0; i < replay.text_block_count; i++) {
-        tumble_runner_free(replay.text_blocks[i]);
+    for (int side = 0; side < 2; side++) {
+        for (size_t i = 0; i < replay.texts[side].count; i++) {
+            tumble_runner_free(replay.texts[side].blocks[i]);
+        }
+        tumble_runner_free(replay.texts[side].blocks);
     }
-    tumble_runner_free(replay.text_blocks);
     tumble_runner_free(replay.temporary);
     return code;
 }

@@ -12,27 +12,28 @@ enum tumble_code tumble_replay_no_memory(struct tumble_error *err) {
 enum { TEXT_BLOCK = 256 * 1024 };
 
 static char *round_text(struct replay *replay, const char *text, size_t length) {
-    size_t block = replay->text_used / TEXT_BLOCK;
-    if (replay->text_used % TEXT_BLOCK + length > TEXT_BLOCK) {
+    size_t *const used = &replay->texts[replay->text_side].used, *const count = &replay->texts[replay->text_side].count;
+    size_t block = *used / TEXT_BLOCK;
+    if (*used % TEXT_BLOCK + length > TEXT_BLOCK) {
         block++;
-        replay->text_used = block * TEXT_BLOCK;
+        *used = block * TEXT_BLOCK;
     }
-    if (block == replay->text_block_count) {
-        char **blocks = tumble_runner_grow(replay->text_blocks, replay->text_block_count, &replay->text_block_capacity,
-                                           sizeof(char *));
+    if (block == *count) {
+        char **blocks = tumble_runner_grow(replay->texts[replay->text_side].blocks, *count,
+                                           &replay->texts[replay->text_side].capacity, sizeof(char *));
         if (!blocks) {
             return NULL;
         }
-        replay->text_blocks = blocks;
-        replay->text_blocks[block] = tumble_runner_alloc(TEXT_BLOCK);
-        if (!replay->text_blocks[block]) {
+        replay->texts[replay->text_side].blocks = blocks;
+        blocks[block] = tumble_runner_alloc(TEXT_BLOCK);
+        if (!blocks[block]) {
             return NULL;
         }
-        replay->text_block_count++;
+        (*count)++;
     }
-    char *at = replay->text_blocks[block] + replay->text_used % TEXT_BLOCK;
+    char *at = replay->texts[replay->text_side].blocks[block] + *used % TEXT_BLOCK;
     memcpy(at, text, length);
-    replay->text_used += length;
+    *used += length;
     return at;
 }
 

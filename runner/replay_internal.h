@@ -61,11 +61,18 @@ struct replay {
     size_t lines_most; /* how many to ask for: fewer where something often stands in between */
     size_t lines_rest; /* records to take one by one first */
     /* Keys and sequence numbers made for the records of a round, in memory that stays where it is until the round ends.
-     */
-    char **text_blocks;
-    size_t text_block_count;
-    size_t text_block_capacity;
-    size_t text_used;
+     * While one round is applied the next one is filled: texts[text_side] is of that. */
+    struct {
+        char **blocks;
+        size_t count;
+        size_t capacity;
+        size_t used;
+    } texts[2];
+    int text_side;
+    int overlaps;                           /* rounds are applied while the next one is read */
+    int under_way;                          /* one is */
+    struct tumble_virtual_clock clock_then; /* behind its last record */
+    struct tumble_progress progress_then;
     struct timespec progress_at;
     char *temporary; /* state directory to remove */
 };

@@ -29,8 +29,8 @@ static enum tumble_code close_any(void *ctx, struct tumble_shard *shard, int64_t
 
 static enum tumble_code close_if_over(void *ctx, struct tumble_shard *shard, int64_t window_start_ms) {
     const struct replay *replay = ctx;
-    return tumble_virtual_clock_closed(&replay->clock, window_start_ms) ? close_any(ctx, shard, window_start_ms)
-                                                                        : TUMBLE_OK;
+    return tumble_virtual_clock_closed(&replay->clock_then, window_start_ms) ? close_any(ctx, shard, window_start_ms)
+                                                                             : TUMBLE_OK;
 }
 
 enum tumble_code tumble_replay_set_note(struct replay *replay, const char *name, const char *text,
@@ -66,20 +66,25 @@ static enum tumble_code note_marks(struct replay *replay, struct tumble_error *e
     return code;
 }
 
-static enum tumble_code note_position(struct replay *replay, struct tumble_error *err) {
-    char *text = tumble_progress_text(&replay->progress);
+static enum tumble_code note_progress(struct replay *replay, struct tumble_error *err) {
+    char *text = tumble_progress_text(&replay->progress_then);
     enum tumble_code code = tumble_replay_set_note(replay, "progress", text, err);
     tumble_runner_free(text);
-    if (code != TUMBLE_OK || !replay->keeps_position) {
-        return code;
+    return code;
+}
+
+/* Where the inputs stand: what the next commit is to hold. */
+static enum tumble_code note_position(struct replay *replay, struct tumble_error *err) {
+    if (!replay->keeps_position) {
+        return TUMBLE_OK;
     }
     size_t length = tumble_capture_position(replay->capture, NULL, 0);
-    text = tumble_runner_alloc(length + 1);
+    char *text = tumble_runner_alloc(length + 1);
     if (!text) {
         return tumble_replay_no_memory(err);
     }
     tumble_capture_position(replay->capture, text, length + 1);
-    code = tumble_replay_set_note(replay, "capture", text, err);
+    enum tumble_code code = tumble_replay_set_note(replay, "capture", text, err);
     tumble_runner_free(text);
     if (code == TUMBLE_OK && replay->carries_sequences > 0) {
         code = note_marks(replay, err);
@@ -91,6 +96,10 @@ static enum tumble_code note_position(struct replay *replay, struct tumble_error
 }
 
 static void locate_failed(const struct replay *replay, const struct tumble_lane *lane, struct tumble_error *err) {
+    if (!lane) { /* there was no memory to begin with */
+        tumble_replay_no_memory(err);
+        return;
+    }
     struct tumble_captured captured = {.input = lane->failed.input,
                                        .number = lane->failed.number,
                                        .line = lane->failed.line,
@@ -130,25 +139,49 @@ static enum tumble_code deliver(struct replay *replay, int all, struct tumble_er
     return code;
 }
 
-/* Applies, closes, commits and delivers. */
-static enum tumble_code end_round(struct replay *replay, int end_of_input, struct tumble_error *err) {
+/* Begins to apply the round that is full; the next one is empty. */
+static enum tumble_code start_round(struct replay *replay, struct tumble_error *err) {
+    enum tumble_code code = note_position(replay, err);
+    if (code == TUMBLE_OK && tumble_round_start(&replay->round, replay->workers) != TUMBLE_OK) {
+        code = tumble_replay_no_memory(err);
+    }
+    if (code != TUMBLE_OK) {
+        return code;
+    }
+    replay->under_way = 1;
+    replay->clock_then = replay->clock;
+    replay->progress_then = replay->progress;
+    replay->span_bytes = 0;
+    replay->closes = 0;
+    if (replay->overlaps) {
+        replay->text_side = !replay->text_side;
+        tumble_capture_seal(replay->capture);
+    }
+    return TUMBLE_OK;
+}
+
+/* Waits for what was begun, closes, commits and delivers. */
+static enum tumble_code finish_round(struct replay *replay, int end_of_input, struct tumble_error *err) {
     struct tumble_lane *failed;
-    enum tumble_code code = tumble_round_apply(&replay->round, replay->workers, &failed);
+    if (!replay->under_way) {
+        return TUMBLE_OK;
+    }
+    replay->under_way = 0;
+    enum tumble_code code = tumble_round_wait(&replay->round, &failed);
     if (code != TUMBLE_OK) {
         locate_failed(replay, failed, err);
         return code;
     }
     code = tumble_engine_windows(replay->engine, end_of_input ? close_any : close_if_over, replay);
-    replay->progress.watermark_ms = replay->clock.watermark_ms;
-    replay->progress.complete = end_of_input;
-    uint64_t batches = 0;
-    for (size_t i = 0; i < replay->round.lane_count; i++) {
-        batches += replay->round.lanes[i]->batches;
+    for (size_t i = 0; i < replay->round.lane_count; i++) { /* nobody is at work */
+        replay->progress.batches += replay->round.lanes[i]->batches;
         replay->round.lanes[i]->batches = 0;
     }
-    replay->progress.batches += batches;
+    replay->progress_then.batches = replay->progress.batches;
+    replay->progress_then.watermark_ms = replay->clock_then.watermark_ms;
+    replay->progress_then.complete = end_of_input;
     if (code == TUMBLE_OK) {
-        code = note_position(replay, err);
+        code = note_progress(replay, err);
     }
     if (code == TUMBLE_OK) {
         code = commit(replay, err);
@@ -156,13 +189,23 @@ static enum tumble_code end_round(struct replay *replay, int end_of_input, struc
     if (code == TUMBLE_OK) {
         code = deliver(replay, end_of_input, err);
     }
-    replay->text_used = 0;
-    replay->span_bytes = 0;
-    replay->closes = 0;
-    if (!replay->options->sort) {
+    replay->texts[replay->overlaps ? !replay->text_side : replay->text_side].used = 0;
+    if (replay->overlaps) {
+        tumble_capture_release_sealed(replay->capture);
+    } else if (!replay->options->sort) {
         tumble_capture_release(replay->capture);
     }
     return code;
+}
+
+/* The round is full: the one before it comes to its end, and this one begins to be applied, while the next one is read.
+ */
+static enum tumble_code end_round(struct replay *replay, int end_of_input, struct tumble_error *err) {
+    enum tumble_code code = finish_round(replay, 0, err);
+    if (code == TUMBLE_OK) {
+        code = start_round(replay, err);
+    }
+    return code == TUMBLE_OK && (end_of_input || !replay->overlaps) ? finish_round(replay, end_of_input, err) : code;
 }
 
 /* What lies between records counts too: it stays in memory until the round ends. */
@@ -210,7 +253,13 @@ static void tell_progress(struct replay *replay, int now) {
 /* The input cannot be read on, because of code. The records before come first: one of them may be bad, too. */
 static enum tumble_code apply_before(struct replay *replay, enum tumble_code code, struct tumble_error *err) {
     struct tumble_lane *failed;
-    enum tumble_code before = tumble_round_apply(&replay->round, replay->workers, &failed);
+    struct tumble_error earlier;
+    enum tumble_code before = finish_round(replay, 0, &earlier);
+    if (before != TUMBLE_OK) {
+        *err = earlier;
+        return before;
+    }
+    before = tumble_round_apply(&replay->round, replay->workers, &failed);
     if (before != TUMBLE_OK) {
         locate_failed(replay, failed, err);
     }
@@ -249,7 +298,7 @@ static enum tumble_code apply_early(struct replay *replay, struct tumble_error *
         locate_failed(replay, failed, err);
         return code;
     }
-    replay->text_used = 0;
+    replay->texts[replay->text_side].used = 0;
     tumble_capture_release(replay->capture);
     return TUMBLE_OK;
 }
@@ -272,7 +321,7 @@ static enum tumble_code take_lines(struct replay *replay, struct tumble_error *e
     }
 }
 
-enum tumble_code tumble_replay_stream(struct replay *replay, struct tumble_error *err) {
+static enum tumble_code stream(struct replay *replay, struct tumble_error *err) {
     for (;;) {
         struct tumble_captured captured;
         struct tumble_error why;
@@ -297,6 +346,13 @@ enum tumble_code tumble_replay_stream(struct replay *replay, struct tumble_error
             return code;
         }
     }
+}
+
+enum tumble_code tumble_replay_stream(struct replay *replay, struct tumble_error *err) {
+    enum tumble_code code = stream(replay, err);
+    struct tumble_error error;
+    enum tumble_code finished = finish_round(replay, 0, code == TUMBLE_OK ? err : &error);
+    return code == TUMBLE_OK ? finished : code;
 }
 
 /* A sorted input was read whole before the first commit, and is again: digests and all, it must be the same. */

@@ -11,15 +11,20 @@ void tumble_round_init(struct tumble_round *round, struct tumble_engine *engine,
     round->limits = limits;
 }
 
-static void destroy_lane(struct tumble_lane *lane) {
-    for (size_t i = 0; i < lane->run_capacity; i++) {
-        tumble_runner_free(lane->runs[i].records);
-        tumble_runner_free(lane->runs[i].origins);
-        tumble_runner_free(lane->runs[i].shorts);
-        tumble_runner_free(lane->runs[i].batch_ends);
+static void clean_up_load(struct tumble_load *load) {
+    for (size_t i = 0; i < load->run_capacity; i++) {
+        tumble_runner_free(load->runs[i].records);
+        tumble_runner_free(load->runs[i].origins);
+        tumble_runner_free(load->runs[i].shorts);
+        tumble_runner_free(load->runs[i].batch_ends);
     }
-    tumble_runner_free(lane->runs);
-    tumble_runner_free(lane->refusals);
+    tumble_runner_free(load->runs);
+    tumble_runner_free(load->refusals);
+}
+
+static void destroy_lane(struct tumble_lane *lane) {
+    clean_up_load(&lane->loads[0]);
+    clean_up_load(&lane->loads[1]);
     tumble_runner_free(lane->latency);
     tumble_runner_free(lane);
 }
@@ -29,7 +34,9 @@ void tumble_round_clean_up(struct tumble_round *round) {
         destroy_lane(round->lanes[i]);
     }
     tumble_runner_free(round->lanes);
-    tumble_runner_free(round->spans);
+    tumble_runner_free(round->places[0].spans);
+    tumble_runner_free(round->places[1].spans);
+    tumble_runner_free(round->applied);
     memset(round, 0, sizeof *round);
 }
 
@@ -40,6 +47,9 @@ enum tumble_code tumble_round_lane(struct tumble_round *round, struct tumble_byt
             *out = round->lanes[i];
             return TUMBLE_OK;
         }
+    }
+    if (round->workers) {
+        tumble_workers_wait(round->workers); /* an engine gets no shard while others are at work */
     }
     struct tumble_shard *shard;
     enum tumble_code code = tumble_engine_shard(round->engine, shard_id, &shard, err);
@@ -70,22 +80,22 @@ enum tumble_code tumble_round_lane(struct tumble_round *round, struct tumble_byt
 }
 
 /* The run of a window in this round; runs keep their arrays from round to round. */
-static struct tumble_run *run_of(struct tumble_lane *lane, int64_t window_start_ms) {
-    for (size_t i = lane->run_count; i > 0; i--) {
-        if (lane->runs[i - 1].window_start_ms == window_start_ms) {
-            return &lane->runs[i - 1];
+static struct tumble_run *run_of(struct tumble_load *load, int64_t window_start_ms) {
+    for (size_t i = load->run_count; i > 0; i--) {
+        if (load->runs[i - 1].window_start_ms == window_start_ms) {
+            return &load->runs[i - 1];
         }
     }
-    if (lane->run_count == lane->run_capacity) {
-        size_t before = lane->run_capacity;
-        struct tumble_run *runs = tumble_runner_grow(lane->runs, before, &lane->run_capacity, sizeof *runs);
+    if (load->run_count == load->run_capacity) {
+        size_t before = load->run_capacity;
+        struct tumble_run *runs = tumble_runner_grow(load->runs, before, &load->run_capacity, sizeof *runs);
         if (!runs) {
             return NULL;
         }
-        memset(runs + before, 0, (lane->run_capacity - before) * sizeof *runs);
-        lane->runs = runs;
+        memset(runs + before, 0, (load->run_capacity - before) * sizeof *runs);
+        load->runs = runs;
     }
-    struct tumble_run *run = &lane->runs[lane->run_count++];
+    struct tumble_run *run = &load->runs[load->run_count++];
     run->window_start_ms = window_start_ms;
     run->count = 0;
     run->batch_count = 0;
@@ -119,7 +129,7 @@ static inline enum tumble_code count_bytes(struct tumble_round *round, const str
 
 enum tumble_code tumble_round_add(struct tumble_round *round, struct tumble_lane *lane, int64_t window_start_ms,
                                   const struct tumble_record *record, const struct tumble_origin *origin) {
-    struct tumble_run *run = run_of(lane, window_start_ms);
+    struct tumble_run *run = run_of(&lane->loads[round->taking], window_start_ms);
     if (!run) {
         return TUMBLE_ENOMEM;
     }
@@ -145,20 +155,21 @@ enum tumble_code tumble_round_add(struct tumble_round *round, struct tumble_lane
 }
 
 enum tumble_code tumble_round_span(struct tumble_round *round, const struct tumble_span *span) {
-    struct tumble_span *spans =
-        tumble_runner_grow(round->spans, round->span_count, &round->span_capacity, sizeof *spans);
+    size_t *const count = &round->places[round->taking].span_count;
+    struct tumble_span *spans = tumble_runner_grow(round->places[round->taking].spans, *count,
+                                                   &round->places[round->taking].span_capacity, sizeof *spans);
     if (!spans) {
         return TUMBLE_ENOMEM;
     }
-    round->spans = spans;
-    round->spans[round->span_count++] = *span;
+    round->places[round->taking].spans = spans;
+    spans[(*count)++] = *span;
     return TUMBLE_OK;
 }
 
 enum tumble_code tumble_round_add_shorts(struct tumble_round *round, struct tumble_lane *lane, int64_t window_start_ms,
                                          const struct tumble_short_record *records, size_t *count, uint64_t number,
                                          size_t key_bytes, size_t sequence_digits) {
-    struct tumble_run *run = run_of(lane, window_start_ms);
+    struct tumble_run *run = run_of(&lane->loads[round->taking], window_start_ms);
     const int alone = round->lane_count <= 1; /* a full batch ends the round */
     for (size_t i = 0; i < *count; i++) {
         struct tumble_short_record *shorts =
@@ -183,13 +194,14 @@ enum tumble_code tumble_round_add_shorts(struct tumble_round *round, struct tumb
 enum tumble_code tumble_round_refuse(struct tumble_round *round, struct tumble_lane *lane, enum tumble_fate fate,
                                      const struct tumble_record *record, const struct tumble_origin *origin,
                                      const char *reason) {
+    struct tumble_load *const load = &lane->loads[round->taking];
     struct tumble_refusal *refusals =
-        tumble_runner_grow(lane->refusals, lane->refusal_count, &lane->refusal_capacity, sizeof *refusals);
+        tumble_runner_grow(load->refusals, load->refusal_count, &load->refusal_capacity, sizeof *refusals);
     if (!refusals) {
         return TUMBLE_ENOMEM;
     }
-    lane->refusals = refusals;
-    struct tumble_refusal *refusal = &refusals[lane->refusal_count++];
+    load->refusals = refusals;
+    struct tumble_refusal *refusal = &refusals[load->refusal_count++];
     refusal->record = *record;
     refusal->origin = *origin;
     refusal->fate = fate;
@@ -236,12 +248,13 @@ static struct tumble_origin origin_of(const struct tumble_round *round, const st
         return run->origins[index];
     }
     const struct tumble_short_record *record = &run->shorts[index];
-    size_t low = 0, high = round->span_count;
+    const struct tumble_span *const spans = round->places[round->applying].spans;
+    size_t low = 0, high = round->places[round->applying].span_count;
     while (high - low > 1) { /* the last that does not begin behind it */
         size_t middle = low + (high - low) / 2;
-        *(round->spans[middle].origin.ordinal < record->number ? &low : &high) = middle;
+        *(spans[middle].origin.ordinal < record->number ? &low : &high) = middle;
     }
-    const struct tumble_span *span = &round->spans[low];
+    const struct tumble_span *span = &spans[low];
     struct tumble_origin origin = span->origin;
     uint64_t behind = record->number - 1 - origin.ordinal;
     origin.ordinal += behind;
@@ -319,14 +332,15 @@ static void apply_run(const struct tumble_round *round, struct tumble_lane *lane
 }
 
 static void apply_lane(const struct tumble_round *round, struct tumble_lane *lane, int to_the_end) {
+    struct tumble_load *const load = &lane->loads[round->applying];
     lane->code = TUMBLE_OK;
-    for (size_t i = 0; i < lane->refusal_count && lane->code == TUMBLE_OK; i++) {
-        const struct tumble_refusal *refusal = &lane->refusals[i];
+    for (size_t i = 0; i < load->refusal_count && lane->code == TUMBLE_OK; i++) {
+        const struct tumble_refusal *refusal = &load->refusals[i];
         lane->code = tumble_shard_reject(lane->shard, &refusal->record, refusal->fate, refusal->reason, &lane->error);
     }
-    lane->refusal_count = 0;
-    for (size_t r = 0; r < lane->run_count && (lane->code == TUMBLE_OK || lane->code == TUMBLE_ERECORD); r++) {
-        apply_run(round, lane, &lane->runs[r], to_the_end);
+    load->refusal_count = 0;
+    for (size_t r = 0; r < load->run_count && (lane->code == TUMBLE_OK || lane->code == TUMBLE_ERECORD); r++) {
+        apply_run(round, lane, &load->runs[r], to_the_end);
     }
 }
 
@@ -337,14 +351,14 @@ static void apply_lane_early(void *ctx, uint32_t item) {
 
 static void apply_whole_lane(void *ctx, uint32_t item) {
     const struct tumble_round *round = ctx;
-    apply_lane(round, round->lanes[item], 1);
+    apply_lane(round, round->applied[item], 1);
 }
 
 /* The lane whose record comes first in the input, of those that failed. */
-static enum tumble_code find_failed(const struct tumble_round *round, struct tumble_lane **failed) {
+static enum tumble_code find_failed(struct tumble_lane *const *lanes, size_t count, struct tumble_lane **failed) {
     struct tumble_lane *worst = NULL;
-    for (size_t i = 0; i < round->lane_count; i++) {
-        struct tumble_lane *lane = round->lanes[i];
+    for (size_t i = 0; i < count; i++) {
+        struct tumble_lane *lane = lanes[i];
         if (lane->code != TUMBLE_OK &&
             (!worst || (worst->code == TUMBLE_ERECORD &&
                         (lane->code != TUMBLE_ERECORD || lane->failed.ordinal < worst->failed.ordinal)))) {
@@ -357,20 +371,53 @@ static enum tumble_code find_failed(const struct tumble_round *round, struct tum
 
 enum tumble_code tumble_round_apply_early(struct tumble_round *round, struct tumble_workers *workers,
                                           struct tumble_lane **failed) {
+    round->applying = round->taking;
     tumble_workers_run(workers, (uint32_t)round->lane_count, apply_lane_early, round);
-    round->span_count = 0;
-    return find_failed(round, failed);
+    round->places[round->taking].span_count = 0;
+    return find_failed(round->lanes, round->lane_count, failed);
+}
+
+enum tumble_code tumble_round_start(struct tumble_round *round, struct tumble_workers *workers) {
+    while (round->applied_capacity < round->lane_count) {
+        struct tumble_lane **applied = tumble_runner_grow(round->applied, round->applied_capacity,
+                                                          &round->applied_capacity, sizeof(struct tumble_lane *));
+        if (!applied) {
+            return TUMBLE_ENOMEM;
+        }
+        round->applied = applied;
+    }
+    for (size_t i = 0; i < round->lane_count; i++) {
+        round->applied[i] = round->lanes[i];
+    }
+    round->applied_count = round->lane_count;
+    round->applying = round->taking;
+    round->taking = !round->taking;
+    round->records = 0;
+    round->bytes = 0;
+    round->full_batch = 0;
+    round->workers = workers;
+    tumble_workers_start(workers, (uint32_t)round->applied_count, apply_whole_lane, round);
+    return TUMBLE_OK;
+}
+
+enum tumble_code tumble_round_wait(struct tumble_round *round, struct tumble_lane **failed) {
+    *failed = NULL;
+    if (!round->workers) {
+        return TUMBLE_OK;
+    }
+    tumble_workers_wait(round->workers);
+    round->workers = NULL;
+    for (size_t i = 0; i < round->applied_count; i++) {
+        round->applied[i]->loads[round->applying].run_count = 0;
+    }
+    round->places[round->applying].span_count = 0;
+    round->applying = round->taking;
+    return find_failed(round->applied, round->applied_count, failed);
 }
 
 enum tumble_code tumble_round_apply(struct tumble_round *round, struct tumble_workers *workers,
                                     struct tumble_lane **failed) {
-    tumble_workers_run(workers, (uint32_t)round->lane_count, apply_whole_lane, round);
-    for (size_t i = 0; i < round->lane_count; i++) {
-        round->lanes[i]->run_count = 0;
-    }
-    round->span_count = 0;
-    round->records = 0;
-    round->bytes = 0;
-    round->full_batch = 0;
-    return find_failed(round, failed);
+    *failed = NULL;
+    enum tumble_code code = tumble_round_start(round, workers);
+    return code == TUMBLE_OK ? tumble_round_wait(round, failed) : code;
 }

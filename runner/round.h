@@ -57,16 +57,20 @@ struct tumble_refusal {
     char reason[200];
 };
 
-struct tumble_lane { /* one shard's part of the rounds */
-    struct tumble_shard *shard;
-    uint32_t index;
-    uint32_t watch_shard; /* its number in the round's watch */
+struct tumble_load { /* of a lane, in one round */
     struct tumble_run *runs;
     size_t run_count; /* in this round */
     size_t run_capacity;
     struct tumble_refusal *refusals;
     size_t refusal_count;
     size_t refusal_capacity;
+};
+
+struct tumble_lane { /* one shard's part of the rounds */
+    struct tumble_shard *shard;
+    uint32_t index;
+    uint32_t watch_shard;        /* its number in the round's watch */
+    struct tumble_load loads[2]; /* of the round being filled, and of the one being applied: see struct tumble_round */
     uint64_t batches;
     struct tumble_latency *latency;
     enum tumble_code code; /* of this round */
@@ -94,9 +98,18 @@ struct tumble_round {
     size_t lane_capacity;
     tumble_lengthen_fn *lengthen; /* of payloads; NULL: records come in full */
     void *lengthen_ctx;
-    struct tumble_span *spans; /* of payloads, ascending */
-    size_t span_count;
-    size_t span_capacity;
+    /* While one round is filled another may be applied, so what belongs to one is there twice: [taking], [applying]. */
+    int taking;
+    int applying; /* the same as taking unless that other one is under way */
+    struct {
+        struct tumble_span *spans; /* of payloads, ascending */
+        size_t span_count;
+        size_t span_capacity;
+    } places[2];
+    struct tumble_lane **applied; /* lanes when applying began: others may be made meanwhile */
+    size_t applied_count;
+    size_t applied_capacity;
+    struct tumble_workers *workers; /* that apply; NULL: nobody does */
     size_t records;
     size_t bytes;
     int full_batch; /* some shard has a full batch */
@@ -123,6 +136,10 @@ enum tumble_code tumble_round_refuse(struct tumble_round *round, struct tumble_l
 /* Applies what there is and forgets it, while the round goes on: records need not be kept till its end. */
 enum tumble_code tumble_round_apply_early(struct tumble_round *round, struct tumble_workers *workers,
                                           struct tumble_lane **failed);
+/* tumble_round_apply in two steps: the next round can be filled in between. wait without start is OK. Neither lanes nor
+ * anything of them is looked at by others meanwhile. */
+enum tumble_code tumble_round_start(struct tumble_round *round, struct tumble_workers *workers);
+enum tumble_code tumble_round_wait(struct tumble_round *round, struct tumble_lane **failed);
 /* Applies everything. On failure *failed is the lane whose record comes first in the input. The round is empty after.
  */
 enum tumble_code tumble_round_apply(struct tumble_round *round, struct tumble_workers *workers,

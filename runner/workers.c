@@ -15,6 +15,7 @@ struct tumble_workers {
     uint64_t job;          /* counts jobs, so that a thread knows a new one */
     uint32_t busy;
     int ending;
+    int started; /* a job, not yet waited for */
     tumble_work_fn *work;
     void *ctx;
     uint32_t count;
@@ -98,13 +99,13 @@ void tumble_workers_destroy(struct tumble_workers *workers) {
     tumble_runner_free(workers);
 }
 
-void tumble_workers_run(struct tumble_workers *workers, uint32_t count, tumble_work_fn *work, void *ctx) {
+void tumble_workers_start(struct tumble_workers *workers, uint32_t count, tumble_work_fn *work, void *ctx) {
     workers->work = work;
     workers->ctx = ctx;
     workers->count = count;
+    workers->started = 1;
     atomic_store_explicit(&workers->next, 0, memory_order_relaxed);
-    if (workers->thread_count == 0 || count < 2) {
-        take_items(workers);
+    if (workers->thread_count == 0 || count == 0) {
         return;
     }
     pthread_mutex_lock(&workers->lock);
@@ -112,10 +113,26 @@ void tumble_workers_run(struct tumble_workers *workers, uint32_t count, tumble_w
     workers->busy = workers->thread_count;
     pthread_cond_broadcast(&workers->start);
     pthread_mutex_unlock(&workers->lock);
+}
+
+void tumble_workers_wait(struct tumble_workers *workers) {
+    if (!workers->started) {
+        return;
+    }
+    workers->started = 0;
     take_items(workers);
     pthread_mutex_lock(&workers->lock);
     while (workers->busy) {
         pthread_cond_wait(&workers->done, &workers->lock);
     }
     pthread_mutex_unlock(&workers->lock);
+}
+
+void tumble_workers_run(struct tumble_workers *workers, uint32_t count, tumble_work_fn *work, void *ctx) {
+    if (count == 1) {
+        work(ctx, 0); /* not worth a thread */
+        return;
+    }
+    tumble_workers_start(workers, count, work, ctx);
+    tumble_workers_wait(workers);
 }

@@ -17,4 +17,9 @@ void tumble_workers_destroy(struct tumble_workers *workers); /* NULL allowed */
 typedef void tumble_work_fn(void *ctx, uint32_t item);
 void tumble_workers_run(struct tumble_workers *workers, uint32_t count, tumble_work_fn *work, void *ctx);
 
+/* The same in two steps: the caller does something else in between, and then helps with what is left. At most one job
+ * is under way; wait without one returns at once. Without other threads all is done by wait. */
+void tumble_workers_start(struct tumble_workers *workers, uint32_t count, tumble_work_fn *work, void *ctx);
+void tumble_workers_wait(struct tumble_workers *workers);
+
 #endif

@@ -21,8 +21,9 @@ static void free_list(struct tw_block_pool *pool, struct tw_block *list) {
 void tw_block_pool_clean_up(struct tw_block_pool *pool) {
     free_list(pool, pool->free);
     free_list(pool, pool->retired);
+    free_list(pool, pool->sealed);
     free_list(pool, pool->chunk);
-    pool->free = pool->retired = pool->chunk = NULL;
+    pool->free = pool->retired = pool->sealed = pool->chunk = NULL;
 }
 
 struct tw_block *tw_block_pool_take(struct tw_block_pool *pool, size_t capacity) {
@@ -92,11 +93,28 @@ void *tw_block_pool_bytes(struct tw_block_pool *pool, size_t size) {
     return bytes;
 }
 
-void tw_block_pool_release(struct tw_block_pool *pool) {
-    while (pool->retired) {
-        struct tw_block *block = pool->retired;
-        pool->retired = block->next;
+static void give_all(struct tw_block_pool *pool, struct tw_block **list) {
+    while (*list) {
+        struct tw_block *block = *list;
+        *list = block->next;
         tw_block_pool_give(pool, block);
     }
+}
+
+void tw_block_pool_release(struct tw_block_pool *pool) {
+    give_all(pool, &pool->retired);
     pool->chunk_used = 0;
 }
+
+void tw_block_pool_seal(struct tw_block_pool *pool) {
+    give_all(pool, &pool->sealed);
+    if (pool->chunk && pool->chunk_used) {
+        tw_block_pool_retire(pool, pool->chunk);
+        pool->chunk = NULL;
+        pool->chunk_used = 0;
+    }
+    pool->sealed = pool->retired;
+    pool->retired = NULL;
+}
+
+void tw_block_pool_release_sealed(struct tw_block_pool *pool) { give_all(pool, &pool->sealed); }

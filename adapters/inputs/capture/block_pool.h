@@ -21,7 +21,8 @@ struct tw_block_pool {
     size_t block_bytes; /* of an ordinary block */
     struct tw_block *free;
     struct tw_block *retired;
-    struct tw_block *chunk; /* what take_bytes cuts from */
+    struct tw_block *sealed; /* retired, and others may be by now */
+    struct tw_block *chunk;  /* what take_bytes cuts from */
     size_t chunk_used;
 };
 
@@ -52,5 +53,8 @@ static inline void tw_block_pool_cut(struct tw_block_pool *pool, size_t size) {
 }
 
 void tw_block_pool_release(struct tw_block_pool *pool);
+/* What was retired and cut so far is set apart, and given back by release_sealed; one such lot at a time. */
+void tw_block_pool_seal(struct tw_block_pool *pool);
+void tw_block_pool_release_sealed(struct tw_block_pool *pool);
 
 #endif

@@ -299,12 +299,24 @@ void tumble_capture_lines_taken(struct tumble_capture *capture, size_t count) {
     tw_capture_reader_lines_taken(capture->readers[capture->current], count);
 }
 
-void tumble_capture_release(struct tumble_capture *capture) {
-    tw_block_pool_release(&capture->pool);
+/* Data decoded for a record that was found and is not given out yet: its text is still there. */
+static void forget_decoded(struct tumble_capture *capture) {
     for (size_t i = 0; i < capture->options.path_count; i++) {
-        capture->readers[i]->decoded.data = NULL; /* of a record found and not given out: its text is still there */
+        capture->readers[i]->decoded.data = NULL;
     }
 }
+
+void tumble_capture_release(struct tumble_capture *capture) {
+    tw_block_pool_release(&capture->pool);
+    forget_decoded(capture);
+}
+
+void tumble_capture_seal(struct tumble_capture *capture) {
+    tw_block_pool_seal(&capture->pool);
+    forget_decoded(capture);
+}
+
+void tumble_capture_release_sealed(struct tumble_capture *capture) { tw_block_pool_release_sealed(&capture->pool); }
 
 /* ---- positions ---- */
 

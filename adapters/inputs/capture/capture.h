@@ -122,6 +122,11 @@ void tumble_capture_lines_taken(struct tumble_capture *capture, size_t count);
 /* Everything returned so far may be overwritten. Not while the last record has more set. */
 void tumble_capture_release(struct tumble_capture *capture);
 
+/* release in two steps, for a caller who goes on reading while somebody else still works on the records: those given
+ * before seal live until release_sealed (or the next seal), whatever is read in between. */
+void tumble_capture_seal(struct tumble_capture *capture);
+void tumble_capture_release_sealed(struct tumble_capture *capture);
+
 /* Where every input stands, as bytes (a JSON object text): sizes, offsets, record numbers and digests of the prefixes,
  * so that the same inputs can be read on from here. seek verifies that each input begins with the bytes it began with
  * (EMISMATCH names the first that does not) and continues there; pipes are read and discarded up to the offset.
