@@ -331,10 +331,12 @@ static void settle(struct commit *commit) {
             continue;
         }
         window->changed = false;
-        tw_group_untouch_all(&window->groups);
         if (engine->persist) {
+            tw_group_touched_stored(&window->groups);
             window->stored = true;
             set_stored(plan, window);
+        } else {
+            tw_group_untouch_all(&window->groups);
         }
         window->group_count = window->groups.count;
     }

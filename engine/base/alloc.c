@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 static void *libc_alloc(void *ctx, size_t size) {
     (void)ctx;
@@ -29,6 +30,21 @@ struct tumble_alloc tw_alloc_or_default(struct tumble_alloc alloc) {
 }
 
 void *tw_alloc(const struct tumble_alloc *alloc, size_t size) { return alloc->alloc(alloc->ctx, size ? size : 1); }
+
+void *tw_alloc_scattered(const struct tumble_alloc *alloc, size_t size) {
+    size_t whole;
+    if (alloc->alloc != libc_alloc || !tw_add_ok(size, TW_LARGE_PAGE - 1, &whole)) {
+        return tw_alloc(alloc, size);
+    }
+    whole -= whole % TW_LARGE_PAGE;
+    void *pointer = aligned_alloc(TW_LARGE_PAGE, whole);
+#ifdef MADV_HUGEPAGE
+    if (pointer) {
+        madvise(pointer, whole, MADV_HUGEPAGE); /* if it will not, pages are small */
+    }
+#endif
+    return pointer;
+}
 
 void *tw_alloc_zero(const struct tumble_alloc *alloc, size_t size) {
     void *pointer = tw_alloc(alloc, size);

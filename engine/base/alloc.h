@@ -11,6 +11,10 @@ struct tumble_alloc tw_alloc_default(void);
 struct tumble_alloc tw_alloc_or_default(struct tumble_alloc alloc);
 
 void *tw_alloc(const struct tumble_alloc *alloc, size_t size); /* NULL: no memory */
+/* The same for what is read here and there all over: in large pages where the system has them and no allocator of the
+ * embedder's decides. At least TW_LARGE_PAGE bytes. */
+enum { TW_LARGE_PAGE = 2 * 1024 * 1024 };
+void *tw_alloc_scattered(const struct tumble_alloc *alloc, size_t size);
 void *tw_alloc_zero(const struct tumble_alloc *alloc, size_t size);
 void *tw_alloc_array(const struct tumble_alloc *alloc, size_t count, size_t size); /* NULL on overflow too */
 void *tw_resize(const struct tumble_alloc *alloc, void *pointer, size_t old_size, size_t new_size);

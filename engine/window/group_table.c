@@ -14,7 +14,9 @@ void tw_group_table_init(struct tw_group_table *table, struct tumble_alloc alloc
 
 void tw_group_table_clean_up(struct tw_group_table *table) {
     for (uint32_t i = 0; i < table->block_count; i++) {
-        tw_free(&table->alloc, table->blocks[i]);
+        if (i < TW_GROUP_SPAN_BLOCKS || i % TW_GROUP_SPAN_BLOCKS == 0) {
+            tw_free(&table->alloc, table->blocks[i]);
+        }
     }
     tw_free(&table->alloc, table->blocks);
     tw_free(&table->alloc, table->slots);
@@ -31,10 +33,13 @@ static enum tumble_code grow_slots(struct tw_group_table *table, uint32_t slot_c
     if (slot_count == 0) {
         return TUMBLE_ELIMIT;
     }
-    struct tw_group_slot *slots = tw_alloc_zero(&table->alloc, (size_t)slot_count * sizeof *slots);
+    size_t bytes = (size_t)slot_count * sizeof(struct tw_group_slot);
+    struct tw_group_slot *slots =
+        bytes < TW_LARGE_PAGE ? tw_alloc(&table->alloc, bytes) : tw_alloc_scattered(&table->alloc, bytes);
     if (!slots) {
         return TUMBLE_ENOMEM;
     }
+    memset(slots, 0, bytes);
     for (uint32_t i = 0; i < table->slot_count; i++) {
         struct tw_group_slot slot = table->slots[i];
         if (slot.reference) {
@@ -96,11 +101,18 @@ static enum tumble_code make_room(struct tw_group_table *table, size_t bytes) {
             size *= 2;
         }
     }
-    char *block = tw_alloc(&table->alloc, size);
-    if (!block) {
-        return TUMBLE_ENOMEM;
+    char *block;
+    if (table->block_count > TW_GROUP_SPAN_BLOCKS && table->block_count % TW_GROUP_SPAN_BLOCKS != 0) {
+        block = table->blocks[table->block_count - 1] + TW_GROUP_BLOCK_BYTES;
+    } else {
+        bool spans = table->block_count >= TW_GROUP_SPAN_BLOCKS;
+        size_t room = spans ? (size_t)TW_GROUP_BLOCK_BYTES * TW_GROUP_SPAN_BLOCKS : size;
+        block = spans ? tw_alloc_scattered(&table->alloc, room) : tw_alloc(&table->alloc, room);
+        if (!block) {
+            return TUMBLE_ENOMEM;
+        }
+        table->bytes += room;
     }
-    table->bytes += size;
     if (table->block_count == 0) {
         table->first_block_bytes = size;
     } else if (table->used < TW_GROUP_BLOCK_BYTES) {

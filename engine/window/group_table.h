@@ -59,7 +59,8 @@ struct tw_group_table {
     size_t bytes;               /* held from the allocator */
 };
 
-enum { TW_GROUP_BLOCK_BYTES = 256 * 1024 };
+/* From the ninth on, eight blocks are allocated at once. */
+enum { TW_GROUP_BLOCK_BYTES = 256 * 1024, TW_GROUP_SPAN_BLOCKS = 8 };
 
 void tw_group_table_init(struct tw_group_table *table, struct tumble_alloc alloc, const struct tw_layout *layout);
 void tw_group_table_clean_up(struct tw_group_table *table);
@@ -112,6 +113,8 @@ enum tumble_code tw_group_table_expect(struct tw_group_table *table, uint64_t co
 enum tumble_code tw_group_touch_known(struct tw_group_table *table, uint32_t reference);
 
 void tw_group_untouch_all(struct tw_group_table *table);
+/* The same, where the marks were taken away by who encoded the groups. */
+static inline void tw_group_touched_stored(struct tw_group_table *table) { table->touched_count = 0; }
 
 /* References of every group, in the order in which entries were added. begin with 0; returns false at the end. */
 struct tw_group_walk {

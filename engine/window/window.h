@@ -65,8 +65,9 @@ enum tumble_code tw_window_decode_groups(struct tw_window *window, struct tumble
 /* In a store that this process alone reads and writes, groups stand in the order in which they were added to the
  * window, and that is a group's place: whoever reads snapshot and deltas back adds them in the same order.
  *
- * encode_more appends groups as encode_groups does, from walk on (begun with zeros) until out has most bytes. Errors as
- * above. */
+ * encode_more appends groups as encode_groups does, from walk on (begun with zeros) until out has most bytes. It and
+ * encode_touched have every group in hand and take the mark of a touched one away; the list stays until
+ * tw_group_touched_stored. Errors as above. */
 enum tumble_code tw_window_encode_more(const struct tw_window *window, struct tw_group_walk *walk, size_t most,
                                        bool *done, struct tw_buf *out);
 /* Appends the touched groups: for each varint 1 + its place, or 0 and its key where the store does not have it (its

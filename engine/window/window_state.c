@@ -47,6 +47,7 @@ enum tumble_code tw_window_encode_more(const struct tw_window *window, struct tw
             break;
         }
         struct tw_group *group = tw_group_at(table, reference);
+        group->touched = 0;
         TW_TRY(append_key(table, group, out));
         TW_TRY(append_states(table, group, out));
     }
@@ -60,6 +61,7 @@ enum tumble_code tw_window_encode_touched(const struct tw_window *window, struct
             tw_group_fetch(table, table->touched[i + TW_GROUPS_AHEAD]);
         }
         struct tw_group *group = tw_group_at(table, table->touched[i]);
+        group->touched = 0;
         if (group->place < window->group_count) {
             TW_TRY(tw_buf_append_varint(out, (uint64_t)group->place + 1));
         } else {

@@ -140,11 +140,41 @@ static void varint_refuses_cut_long_and_too_great_forms(void **state) {
     }
 }
 
+/* Texts of eight bytes and more are looked at eight bytes at a time. */
+static void buf_json_string_escapes_in_every_place_of_a_text(void **state) {
+    (void)state;
+    struct tw_buf buf;
+    tw_buf_init(&buf, tw_alloc_default(), 1000);
+    for (size_t length = 1; length < 40; length++) {
+        for (size_t place = 0; place < length; place++) {
+            for (int byte = 0; byte < 256; byte++) {
+                char text[40];
+                memset(text, 'a' + (int)length % 3, sizeof text);
+                text[place] = (char)byte;
+                struct tumble_bytes view = {text, length};
+                bool special = byte < 0x20 || byte == '"' || byte == '\\';
+                tw_buf_clear(&buf);
+                assert_int_equal(tw_buf_append_json_string(&buf, view), TUMBLE_OK);
+                if (special) {
+                    assert_true(buf.length == length + 3 || buf.length == length + 7);
+                    assert_non_null(memchr(buf.data, '\\', buf.length));
+                } else {
+                    assert_int_equal(buf.length, length + 2);
+                    assert_memory_equal(buf.data + 1, text, length);
+                }
+                assert_true(buf.data[0] == '"' && buf.data[buf.length - 1] == '"');
+            }
+        }
+    }
+    tw_buf_clean_up(&buf);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(buf_grows_up_to_its_cap_and_then_says_limit),
         cmocka_unit_test(buf_without_memory_keeps_what_it_holds),
         cmocka_unit_test(buf_json_string_escapes_what_json_must),
+        cmocka_unit_test(buf_json_string_escapes_in_every_place_of_a_text),
         cmocka_unit_test(buf_integers_are_read_back),
         cmocka_unit_test(cursor_takes_nothing_that_is_not_there),
         cmocka_unit_test(varint_refuses_cut_long_and_too_great_forms),

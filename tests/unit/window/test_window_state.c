@@ -39,7 +39,7 @@ static void count_record(struct tw_window *window, uint32_t n) {
 
 /* What a commit does once the store has it. */
 static void settle(struct tw_window *window) {
-    tw_group_untouch_all(&window->groups);
+    tw_group_touched_stored(&window->groups);
     window->group_count = window->groups.count;
 }
 
