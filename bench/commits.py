@@ -15,7 +15,7 @@ GROUP_COMMIT_GOALS = {1000: 33, 100: 14}
 
 
 def group_commit(settings, batch, records):
-    """Batches of 16 shards, one durable commit for each 16 of them."""
+    """Batches of 16 shards, one durable commit for each 16 of them, the next 16 applied meanwhile."""
     say(f"== commits: batches of {batch}, {SHARDS} shards in flight")
     events = settings.events(f"events-{SHARDS}-{batch}", records, batch, "--shards", SHARDS)
 
@@ -25,7 +25,7 @@ def group_commit(settings, batch, records):
     def ours(name, every):
         state = os.path.join(settings.disk, name)
         return Case(name, [settings.program("tumble-events"), "--spec", spec("eventType"), "--window", WINDOW, "--rows", rows(name), "--commit-every", every,
-                           "--state", state, events], rows=rows(name), fresh=state)
+                           *(["--pipelined"] if every > 1 else []), "--state", state, events], rows=rows(name), fresh=state)
 
     state = os.path.join(settings.disk, "replay")
     cases = [ours("group commit", SHARDS), ours("a commit a batch", 1),
