@@ -50,6 +50,7 @@ struct tumble_shard {
     struct tw_window **windows; /* ascending by start */
     size_t window_count;
     size_t window_capacity;
+    int64_t latest_closed_ms; /* start of the latest window that ever waited with its rows */
     uint64_t records;
     uint64_t fates[TUMBLE_FATE_COUNT];
     uint64_t skipped;

@@ -113,7 +113,7 @@ enum tumble_code tw_outbox_put_forgotten(struct tw_outbox_put *put, struct tumbl
             struct tw_closed *closed = tw_closed_find(engine, chunk);
             if (closed) {
                 TW_TRY(tw_closed_erase_groups(engine, closed, err));
-                closed->is_forgotten = true;
+                tw_closed_forget(engine, closed);
             }
             TW_TRY(put_empty(put, chunk, err));
         }

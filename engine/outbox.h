@@ -50,10 +50,16 @@ struct tw_outbox_figures {
     uint64_t added[2]; /* bytes of chunks written since open, by kind */
     uint64_t random;
     struct tw_delivery *delivery; /* made when first needed */
-    struct tw_closed **closed;    /* every closed window that waits, ascending by chunk */
-    size_t closed_count;
+    struct tw_closed **closed;    /* from closed_first on every closed window that waits, ascending by chunk */
+    /* There may be a hundred thousand of them: a commit looks at none but those it adds, ends or changes. */
+    size_t closed_first;
+    size_t closed_count; /* those before closed_first, too */
     size_t closed_capacity;
+    size_t closed_fresh; /* before here none is in memory, where the store has it */
+    size_t closed_kept;  /* before here none has rows */
+    bool forgets;        /* some are */
     size_t kept_bytes;   /* of rows in all of them */
+    size_t held_bytes;   /* of groups in all of them */
     struct tw_buf spare; /* room for the next one's */
 };
 
@@ -63,6 +69,7 @@ struct tw_closed {
     struct tw_window *window; /* its groups are in memory, in the store, or both */
     bool is_owned;            /* committed: window belongs to this */
     bool is_forgotten;        /* goes with the transaction at hand */
+    size_t held_bytes;        /* of groups in memory, as of the last commit */
     struct tumble_fragment fragment;
     uint64_t row_bytes; /* of the JSON of all rows */
     struct tw_buf rows; /* all of them as a chunk of text has them; empty: to be made from the groups */
@@ -107,6 +114,7 @@ enum tumble_code tw_closed_put(struct tw_outbox_put *put, struct tumble_shard *s
                                const struct tw_window *as_stored, bool *waits, struct tumble_error *err);
 enum tumble_code tw_closed_erase_groups(const struct tumble_engine *engine, const struct tw_closed *closed,
                                         struct tumble_error *err);
+void tw_closed_forget(struct tumble_engine *engine, struct tw_closed *closed);
 /* A transaction begins, again perhaps; it is committed. */
 void tw_closed_begin(struct tumble_engine *engine);
 void tw_closed_settle(struct tumble_engine *engine);

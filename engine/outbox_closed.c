@@ -17,7 +17,7 @@ static enum tumble_code text_of(struct tumble_error *err, enum tumble_code code)
 
 struct tw_closed *tw_closed_find(const struct tumble_engine *engine, uint64_t chunk) {
     const struct tw_outbox_figures *outbox = &engine->outbox;
-    size_t low = 0, high = outbox->closed_count;
+    size_t low = outbox->closed_first, high = outbox->closed_count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
         if (outbox->closed[middle]->chunk < chunk) {
@@ -44,6 +44,7 @@ static void forget_rows(struct tumble_engine *engine, struct tw_closed *closed) 
 
 static void destroy(struct tumble_engine *engine, struct tw_closed *closed) {
     forget_rows(engine, closed);
+    engine->outbox.held_bytes -= closed->held_bytes;
     if (closed->is_owned) {
         tw_window_clean_up(closed->window);
         tw_free(&engine->alloc, closed->window);
@@ -78,52 +79,111 @@ static enum tumble_code add(struct tumble_engine *engine, uint64_t chunk, struct
     return TUMBLE_OK;
 }
 
+void tw_closed_forget(struct tumble_engine *engine, struct tw_closed *closed) {
+    closed->is_forgotten = true;
+    engine->outbox.forgets = true;
+}
+
+static void remove_last(struct tw_outbox_figures *outbox) {
+    outbox->closed_count--;
+    outbox->closed_fresh = outbox->closed_fresh < outbox->closed_count ? outbox->closed_fresh : outbox->closed_count;
+    outbox->closed_kept = outbox->closed_kept < outbox->closed_count ? outbox->closed_kept : outbox->closed_count;
+}
+
 void tw_closed_begin(struct tumble_engine *engine) {
     struct tw_outbox_figures *outbox = &engine->outbox;
-    while (outbox->closed_count && !outbox->closed[outbox->closed_count - 1]->is_owned) {
-        destroy(engine, outbox->closed[--outbox->closed_count]);
+    while (outbox->closed_count > outbox->closed_first && !outbox->closed[outbox->closed_count - 1]->is_owned) {
+        destroy(engine, outbox->closed[outbox->closed_count - 1]);
+        remove_last(outbox);
     }
-    for (size_t i = 0; i < outbox->closed_count; i++) {
+    for (size_t i = outbox->closed_first; i < outbox->closed_count && outbox->forgets; i++) {
         outbox->closed[i]->is_forgotten = false;
     }
+    outbox->forgets = false;
+}
+
+/* The first ones go; their places are used again now and then. */
+static void drop_acknowledged(struct tumble_engine *engine) {
+    struct tw_outbox_figures *outbox = &engine->outbox;
+    size_t *first = &outbox->closed_first;
+    while (*first < outbox->closed_count && outbox->closed[*first]->chunk < engine->first_chunk[TUMBLE_ROW_WINDOW]) {
+        struct tw_closed *closed = outbox->closed[(*first)++];
+        closed->is_owned = true; /* it is committed; the shard has let go of it */
+        destroy(engine, closed);
+    }
+    outbox->closed_fresh = outbox->closed_fresh > *first ? outbox->closed_fresh : *first;
+    outbox->closed_kept = outbox->closed_kept > *first ? outbox->closed_kept : *first;
+    if (*first > outbox->closed_count / 2) {
+        outbox->closed_count -= *first;
+        outbox->closed_fresh -= *first;
+        outbox->closed_kept -= *first;
+        memmove(outbox->closed, outbox->closed + *first, outbox->closed_count * sizeof *outbox->closed);
+        *first = 0;
+    }
+}
+
+static void drop_forgotten(struct tumble_engine *engine) {
+    struct tw_outbox_figures *outbox = &engine->outbox;
+    size_t left = outbox->closed_first;
+    for (size_t i = left; i < outbox->closed_count; i++) {
+        if (outbox->closed[i]->is_forgotten) {
+            destroy(engine, outbox->closed[i]);
+        } else {
+            outbox->closed[left++] = outbox->closed[i];
+        }
+    }
+    outbox->closed_count = left;
+    outbox->closed_fresh = outbox->closed_kept = outbox->closed_first; /* all are looked at once more */
+    outbox->forgets = false;
 }
 
 void tw_closed_settle(struct tumble_engine *engine) {
     struct tw_outbox_figures *outbox = &engine->outbox;
-    size_t left = 0;
-    for (size_t i = 0; i < outbox->closed_count; i++) {
+    drop_acknowledged(engine);
+    if (outbox->forgets) {
+        drop_forgotten(engine);
+    }
+    size_t fresh = outbox->closed_count;
+    for (size_t i = outbox->closed_fresh; i < outbox->closed_count; i++) {
         struct tw_closed *closed = outbox->closed[i];
-        bool is_new = !closed->is_owned;
+        const bool is_new = !closed->is_owned;
         closed->is_owned = true;
-        if (closed->chunk < engine->first_chunk[TUMBLE_ROW_WINDOW] || closed->is_forgotten) {
-            destroy(engine, closed);
-            continue;
-        }
+        fresh = is_new && i < fresh ? i : fresh;
         /* The store has the groups. They stay for the next delivery where the rows were too many to be kept. */
         if (engine->persist && closed->window->loaded && (!is_new || closed->rows.length || engine->memory_limit)) {
             tw_window_unload(closed->window);
         }
-        outbox->closed[left++] = closed;
+        outbox->held_bytes -= closed->held_bytes;
+        closed->held_bytes = tw_window_memory(closed->window);
+        outbox->held_bytes += closed->held_bytes;
+        struct tumble_shard *shard = closed->shard;
+        if (closed->window->start_ms > shard->latest_closed_ms) {
+            shard->latest_closed_ms = closed->window->start_ms;
+        }
     }
-    outbox->closed_count = left;
+    outbox->closed_fresh = fresh;
 }
 
 void tw_closed_clean_up(struct tumble_engine *engine) {
     struct tw_outbox_figures *outbox = &engine->outbox;
-    for (size_t i = 0; i < outbox->closed_count; i++) {
+    for (size_t i = outbox->closed_first; i < outbox->closed_count; i++) {
         destroy(engine, outbox->closed[i]);
     }
     tw_free(&engine->alloc, outbox->closed);
     tw_buf_clean_up(&outbox->spare);
     outbox->closed = NULL;
-    outbox->closed_count = outbox->closed_capacity = 0;
+    outbox->closed_first = outbox->closed_count = outbox->closed_capacity = 0;
 }
 
 uint32_t tw_closed_next_generation(const struct tumble_engine *engine, const struct tumble_shard *shard,
                                    int64_t start_ms) {
+    const struct tw_outbox_figures *outbox = &engine->outbox;
     uint32_t next = 0;
-    for (size_t i = 0; i < engine->outbox.closed_count; i++) {
-        const struct tw_closed *closed = engine->outbox.closed[i];
+    if (start_ms > shard->latest_closed_ms) {
+        return 0; /* as nearly every window */
+    }
+    for (size_t i = outbox->closed_first; i < outbox->closed_count; i++) {
+        const struct tw_closed *closed = outbox->closed[i];
         if (closed->shard == shard && closed->window->start_ms == start_ms && closed->window->generation >= next) {
             next = closed->window->generation + 1;
         }
@@ -132,11 +192,7 @@ uint32_t tw_closed_next_generation(const struct tumble_engine *engine, const str
 }
 
 size_t tw_closed_memory(const struct tumble_engine *engine) {
-    size_t bytes = engine->outbox.kept_bytes;
-    for (size_t i = 0; i < engine->outbox.closed_count; i++) {
-        bytes += tw_window_memory(engine->outbox.closed[i]->window);
-    }
-    return bytes;
+    return engine->outbox.kept_bytes + engine->outbox.held_bytes;
 }
 
 /* ---- rows, once ---- */
@@ -148,10 +204,10 @@ static bool may_keep(struct tumble_engine *engine, size_t bytes) {
     if (engine->memory_limit && engine->memory_limit / 4 < most) {
         most = engine->memory_limit / 4;
     }
-    for (size_t i = 0; i < outbox->closed_count && outbox->kept_bytes + bytes > most; i++) {
-        if (outbox->closed[i]->is_owned) { /* nobody asked for it for a commit or longer */
-            forget_rows(engine, outbox->closed[i]);
-        }
+    /* Those that are not owned are the last ones. */
+    while (outbox->kept_bytes + bytes > most && outbox->closed_kept < outbox->closed_count &&
+           outbox->closed[outbox->closed_kept]->is_owned) { /* nobody asked for it for a commit or longer */
+        forget_rows(engine, outbox->closed[outbox->closed_kept++]);
     }
     return outbox->kept_bytes + bytes <= most;
 }
@@ -246,7 +302,7 @@ enum tumble_code tw_closed_put(struct tw_outbox_put *put, struct tumble_shard *s
     TW_TRY(code);
     if (closed->fragment.row_count == 0) {
         destroy(engine, closed);
-        engine->outbox.closed_count--;
+        remove_last(&engine->outbox);
         return TUMBLE_OK;
     }
     tw_buf_clear(&engine->frame);
@@ -300,7 +356,7 @@ enum tumble_code tw_closed_read(struct tumble_engine *engine, uint64_t chunk, st
         return damaged(err);
     }
     struct tumble_shard *shard = find_shard(engine, id);
-    size_t before = engine->outbox.closed_count;
+    size_t before = engine->outbox.closed_count; /* none has gone yet */
     if (!shard || (before && engine->outbox.closed[before - 1]->chunk >= chunk)) {
         return damaged(err);
     }
@@ -320,6 +376,9 @@ enum tumble_code tw_closed_read(struct tumble_engine *engine, uint64_t chunk, st
     }
     closed->is_owned = true;
     closed->row_bytes = row_bytes;
+    if (window->start_ms > shard->latest_closed_ms) {
+        shard->latest_closed_ms = window->start_ms;
+    }
     describe(engine, closed);
     closed->fragment.window_end_ms = (int64_t)end;
     closed->fragment.row_count = rows;

@@ -39,6 +39,7 @@ static enum tumble_code make_more(struct tw_chunk_reader *reader, struct tumble_
     const struct tw_window *window = reader->closed->window;
     const size_t count = reader->order ? window->groups.count : 0;
     struct tw_buf *scratch = &reader->engine->scratch;
+    uint64_t made = reader->fragment_row;
     tw_buf_clear(&reader->text);
     for (; reader->group < count && reader->text.length < MADE_AT_ONCE; reader->group++) {
         uint32_t reference = reader->order[reader->group].reference;
@@ -55,6 +56,9 @@ static enum tumble_code make_more(struct tw_chunk_reader *reader, struct tumble_
         code = code == TUMBLE_OK ? tw_outbox_append_row(&reader->text, key, tw_buf_view(scratch)) : code;
         if (code != TUMBLE_OK) {
             return tw_fail(err, code, "%s while rows are made", tumble_code_text(code));
+        }
+        if (++made > reader->closed->fragment.row_count) {
+            return cut(err, "a closed window has more rows than it closed with: what the outbox says of it");
         }
     }
     reader->in = tw_cursor_of(tw_buf_view(&reader->text));

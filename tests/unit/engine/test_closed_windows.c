@@ -1,4 +1,5 @@
 #include <stdlib.h>
+#include <time.h>
 
 #include "engine/engine_internal.h"
 #include "engine_fixture.h"
@@ -318,6 +319,7 @@ static void damaged_closed_windows_are_refused(void **state) {
     alter(directory, TUMBLE_ECORRUPT, "a closed window in the outbox is damaged", SHARD_AT - 1, 100);
     alter(directory, TUMBLE_ECORRUPT, "a closed window in the outbox is damaged", ROWS_AT, 0);
     alter(directory, TUMBLE_ECORRUPT, "a closed window has fewer rows than it closed with", ROWS_AT, 61);
+    alter(directory, TUMBLE_ECORRUPT, "a closed window has more rows than it closed with", ROWS_AT, 59);
     alter(directory, TUMBLE_ECORRUPT, "groups of a window are missing", HEADER_AT + 1, 59);
     alter(directory, TUMBLE_ECORRUPT, "its header is cut", HEADER_AT + 1, (char)0x80);
     engine = opened(directory, 0);
@@ -339,6 +341,32 @@ static int destroy_spec(void **state) {
     return 0;
 }
 
+/* Processor time of closing so many windows of a record each. */
+static clock_t close_many(struct tumble_engine *engine, int64_t first, int64_t count) {
+    const clock_t began = clock();
+    for (int64_t i = first; i < first + count; i++) {
+        struct made_records made = {0};
+        make_record(&made, (uint64_t)i + 1, "{\"k\":\"a\",\"v\":1}");
+        ok(tumble_shard_apply(shard_of(engine, "s"), i * 60000, made.records, made.count, NULL, &error));
+        ok(tumble_shard_close(shard_of(engine, "s"), i * 60000, &error));
+        ok(tumble_engine_commit(engine, &error));
+    }
+    return clock() - began;
+}
+
+static void a_commit_takes_no_longer_for_what_waits(void **state) {
+    (void)state;
+    enum { FEW = 2000, MANY = 30000 };
+    struct tumble_engine *engine = opened(NULL, 0);
+    kept_reset();
+    close_many(engine, 0, FEW);
+    clock_t at_first = close_many(engine, FEW, FEW);
+    close_many(engine, 2 * FEW, MANY);
+    clock_t with_many = close_many(engine, 2 * FEW + MANY, FEW);
+    assert_true(with_many < 6 * at_first);
+    tumble_engine_destroy(engine);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_window_that_opens_again_leaves_the_closed_one_alone),
@@ -346,6 +374,7 @@ int main(void) {
         cmocka_unit_test(what_waits_is_told_without_being_taken),
         cmocka_unit_test(memory_may_run_out_while_rows_wait),
         cmocka_unit_test(damaged_closed_windows_are_refused),
+        cmocka_unit_test(a_commit_takes_no_longer_for_what_waits),
     };
     return cmocka_run_group_tests(tests, parse_spec, destroy_spec);
 }
