@@ -311,7 +311,7 @@ static enum tumble_code write_many(void *ctx, struct tw_store *store, struct tum
     struct many_keys *many = ctx;
     many->calls++;
     for (int i = 0; i < many->values; i++) {
-        char key[16];
+        char key[32];
         snprintf(key, sizeof key, "many %03d", i);
         struct tumble_bytes bytes = {value, sizeof value};
         enum tumble_code code = tw_store_put(store, text(key), bytes, err);
