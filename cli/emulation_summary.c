@@ -3,41 +3,36 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #include "cli/run_summary.h"
 #include "cli/terminal_text.h"
-
-static void print_count(FILE *to, const char *name, uint64_t value) {
-    fprintf(to, "  \"%s\": %" PRIu64 ",\n", name, value);
-}
 
 static void print_span(FILE *to, const char *name, const struct tumble_mapping_span *span) {
     tw_summary_span(to, name, span->count, span->sum, span->least, span->most);
 }
 
 static void print_metrics(FILE *to, const struct tumble_mapping_metrics *m) {
-    print_count(to, "Invocations", m->invocations);
-    print_count(to, "Errors", m->errors);
-    print_count(to, "Throttles", m->throttles);
-    print_count(to, "ConcurrentExecutions", m->concurrent_executions);
-    print_count(to, "DestinationDeliveryFailures", m->destination_delivery_failures);
+    tw_summary_count(to, "Invocations", m->invocations);
+    tw_summary_count(to, "Errors", m->errors);
+    tw_summary_count(to, "Throttles", m->throttles);
+    tw_summary_count(to, "ConcurrentExecutions", m->concurrent_executions);
+    tw_summary_count(to, "DestinationDeliveryFailures", m->destination_delivery_failures);
     print_span(to, "Duration", &m->duration_ms);
     print_span(to, "IteratorAge", &m->iterator_age_ms);
-    print_count(to, "PolledEventCount", m->polled_event_count);
-    print_count(to, "FilteredOutEventCount", m->filtered_out_event_count);
-    print_count(to, "InvokedEventCount", m->invoked_event_count);
-    print_count(to, "FailedInvokeEventCount", m->failed_invoke_event_count);
-    print_count(to, "DroppedEventCount", m->dropped_event_count);
-    print_count(to, "OnFailureDestinationDeliveredEventCount", m->on_failure_destination_delivered_event_count);
-    print_count(to, "succeeded_records", m->succeeded_records);
-    print_count(to, "discarded_records", m->discarded_records);
-    print_count(to, "discarded_finals", m->discarded_finals);
-    print_count(to, "lost_to_retention", m->lost_to_retention);
-    print_count(to, "skipped_by_starting_position", m->skipped_by_starting_position);
-    print_count(to, "windows_closed", m->windows);
-    print_count(to, "early_terminations", m->early_terminations);
-    print_count(to, "reopened_by_late_records", m->reopened_by_late_records);
+    tw_summary_count(to, "PolledEventCount", m->polled_event_count);
+    tw_summary_count(to, "FilteredOutEventCount", m->filtered_out_event_count);
+    tw_summary_count(to, "InvokedEventCount", m->invoked_event_count);
+    tw_summary_count(to, "FailedInvokeEventCount", m->failed_invoke_event_count);
+    tw_summary_count(to, "DroppedEventCount", m->dropped_event_count);
+    tw_summary_count(to, "OnFailureDestinationDeliveredEventCount", m->on_failure_destination_delivered_event_count);
+    tw_summary_count(to, "succeeded_records", m->succeeded_records);
+    tw_summary_count(to, "discarded_records", m->discarded_records);
+    tw_summary_count(to, "discarded_finals", m->discarded_finals);
+    tw_summary_count(to, "lost_to_retention", m->lost_to_retention);
+    tw_summary_count(to, "skipped_by_starting_position", m->skipped_by_starting_position);
+    tw_summary_count(to, "windows_closed", m->windows);
+    tw_summary_count(to, "early_terminations", m->early_terminations);
+    tw_summary_count(to, "reopened_by_late_records", m->reopened_by_late_records);
 }
 
 static void print_process(FILE *to, const struct tumble_process_figures *p) {
@@ -50,14 +45,9 @@ static void print_process(FILE *to, const struct tumble_process_figures *p) {
 }
 
 static void print_engine(FILE *to, const struct tumble_counters *c) {
-    print_count(to, "records", c->records);
-    print_count(to, "applied", c->fates[TUMBLE_FATE_APPLIED]);
-    print_count(to, "late", c->fates[TUMBLE_FATE_LATE]);
-    print_count(to, "duplicate", c->fates[TUMBLE_FATE_DUPLICATE]);
-    print_count(to, "filtered", c->fates[TUMBLE_FATE_FILTERED]);
-    print_count(to, "bad", c->fates[TUMBLE_FATE_BAD]);
-    print_count(to, "rows", c->rows);
-    print_count(to, "groups_peak", c->groups_peak);
+    tw_summary_fates(to, c);
+    tw_summary_count(to, "rows", c->rows);
+    tw_summary_count(to, "groups_peak", c->groups_peak);
 }
 
 static void print_faults(FILE *to, const struct tumble_faults *faults) {
@@ -71,7 +61,6 @@ static void print_faults(FILE *to, const struct tumble_faults *faults) {
 void tw_emulation_summary_print(FILE *to, const void *what) {
     const struct tw_emulation_figures *figures = what;
     const struct tumble_emulate_summary *run = figures->run;
-    struct rusage usage;
     fprintf(to, "{\n  \"tumble\": \"%s\",\n  \"result\": \"%s\",\n  \"stopped\": %s,\n", TUMBLE_VERSION_STRING,
             tumble_code_name(figures->code), run->stopped ? "true" : "false");
     print_metrics(to, &run->metrics);
@@ -84,18 +73,17 @@ void tw_emulation_summary_print(FILE *to, const void *what) {
     if (figures->faults) {
         print_faults(to, figures->faults);
     }
-    print_count(to, "shards", run->shards);
-    print_count(to, "records_read", run->source.records);
-    print_count(to, "records_repeated", run->source.repeated);
+    tw_summary_count(to, "shards", run->shards);
+    tw_summary_count(to, "records_read", run->source.records);
+    tw_summary_count(to, "records_repeated", run->source.repeated);
     if (run->source.aggregates || run->source.foreign_records) {
-        print_count(to, "aggregates_split", run->source.aggregates);
-        print_count(to, "aggregates_cut", run->source.cut_aggregates);
-        print_count(to, "records_dropped_with_their_aggregate", run->source.foreign_records);
+        tw_summary_count(to, "aggregates_split", run->source.aggregates);
+        tw_summary_count(to, "aggregates_cut", run->source.cut_aggregates);
+        tw_summary_count(to, "records_dropped_with_their_aggregate", run->source.foreign_records);
     }
-    print_count(to, "bytes_read", run->source.bytes);
+    tw_summary_count(to, "bytes_read", run->source.bytes);
     fprintf(to, "  \"seconds\": %.6f,\n", run->seconds);
-    uint64_t peak = getrusage(RUSAGE_SELF, &usage) == 0 && usage.ru_maxrss > 0 ? (uint64_t)usage.ru_maxrss * 1024 : 0;
-    fprintf(to, "  \"peak_rss_bytes\": %" PRIu64 "\n}\n", peak);
+    fprintf(to, "  \"peak_rss_bytes\": %" PRIu64 "\n}\n", tw_summary_peak_rss_bytes());
 }
 
 enum tumble_code tw_emulation_summary_write(const char *path, const struct tw_emulation_figures *figures,

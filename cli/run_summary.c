@@ -65,13 +65,17 @@ void tw_summary_speed(FILE *to, uint64_t records, uint64_t bytes, double seconds
     fprintf(to, "  \"mb_per_second\": %.3f,\n", seconds > 0 ? (double)bytes / 1e6 / seconds : 0);
 }
 
-void tw_summary_counters(FILE *to, const struct tumble_counters *c) {
+void tw_summary_fates(FILE *to, const struct tumble_counters *c) {
     tw_summary_count(to, "records", c->records);
     tw_summary_count(to, "applied", c->fates[TUMBLE_FATE_APPLIED]);
     tw_summary_count(to, "late", c->fates[TUMBLE_FATE_LATE]);
     tw_summary_count(to, "duplicate", c->fates[TUMBLE_FATE_DUPLICATE]);
     tw_summary_count(to, "filtered", c->fates[TUMBLE_FATE_FILTERED]);
     tw_summary_count(to, "bad", c->fates[TUMBLE_FATE_BAD]);
+}
+
+void tw_summary_counters(FILE *to, const struct tumble_counters *c) {
+    tw_summary_fates(to, c);
     tw_summary_count(to, "fields_skipped", c->skipped);
     tw_summary_count(to, "windows_opened", c->windows_opened);
     tw_summary_count(to, "windows_closed", c->windows_closed);

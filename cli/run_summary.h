@@ -20,6 +20,7 @@ void tw_run_summary_print(FILE *to, const void *what);
 /* Parts of such an object, a member a line with a comma behind it; a negative instant is null. */
 void tw_summary_count(FILE *to, const char *name, uint64_t value);
 void tw_summary_instant(FILE *to, const char *name, int64_t ms);
+void tw_summary_fates(FILE *to, const struct tumble_counters *counters);    /* records, and what became of them */
 void tw_summary_counters(FILE *to, const struct tumble_counters *counters); /* records … groups_peak */
 /* CloudWatch's statistics of a metric; null when count is 0. */
 void tw_summary_span(FILE *to, const char *name, uint64_t count, double sum, double least, double most);

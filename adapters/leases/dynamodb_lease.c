@@ -24,12 +24,15 @@ enum tumble_code tw_lease_put_number(struct tw_buf *out, enum tumble_code before
     return tw_lease_put(out, before, text);
 }
 
-/* {"TableName":…,"Key":{…} and no closing brace. */
+enum tumble_code tw_lease_begin(struct tumble_leases *leases) {
+    tw_buf_clear(&leases->request);
+    enum tumble_code code = tw_lease_put(&leases->request, TUMBLE_OK, "{\"TableName\":");
+    return tw_lease_put_string(&leases->request, code, leases->table);
+}
+
 enum tumble_code tw_lease_put_key(struct tumble_leases *leases, const char *shard) {
     struct tw_buf *out = &leases->request;
-    tw_buf_clear(out);
-    enum tumble_code code = tw_lease_put(out, TUMBLE_OK, "{\"TableName\":");
-    code = tw_lease_put_string(out, code, leases->table);
+    enum tumble_code code = tw_lease_begin(leases);
     code = tw_lease_put(out, code, ",\"Key\":{\"application\":{\"S\":");
     code = tw_lease_put_string(out, code, leases->application);
     code = tw_lease_put(out, code, "},\"shard\":{\"S\":");
@@ -234,9 +237,7 @@ enum tumble_code tw_lease_put_new(struct tumble_leases *leases, const char *shar
                                   struct tumble_error *err) {
     struct tw_buf *out = &leases->request;
     struct tumble_value response;
-    tw_buf_clear(out);
-    enum tumble_code code = tw_lease_put(out, TUMBLE_OK, "{\"TableName\":");
-    code = tw_lease_put_string(out, code, leases->table);
+    enum tumble_code code = tw_lease_begin(leases);
     code = tw_lease_put(
         out, code,
         ",\"ConditionExpression\":\"attribute_not_exists(#s)\",\"ExpressionAttributeNames\":{\"#s\":\"shard\"},"
@@ -295,9 +296,7 @@ enum tumble_code tumble_leases_list(struct tumble_leases *leases, tumble_lease_f
     tw_buf_init(&last, leases->alloc, TW_LEASE_REQUEST_BYTES);
     for (bool more = true; more && code == TUMBLE_OK;) {
         struct tumble_value response, items, next;
-        tw_buf_clear(out);
-        code = tw_lease_put(out, TUMBLE_OK, "{\"TableName\":");
-        code = tw_lease_put_string(out, code, leases->table);
+        code = tw_lease_begin(leases);
         code = tw_lease_put(
             out, code,
             ",\"ConsistentRead\":true,\"KeyConditionExpression\":\"#p = :p\",\"ExpressionAttributeNames\":{"

@@ -15,9 +15,7 @@ enum { MAKING_MS = 60000, JOINING_MS = 30000, NUMBER_TEXT = 24 };
 static enum tumble_code create_table(struct tumble_leases *leases, struct tumble_error *err) {
     struct tw_buf *out = &leases->request;
     struct tumble_value response;
-    tw_buf_clear(out);
-    enum tumble_code code = tw_lease_put(out, TUMBLE_OK, "{\"TableName\":");
-    code = tw_lease_put_string(out, code, leases->table);
+    enum tumble_code code = tw_lease_begin(leases);
     code = tw_lease_put(
         out, code,
         ",\"BillingMode\":\"PAY_PER_REQUEST\",\"AttributeDefinitions\":[{\"AttributeName\":\"application\","

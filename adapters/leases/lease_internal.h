@@ -51,6 +51,8 @@ enum tumble_code tw_lease_put_state(struct tumble_leases *leases, enum tumble_co
 enum tumble_code tw_lease_put(struct tw_buf *out, enum tumble_code before, const char *text);
 enum tumble_code tw_lease_put_string(struct tw_buf *out, enum tumble_code before, const char *text);
 enum tumble_code tw_lease_put_number(struct tw_buf *out, enum tumble_code before, const char *format, int64_t value);
+/* A request anew: {"TableName":… */
+enum tumble_code tw_lease_begin(struct tumble_leases *leases);
 /* {"TableName":…,"Key":{…} and no closing brace. */
 enum tumble_code tw_lease_put_key(struct tumble_leases *leases, const char *shard);
 /* Sends it. response borrows until the next call. */

@@ -20,16 +20,20 @@ void tw_store_close(struct tw_store *store) {
     }
 }
 
+enum tumble_code tw_store_begin_with_room(struct tw_store *store, struct tumble_error *err) {
+    if (store->map_full) {
+        TW_TRY(store->backend->grow(store, err));
+        store->map_full = false;
+    }
+    return store->backend->begin(store, err);
+}
+
 enum tumble_code tw_store_begin(struct tw_store *store, struct tumble_error *err) {
     if (store->in_transaction) {
         return tw_fail(err, TUMBLE_EINVAL, "a transaction of the store is open already");
     }
     TW_TRY(tw_write_behind_settle(store, err));
-    if (store->map_full) {
-        TW_TRY(store->backend->grow(store, err));
-        store->map_full = false;
-    }
-    TW_TRY(store->backend->begin(store, err));
+    TW_TRY(tw_store_begin_with_room(store, err));
     store->in_transaction = true;
     return TUMBLE_OK;
 }

@@ -40,6 +40,9 @@ enum tumble_code tw_store_open_memory(const struct tw_store_options *options, st
 enum tumble_code tw_store_open_lmdb(const struct tw_store_options *options, struct tw_store **out,
                                     struct tumble_error *err);
 
+/* Begins a transaction in a map that was grown if the last one found it full. */
+enum tumble_code tw_store_begin_with_room(struct tw_store *store, struct tumble_error *err);
+
 /* memcmp order, a prefix first. */
 static inline int tw_store_compare(struct tumble_bytes a, struct tumble_bytes b) {
     size_t common = a.length < b.length ? a.length : b.length;

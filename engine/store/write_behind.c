@@ -47,11 +47,7 @@ static enum tumble_code apply(struct tw_store *store, const struct tw_buf *log, 
 static enum tumble_code write_log(struct tw_store *store, const struct tw_buf *log, bool sync,
                                   struct tumble_error *err) {
     for (;;) {
-        if (store->map_full) {
-            TW_TRY(store->backend->grow(store, err));
-            store->map_full = false;
-        }
-        TW_TRY(store->backend->begin(store, err));
+        TW_TRY(tw_store_begin_with_room(store, err));
         enum tumble_code code = apply(store, log, err);
         if (code == TUMBLE_OK && !store->map_full) {
             code = store->backend->commit(store, err);
