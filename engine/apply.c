@@ -801,8 +801,8 @@ enum tumble_code tumble_shard_apply_short(struct tumble_shard *shard, int64_t wi
         if (!shard->lengthened) {
             return tw_no_memory(err);
         }
+        shard->steps_alone = steps_alone(shard->engine->spec);
     }
-    shard->steps_alone = steps_alone(shard->engine->spec);
     return apply_feed(shard, window_start_ms, &feed, count, result, err);
 }
 

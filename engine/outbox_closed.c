@@ -224,8 +224,6 @@ static enum tumble_code make_rows(struct tumble_engine *engine, struct tw_closed
         closed->rows = outbox->spare;
         outbox->spare = own;
     }
-    tw_buf_clear(text);
-    TW_TRY(text_of(err, tw_buf_append(text, writer->head.data, writer->head.length)));
     for (uint32_t i = 0; i < window->groups.count; i++) {
         uint32_t reference = engine->order[i].reference;
         if (i + TW_GROUPS_AHEAD < window->groups.count) {
@@ -236,14 +234,13 @@ static enum tumble_code make_rows(struct tumble_engine *engine, struct tw_closed
             continue; /* made for a record that memory then ran out for */
         }
         uint8_t key[16];
-        text->length = writer->head.length;
+        tw_buf_clear(text);
         TW_TRY(text_of(err, tw_row_append_own(writer, closed->shard, window, reference, text, key)));
-        const struct tumble_bytes json = tw_buf_view(text);
-        const struct tumble_bytes own = {json.data + writer->head.length, json.length - writer->head.length};
+        const struct tumble_bytes own = tw_buf_view(text);
         tw_fragment_digest_add(fragment->digest, own);
         fragment->row_count++;
         fragment->record_count += records;
-        closed->row_bytes += json.length;
+        closed->row_bytes += writer->head.length + own.length;
         if (keeps) {
             size_t before = closed->rows.length;
             TW_TRY(text_of(err, tw_outbox_append_row(&closed->rows, key, own)));

@@ -93,12 +93,7 @@ static void next_number(struct replay *replay) {
 }
 
 struct tumble_bytes tumble_replay_payload_key(struct replay *replay, const struct tumble_value *values) {
-    struct tumble_bytes key = {NULL, 0};
-    if (replay->key_index >= 0 && values) {
-        const struct tumble_value *value = &values[replay->key_index];
-        key.data = value->text;
-        key.length = value->type == TUMBLE_TYPE_STRING || value->type == TUMBLE_TYPE_NUMBER ? value->length : 0;
-    }
+    struct tumble_bytes key = tumble_replay_key_value(replay, values);
     if (key.length == 0) {
         next_number(replay);
         key.data = replay->number;

@@ -92,6 +92,17 @@ int64_t tumble_replay_arrival(const struct replay *replay, const struct tumble_c
 enum tumble_code tumble_replay_lane_of_key(struct replay *replay, struct tumble_bytes key, struct tumble_lane **lane,
                                            struct tumble_error *err);
 /* A payload's partition key: its field, or else its number, which is the next record's. */
+/* A string or number of the field asked for; empty: it is no key. */
+static inline struct tumble_bytes tumble_replay_key_value(const struct replay *replay,
+                                                          const struct tumble_value *values) {
+    struct tumble_bytes key = {NULL, 0};
+    if (replay->key_index >= 0 && values) {
+        const struct tumble_value *value = &values[replay->key_index];
+        key.data = value->text;
+        key.length = value->type == TUMBLE_TYPE_STRING || value->type == TUMBLE_TYPE_NUMBER ? value->length : 0;
+    }
+    return key;
+}
 struct tumble_bytes tumble_replay_payload_key(struct replay *replay, const struct tumble_value *values);
 /* Behind a record that moved the watermark from before: may a window be over? */
 int tumble_replay_may_close(struct replay *replay, int64_t before);

@@ -18,12 +18,7 @@ void tumble_replay_lengthen(void *ctx, const struct tumble_short_record *record,
     tumble_synthetic_sequence(record->number, text);
     out->sequence_number.data = text;
     out->sequence_number.length = TUMBLE_SEQUENCE_TEXT - 1;
-    if (replay->key_index >= 0 && record->values) {
-        const struct tumble_value *value = &record->values[replay->key_index];
-        out->partition_key.data = value->text;
-        out->partition_key.length =
-            value->type == TUMBLE_TYPE_STRING || value->type == TUMBLE_TYPE_NUMBER ? value->length : 0;
-    }
+    out->partition_key = tumble_replay_key_value(replay, record->values);
     if (out->partition_key.length == 0) {
         char *key = text + TUMBLE_SEQUENCE_TEXT;
         out->partition_key.data = key;
