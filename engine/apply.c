@@ -319,23 +319,25 @@ static enum tumble_code put_key(struct tumble_shard *shard, const struct tw_valu
 }
 
 /* The text that tells the record's group, where there is such a thing. */
-static inline bool memo_text(const struct tumble_spec *spec, const struct tw_value *values, struct tw_memo_text *out) {
+static inline bool memo_text(const struct tumble_spec *spec, const struct tw_value *values, struct tumble_bytes within,
+                             struct tw_memo_text *out) {
     const struct tw_value *value = &values[spec->groups[0].field];
-    return value->type == TUMBLE_TYPE_STRING && tw_memo_read(value->text, out);
+    return value->type == TUMBLE_TYPE_STRING && tw_memo_read(value->text, within, out);
 }
 
 static inline bool recall(const struct tumble_spec *spec, const struct tw_window *window, const struct tw_value *values,
-                          struct tw_pending *pending) {
+                          struct tumble_bytes within, struct tw_pending *pending) {
     struct tw_memo_text text;
-    return memo_text(spec, values, &text) && tw_memo_find(&window->groups, &text, &pending->reference);
+    return memo_text(spec, values, within, &text) && tw_memo_find(&window->groups, &text, &pending->reference);
 }
 
-/* Recalls the record's group, or makes its key and fetches the place where it will be looked for. */
+/* Recalls the record's group, or makes its key and fetches the place where it will be looked for. Values mostly lie
+ * within the record's data. */
 static inline enum tumble_code find_group(struct tumble_shard *shard, const struct tw_window *window,
-                                          const struct tw_value *values, struct tw_pending *pending,
-                                          struct tumble_error *err) {
+                                          const struct tw_value *values, struct tumble_bytes within,
+                                          struct tw_pending *pending, struct tumble_error *err) {
     pending->recalled =
-        window->groups.memo && shard->takes_memo && recall(shard->engine->spec, window, values, pending);
+        window->groups.memo && shard->takes_memo && recall(shard->engine->spec, window, values, within, pending);
     if (!pending->recalled) {
         TW_TRY(put_key(shard, values, pending, err));
         struct tumble_bytes key = {shard->keys.data + pending->key_offset, pending->key_length};
@@ -455,7 +457,7 @@ static enum tumble_code gather(struct tumble_shard *shard, const struct tw_windo
     pending->record = record;
     pending->sequence = sequence;
     TW_TRY(choose_steps_again(shard, record, projected, values, &types, pending, &skips, &chunk->alike, err));
-    TW_TRY(find_group(shard, window, values, pending, err));
+    TW_TRY(find_group(shard, window, values, record->data, pending, err));
     chunk->skipped += skips;
     return TUMBLE_OK;
 }
@@ -499,7 +501,7 @@ static enum tumble_code touch_groups(struct tumble_shard *shard, struct tw_windo
             struct tw_memo_text text;
             code = tw_group_touch(&window->groups, key, pending->hash, &pending->reference);
             if (code == TUMBLE_OK && window->groups.memo && shard->takes_memo &&
-                memo_text(spec, values_of(shard, i), &text)) {
+                memo_text(spec, values_of(shard, i), (struct tumble_bytes){NULL, 0}, &text)) {
                 tw_memo_keep(&window->groups, &text, pending->reference);
             }
         }
@@ -662,7 +664,7 @@ static enum tumble_code apply_chunk(struct tumble_shard *shard, struct tw_window
             const struct tumble_short_record *const one = &shorts[chunk->records];
             if (TW_OFTEN(shard->usual && shard->types_decide && shard->steps_alone) &&
                 TW_OFTEN(gather_short(shard, one, feed, pending, values)) &&
-                TW_OFTEN(find_group(shard, window, values, pending, err) == TUMBLE_OK)) {
+                TW_OFTEN(find_group(shard, window, values, one->data, pending, err) == TUMBLE_OK)) {
                 chunk->first_short = chunk->first_short ? chunk->first_short : one;
                 chunk->last_short = one;
                 feed->number = one->number;
@@ -675,7 +677,7 @@ static enum tumble_code apply_chunk(struct tumble_shard *shard, struct tw_window
         } else if (record = &records[chunk->records],
                    TW_OFTEN(shard->usual && shard->types_decide) &&
                        TW_OFTEN(gather_usual(shard, record, pending, values, chunk)) &&
-                       TW_OFTEN(find_group(shard, window, values, pending, err) == TUMBLE_OK)) {
+                       TW_OFTEN(find_group(shard, window, values, record->data, pending, err) == TUMBLE_OK)) {
             if (chunk->usual++ == 0 && !first.length) {
                 first = record->sequence_number;
             }

@@ -39,10 +39,7 @@ static inline void tw_total_add(struct tw_total *total, const struct tw_decimal 
     int shift = addend->exponent - total->exponent;
     if (total->form == TW_TOTAL_NARROW && shift >= 0 && shift <= 18 && addend->high == (int64_t)addend->low >> 63) {
         /* A 64-bit coefficient times at most 10^18 is below 2^123. */
-        tw_int128 scaled = (tw_int128)(int64_t)addend->low;
-        if (shift) {
-            scaled *= (int64_t)(uint64_t)tw_power_of_ten[shift];
-        }
+        tw_int128 scaled = (tw_int128)(int64_t)addend->low * (int64_t)(uint64_t)tw_power_of_ten[shift];
         tw_int128 sum = (tw_int128)(((tw_uint128)(uint64_t)total->high << 64) | total->low);
         if (!__builtin_add_overflow(sum, scaled, &sum)) {
             total->low = (uint64_t)sum;

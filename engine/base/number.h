@@ -54,16 +54,9 @@ static inline int tw_decimal_compare_inline(const struct tw_decimal *a, const st
     if (a->high != x >> 63 || b->high != y >> 63 || shift < -18 || shift > 18) {
         return tw_decimal_compare(a, b);
     }
-    if (shift == 0) {
-        return (x > y) - (x < y);
-    }
-    tw_int128 wide_x = x;
-    tw_int128 wide_y = y;
-    if (shift > 0) {
-        wide_x *= (int64_t)(uint64_t)tw_power_of_ten[shift];
-    } else {
-        wide_y *= (int64_t)(uint64_t)tw_power_of_ten[-shift];
-    }
+    /* Which of the two is scaled cannot be guessed where numbers have one decimal place or two: both are. */
+    tw_int128 wide_x = (tw_int128)x * (int64_t)(uint64_t)tw_power_of_ten[shift > 0 ? shift : 0];
+    tw_int128 wide_y = (tw_int128)y * (int64_t)(uint64_t)tw_power_of_ten[shift < 0 ? -shift : 0];
     return (wide_x > wide_y) - (wide_x < wide_y);
 }
 

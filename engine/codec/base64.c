@@ -174,6 +174,21 @@ enum tumble_code tw_base64_decode(struct tumble_bytes text, char *out, size_t *o
     return decode_from(text, at, out, out_length, err);
 }
 
+/* How a string ends, by the characters of its last group that are of the alphabet. Which of them it is cannot be
+ * guessed, so nothing is decided by it. */
+struct ending {
+    char text[4], compared[4]; /* behind those characters: padding and quote */
+    uint32_t used[3], unused;  /* bits of those characters that are bytes of the string, and must be 0 */
+    uint8_t bytes, padding;
+};
+
+#define SIX_BITS UINT32_C(0x3f)
+static const struct ending endings[4] = {
+    {.text = "\"", .compared = "\xff"},
+    {.unused = UINT32_MAX, .used = {UINT32_MAX}}, /* one character is no group: the mark of its place refuses it */
+    {.text = "==\"", .compared = "\xff\xff\xff", {SIX_BITS << 18, SIX_BITS << 12}, 0xffff, 1, 2},
+    {.text = "=\"", .compared = "\xff\xff", {SIX_BITS << 18, SIX_BITS << 12, SIX_BITS << 6}, 0xff, 2, 1}};
+
 size_t tw_base64_decode_quoted(const char *text, size_t left, char *out, size_t room, size_t *length) {
     size_t stop = TW_BASE64_UNQUOTED;
 #ifdef TW_BASE64_AVX512
@@ -193,28 +208,27 @@ size_t tw_base64_decode_quoted(const char *text, size_t left, char *out, size_t 
     if (stop == TW_BASE64_UNQUOTED) {
         return stop;
     }
-    const size_t rest = stop % 4, whole = stop / 4 * 3;
-    *length = whole;
-    if (text[stop] == '"') {
-        return rest == 0 ? stop : TW_BASE64_UNQUOTED;
-    }
-    const size_t end = stop - rest + 4;
-    if (text[stop] != '=' || rest < 2 || end >= left || text[end - 1] != '=' || text[end] != '"') {
-        return TW_BASE64_UNQUOTED;
-    }
     /* What stands in front of the padding is of the alphabet, or the search would have stopped there. */
-    const char *const last = text + stop - rest;
-    const uint32_t bits = places[0][(unsigned char)last[0]] | places[1][(unsigned char)last[1]] |
-                          (rest == 3 ? places[2][(unsigned char)last[2]] : 0);
-    if (bits & (rest == 3 ? UINT32_C(0xff) : UINT32_C(0xffff))) {
+    const struct ending *const ending = &endings[stop % 4];
+    uint32_t found, wanted, compared;
+    if (left - stop < sizeof found) {
         return TW_BASE64_UNQUOTED;
     }
-    out[whole] = (char)(bits >> 16);
-    if (rest == 3) {
-        out[whole + 1] = (char)(bits >> 8);
+    memcpy(&found, text + stop, sizeof found);
+    memcpy(&wanted, ending->text, sizeof wanted);
+    memcpy(&compared, ending->compared, sizeof compared);
+    const char *const last = text + stop - stop % 4;
+    const uint32_t bits = (places[0][(unsigned char)last[0]] & ending->used[0]) |
+                          (places[1][(unsigned char)last[1]] & ending->used[1]) |
+                          (places[2][(unsigned char)last[2]] & ending->used[2]);
+    if (((found ^ wanted) & compared) | (bits & ending->unused)) {
+        return TW_BASE64_UNQUOTED;
     }
-    *length = whole + rest - 1;
-    return end;
+    const size_t whole = stop / 4 * 3;
+    out[whole] = (char)(bits >> 16); /* there is room: a turn of the search had it */
+    out[whole + 1] = (char)(bits >> 8);
+    *length = whole + ending->bytes;
+    return stop + ending->padding;
 }
 
 size_t tw_base64_encoded_length(size_t length) { return length / 3 * 4 + (length % 3 ? 4 : 0); }

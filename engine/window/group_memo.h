@@ -7,14 +7,15 @@
 #include "engine/window/group_table.h"
 
 /* Where few groups meet many records, a group was mostly seen a moment ago: its reference is then found by the text of
- * its value, without a key and its hash. One entry a place, the last text that came by; a text of 4 to 16 bytes is two
- * words. */
+ * its value, without a key and its hash. One entry a place, the last text that came by; a text of up to 16 bytes is two
+ * words, filled up with zeros. */
 
 enum {
     TW_MEMO_BITS = 7,
     TW_MEMO_PLACES = 1 << TW_MEMO_BITS,
-    TW_MEMO_GROUPS = 96,   /* beyond, places are fought over */
-    TW_MEMO_RECORDS = 2048 /* before that a window may be one of very many */
+    TW_MEMO_GROUPS = 96,    /* beyond, places are fought over */
+    TW_MEMO_RECORDS = 2048, /* before that a window may be one of very many */
+    TW_MEMO_TEXT = 16
 };
 
 struct tw_memo_text {
@@ -29,23 +30,32 @@ struct tw_group_memo {
     } places[TW_MEMO_PLACES];
 };
 
-/* False: not a text for the memo. */
-static inline bool tw_memo_read(struct tumble_bytes text, struct tw_memo_text *out) {
-    out->length = (uint32_t)text.length;
-    if (text.length >= 8 && text.length <= 16) {
+/* The text may be read as far as within goes, when it lies there. Lengths are not branched on: nobody can guess them.
+ * False: not a text for the memo. */
+static inline bool tw_memo_read(struct tumble_bytes text, struct tumble_bytes within, struct tw_memo_text *out) {
+    const size_t length = text.length;
+    if (length - 1 >= TW_MEMO_TEXT) {
+        return false;
+    }
+    out->length = (uint32_t)length;
+    const uintptr_t from = (uintptr_t)text.data - (uintptr_t)within.data;
+    if (__builtin_expect(within.data && from < within.length && within.length - from >= TW_MEMO_TEXT, 1)) {
+        static const unsigned char kept[2 * TW_MEMO_TEXT] = {255, 255, 255, 255, 255, 255, 255, 255,
+                                                             255, 255, 255, 255, 255, 255, 255, 255};
+        uint64_t head, tail;
         memcpy(&out->head, text.data, 8);
-        memcpy(&out->tail, text.data + text.length - 8, 8);
-        return true;
+        memcpy(&out->tail, text.data + 8, 8);
+        memcpy(&head, kept + TW_MEMO_TEXT - length, 8);
+        memcpy(&tail, kept + TW_MEMO_TEXT - length + 8, 8);
+        out->head &= head;
+        out->tail &= tail;
+    } else {
+        char bytes[TW_MEMO_TEXT] = {0};
+        memcpy(bytes, text.data, length);
+        memcpy(&out->head, bytes, 8);
+        memcpy(&out->tail, bytes + 8, 8);
     }
-    if (text.length >= 4 && text.length < 8) {
-        uint32_t head, tail;
-        memcpy(&head, text.data, 4);
-        memcpy(&tail, text.data + text.length - 4, 4);
-        out->head = head;
-        out->tail = tail;
-        return true;
-    }
-    return false;
+    return true;
 }
 
 static inline struct tw_memo_place *tw_memo_place(struct tw_group_memo *memo, const struct tw_memo_text *text) {
