@@ -7,6 +7,28 @@ void tw_memo_consider(struct tw_group_table *table, uint64_t records) {
         table->memo = NULL;
     } else if (!table->memo && table->count <= TW_MEMO_GROUPS && records >= TW_MEMO_RECORDS) {
         table->memo = tw_alloc_zero(&table->alloc, sizeof *table->memo);
-        table->bytes += table->memo ? sizeof *table->memo : 0;
+        if (table->memo) {
+            table->memo->factor = UINT64_C(0xd6e8feb86659fd93);
+            table->bytes += sizeof *table->memo;
+        }
     }
+}
+
+/* Another factor, and every place empty: the texts come by again. */
+static void spread(struct tw_group_memo *memo) {
+    memset(memo->places, 0, sizeof memo->places);
+    memo->factor = memo->factor * UINT64_C(0x5851f42d4c957f2d) + 2; /* odd times odd, and even */
+    memo->fights = 0;
+    memo->spreads++;
+}
+
+void tw_memo_keep(const struct tw_group_table *table, const struct tw_memo_text *text, uint32_t reference) {
+    struct tw_group_memo *memo = table->memo;
+    struct tw_memo_place *place = tw_memo_place(memo, text);
+    if (place->text.length && ++memo->fights == TW_MEMO_FIGHTS && memo->spreads < TW_MEMO_SPREADS) {
+        spread(memo);
+        place = tw_memo_place(memo, text);
+    }
+    place->text = *text;
+    place->reference = reference;
 }

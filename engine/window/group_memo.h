@@ -15,7 +15,9 @@ enum {
     TW_MEMO_PLACES = 1 << TW_MEMO_BITS,
     TW_MEMO_GROUPS = 96,    /* beyond, places are fought over */
     TW_MEMO_RECORDS = 2048, /* before that a window may be one of very many */
-    TW_MEMO_TEXT = 16
+    TW_MEMO_TEXT = 16,
+    TW_MEMO_FIGHTS = 32, /* for places, after which texts are spread anew */
+    TW_MEMO_SPREADS = 16 /* so often: of few texts nearly all get a place of their own, of many they never do */
 };
 
 struct tw_memo_text {
@@ -24,6 +26,8 @@ struct tw_memo_text {
 };
 
 struct tw_group_memo {
+    uint64_t factor; /* by which texts are spread over places: odd */
+    uint32_t fights, spreads;
     struct tw_memo_place {
         struct tw_memo_text text; /* length 0: none */
         uint32_t reference;
@@ -59,7 +63,7 @@ static inline bool tw_memo_read(struct tumble_bytes text, struct tumble_bytes wi
 }
 
 static inline struct tw_memo_place *tw_memo_place(struct tw_group_memo *memo, const struct tw_memo_text *text) {
-    uint64_t mixed = (text->head ^ text->tail * UINT64_C(0x9e3779b97f4a7c15)) * UINT64_C(0xd6e8feb86659fd93);
+    uint64_t mixed = (text->head ^ text->tail * UINT64_C(0x9e3779b97f4a7c15)) * memo->factor;
     return &memo->places[mixed >> (64 - TW_MEMO_BITS)];
 }
 
@@ -75,11 +79,6 @@ static inline bool tw_memo_find(const struct tw_group_table *table, const struct
 /* Begins to remember, or stops, as a window's records and groups suggest. Without memory it does neither. */
 void tw_memo_consider(struct tw_group_table *table, uint64_t records);
 
-static inline void tw_memo_keep(const struct tw_group_table *table, const struct tw_memo_text *text,
-                                uint32_t reference) {
-    struct tw_memo_place *place = tw_memo_place(table->memo, text);
-    place->text = *text;
-    place->reference = reference;
-}
+void tw_memo_keep(const struct tw_group_table *table, const struct tw_memo_text *text, uint32_t reference);
 
 #endif
