@@ -13,7 +13,7 @@ static void init(void *state, const struct tw_params *params) {
 }
 
 static inline void keep(struct tw_decimal *kept, const struct tw_decimal *number, int direction) {
-    if (!kept->reserved || tw_decimal_compare_inline(number, kept) * direction > 0) {
+    if (!kept->reserved || (direction < 0 ? tw_decimal_less(number, kept) : tw_decimal_less(kept, number))) {
         *kept = *number;
         kept->reserved = 1;
     }

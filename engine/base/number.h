@@ -45,19 +45,22 @@ int tw_strip_trailing_zeros(tw_uint128 *value);
 
 int tw_decimal_compare(const struct tw_decimal *a, const struct tw_decimal *b); /* <0, 0, >0 */
 
-/* The same, in place for nearly every pair there is: coefficients of 64 bits whose last digits stand at most 18 places
+/* a < b, in place for nearly every pair there is: coefficients of 64 bits whose last digits stand at most 18 places
  * apart. Scaled by 10^18 such a coefficient is below 2^123. */
-static inline int tw_decimal_compare_inline(const struct tw_decimal *a, const struct tw_decimal *b) {
+static inline bool tw_decimal_less(const struct tw_decimal *a, const struct tw_decimal *b) {
     int64_t x = (int64_t)a->low;
     int64_t y = (int64_t)b->low;
     int shift = a->exponent - b->exponent;
     if (a->high != x >> 63 || b->high != y >> 63 || shift < -18 || shift > 18) {
-        return tw_decimal_compare(a, b);
+        return tw_decimal_compare(a, b) < 0;
     }
-    /* Which of the two is scaled cannot be guessed where numbers have one decimal place or two: both are. */
-    tw_int128 wide_x = (tw_int128)x * (int64_t)(uint64_t)tw_power_of_ten[shift > 0 ? shift : 0];
-    tw_int128 wide_y = (tw_int128)y * (int64_t)(uint64_t)tw_power_of_ten[shift < 0 ? -shift : 0];
-    return (wide_x > wide_y) - (wide_x < wide_y);
+    /* Which of the two is scaled cannot be guessed where numbers have one decimal place or two, so both are; the
+     * barrier keeps a compiler from branching all the same. */
+    int negative = shift >> 31;
+    __asm__("" : "+r"(negative));
+    tw_int128 wide_x = (tw_int128)x * (int64_t)(uint64_t)tw_power_of_ten[shift & ~negative];
+    tw_int128 wide_y = (tw_int128)y * (int64_t)(uint64_t)tw_power_of_ten[-shift & negative];
+    return wide_x < wide_y;
 }
 
 /* Canonical text: digits in full ("19.99", "-0.001", "120000") when both the integer part and the fraction have at
