@@ -232,23 +232,19 @@ static __attribute__((noinline)) enum tumble_code push_aggregate(struct tw_event
 
 /* ---- records ---- */
 
-/* Room for what a record decodes to. */
+/* Room for what a record decodes to. What was decoded already goes to the buffer's front. */
 static __attribute__((cold, noinline)) enum tumble_code more_room(struct tw_event_scratch *scratch, size_t bytes,
-                                                                  struct tumble_bytes *decoded) {
+                                                                  struct tumble_bytes decoded) {
     struct tw_buf *buf = &scratch->payloads;
     TW_TRY(apply_slice(scratch));
     tw_buf_clear(buf);
-    if (decoded->data) { /* goes to the front */
-        memmove(buf->data, decoded->data, decoded->length);
-        buf->length = decoded->length;
+    if (decoded.data) {
+        memmove(buf->data, decoded.data, decoded.length);
+        buf->length = decoded.length;
     }
-    if (tw_buf_reserve(buf, bytes >= FIRST_ROOM ? bytes + 1 : FIRST_ROOM) != TUMBLE_OK) {
-        return tw_no_memory(&scratch->error);
-    }
-    if (decoded->data) {
-        decoded->data = buf->data; /* it may have moved */
-    }
-    return TUMBLE_OK;
+    return tw_buf_reserve(buf, bytes >= FIRST_ROOM ? bytes + 1 : FIRST_ROOM) == TUMBLE_OK
+               ? TUMBLE_OK
+               : tw_no_memory(&scratch->error);
 }
 
 static __attribute__((cold, noinline)) struct tumble_bytes without_escapes(struct tw_event_scratch *scratch,
@@ -333,7 +329,8 @@ static inline enum tumble_code take_record(struct tw_event_scratch *scratch, con
     size_t room = (size_t)from->data.length * 2 + from->partition_key.length + from->sequence_number.length +
                   from->event_id.length;
     if (TW_RARELY(buf->capacity - buf->length <= room)) { /* and a byte for the next newline */
-        TW_TRY(more_room(scratch, room, &data));
+        TW_TRY(more_room(scratch, room, data));
+        data.data = data.data ? buf->data : NULL; /* it has moved */
     }
     const struct tumble_bytes shard = {scratch->shard->id, scratch->shard->id_length};
     if (TW_RARELY(!is_of(&from->event_id, shard))) {
@@ -352,8 +349,9 @@ static inline enum tumble_code take_record(struct tw_event_scratch *scratch, con
     record->bad = NULL;
     if (TW_RARELY(decoded == TUMBLE_NOT_DECODED)) {
         decode(scratch, &from->data, record);
+        data = record->data;
     }
-    return TW_RARELY(!record->bad && tumble_kpl_suspect(record->data)) ? push_aggregate(scratch) : push(scratch);
+    return TW_RARELY(tumble_kpl_suspect(data) && !record->bad) ? push_aggregate(scratch) : push(scratch);
 }
 
 /* An event lies in memory, not in a cache, and the jumps below hide from the processor that it is read in order. */
