@@ -179,15 +179,14 @@ enum tumble_code tw_base64_decode(struct tumble_bytes text, char *out, size_t *o
 struct ending {
     char text[4], compared[4]; /* behind those characters: padding and quote */
     uint32_t used[3], unused;  /* bits of those characters that are bytes of the string, and must be 0 */
-    uint8_t bytes, padding;
 };
 
 #define SIX_BITS UINT32_C(0x3f)
 static const struct ending endings[4] = {
     {.text = "\"", .compared = "\xff"},
     {.unused = UINT32_MAX, .used = {UINT32_MAX}}, /* one character is no group: the mark of its place refuses it */
-    {.text = "==\"", .compared = "\xff\xff\xff", {SIX_BITS << 18, SIX_BITS << 12}, 0xffff, 1, 2},
-    {.text = "=\"", .compared = "\xff\xff", {SIX_BITS << 18, SIX_BITS << 12, SIX_BITS << 6}, 0xff, 2, 1}};
+    {.text = "==\"", .compared = "\xff\xff\xff", {SIX_BITS << 18, SIX_BITS << 12}, 0xffff},
+    {.text = "=\"", .compared = "\xff\xff", {SIX_BITS << 18, SIX_BITS << 12, SIX_BITS << 6}, 0xff}};
 
 size_t tw_base64_decode_quoted(const char *text, size_t left, char *out, size_t room, size_t *length) {
     size_t stop = TW_BASE64_UNQUOTED;
@@ -227,8 +226,8 @@ size_t tw_base64_decode_quoted(const char *text, size_t left, char *out, size_t 
     const size_t whole = stop / 4 * 3;
     out[whole] = (char)(bits >> 16); /* there is room: a turn of the search had it */
     out[whole + 1] = (char)(bits >> 8);
-    *length = whole + ending->bytes;
-    return stop + ending->padding;
+    *length = stop * 3 / 4;
+    return stop + (-stop & 3); /* and not from the table: everything behind the string waits for it */
 }
 
 size_t tw_base64_encoded_length(size_t length) { return length / 3 * 4 + (length % 3 ? 4 : 0); }
