@@ -20,7 +20,7 @@ def group_commit(settings, batch, records):
     events = settings.events(f"events-{SHARDS}-{batch}", records, batch, "--shards", SHARDS)
 
     def rows(name):
-        return os.path.join(settings.memory, f"rows-{batch}-{name}")
+        return os.path.join(settings.disk, f"rows-{batch}-{name}")
 
     def ours(name, every):
         state = os.path.join(settings.disk, name)
@@ -89,7 +89,7 @@ def few_of_many(settings):
 
 
 def measure(settings):
-    records = 200000 if settings.quick else 300000
+    records = settings.args.records
     return {"machine": machine(settings), "group_commit": {batch: group_commit(settings, batch, records) for batch in (1000, 100)},
             "lone": lone_batch(settings), "few_of_many": few_of_many(settings)}
 

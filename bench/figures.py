@@ -34,10 +34,10 @@ def pythons():
 
 
 def cases_of(settings, events):
-    memory, disk = settings.memory, settings.disk
+    disk = settings.disk
 
     def rows(name):
-        return os.path.join(memory, "rows-" + name)
+        return os.path.join(disk, "rows-" + name)
 
     cases, own, peers = [], {"eventType": [], "userId": []}, {"eventType": [], "userId": []}
 

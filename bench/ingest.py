@@ -18,7 +18,7 @@ SKETCHES["both"] = SKETCHES["distinct"] + SKETCHES["quantile"]
 
 
 def replay(settings, name, group, inputs, *more, cores=1, rows=None):
-    rows = rows or os.path.join(settings.memory, "rows-" + name)
+    rows = rows or os.path.join(settings.disk, "rows-" + name)
     summary = os.path.join(settings.memory, "summary-" + name)
     return Case(name, [settings.program("tumble"), "replay", "--window", WINDOW, *flags(group), "--durability", "none", "--format", "ndjson", "--quiet",
                        "--summary", summary, *more, *inputs], rows=rows, rows_on_stdout=True, summary=summary, cores=cores)
@@ -30,7 +30,7 @@ def payloads(settings, group, records):
     path = settings.generate("payloads", "--rate", RATE, "--records", records)
 
     def rows(name):
-        return os.path.join(settings.memory, f"rows-{name}")
+        return os.path.join(settings.disk, f"rows-{name}")
 
     def ours():
         return replay(settings, "tumble", group, [path], "--timestamp", "timestamp", "--batch-size", 10000)
@@ -72,7 +72,7 @@ def cores(settings, records):
 
 
 def events_case(settings, name, group, events, aggregates=AGGREGATES, durable=False):
-    rows, state = os.path.join(settings.memory, "rows-" + name), os.path.join(settings.disk, name)
+    rows, state = os.path.join(settings.disk, "rows-" + name), os.path.join(settings.disk, name)
     command = [settings.program("tumble-events"), "--spec", spec(group, aggregates), "--window", WINDOW, "--rows", rows]
     return Case(name, command + (["--state", state] if durable else []) + [events], rows=rows, inner=True, fresh=state if durable else None)
 

@@ -27,7 +27,7 @@ WORKLOADS.update({"mixed shapes": ("eventType", 1000, 1, ("--mixed", 0.3)), "esc
 def workload(settings, name, group, batch, records, options):
     say(f"== matrix: {name}")
     events = settings.events("events-matrix", records, batch, *options)
-    rows = {who: os.path.join(settings.memory, "rows-matrix-" + who) for who in ("tumble", "python", "node")}
+    rows = {who: os.path.join(settings.disk, "rows-matrix-" + who) for who in ("tumble", "python", "node")}
     cases = [Case("tumble", [settings.program("tumble-events"), "--spec", spec(group), "--window", WINDOW, "--rows", rows["tumble"], events],
                   rows=rows["tumble"]),
              Case("CPython", ["/usr/bin/python3", settings.peer("handler_python.py"), events, group], rows=rows["python"], rows_on_stdout=True)]
@@ -83,7 +83,7 @@ def kpl(settings, records):
             chunk = []
     # one window for all: where an aggregate lies across a window's end, it counts as a whole
     cases = [Case(name, [settings.program("tumble"), "replay", "--window", 86400, *flags("eventType"), "--durability", "none", "--format", "ndjson", "--quiet",
-                         events], rows=os.path.join(settings.memory, "rows-" + name), rows_on_stdout=True)
+                         events], rows=os.path.join(settings.disk, "rows-" + name), rows_on_stdout=True)
              for name, events in (("plain", plain), ("aggregated", path))]
     results = interleaved(settings, cases, min(3, settings.rounds), lambda: check_answers(
         "eventType", cases[0].rows, {"aggregated": cases[1].rows}, exact={"aggregated"}))
@@ -94,7 +94,7 @@ def ways(settings, records):
     """The same batches as structs, as events, and through the Runtime API to a program: ours, and Node's."""
     say("== matrix: by struct, by event, through the Runtime API")
     events = settings.events("events-plain", records, 1000)
-    rows = {name: os.path.join(settings.memory, "rows-ways-" + name) for name in ("struct", "event", "bootstrap", "node")}
+    rows = {name: os.path.join(settings.disk, "rows-ways-" + name) for name in ("struct", "event", "bootstrap", "node")}
     base = [settings.program("tumble"), "replay", "--window", WINDOW, "--batch-size", 1000, "--quiet"]
     aggregates = [*flags("eventType"), "--format", "ndjson"]
     fast = ["--timeout", 60, "--function-duration", 1]

@@ -125,13 +125,18 @@ class Case:
         self.rows_on_stdout, self.cores, self.summary, self.stdin = rows_on_stdout, cores, summary, stdin
 
 
+def forget_rows(case):
+    """To free their pages is nobody's work, and before the kernel begins to write them to the disk beside what is measured."""
+    if case.rows and os.path.exists(case.rows):
+        os.unlink(case.rows)
+
+
 def run(settings, case):
     """{"wall": s, "cpu": s, …what it printed}."""
     if case.fresh:
         shutil.rmtree(case.fresh, ignore_errors=True)
         os.makedirs(case.fresh)
-    if case.rows and os.path.exists(case.rows):
-        os.unlink(case.rows)  # to free the pages of the round before is nobody's work
+    forget_rows(case)
     command = (["taskset", "-c", str(settings.core)] if case.cores == 1 else []) + [str(part) for part in case.command]
     out = case.rows if case.rows_on_stdout else os.path.join(settings.memory, "stdout")
     feed = subprocess.Popen([str(part) for part in case.stdin], stdout=subprocess.PIPE) if case.stdin else None
@@ -181,8 +186,11 @@ def interleaved(settings, cases, rounds=None, check=None):
             result = run(settings, case)
             if number:
                 results[case.name].append(result)
+                forget_rows(case)
         if number == 0 and check:
             check()
+        for case in cases:
+            forget_rows(case)
         say(f"   round {number} of {rounds}: {time.perf_counter() - began:.1f} s" + ("" if number else " (not counted)"))
     return results
 
