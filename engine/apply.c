@@ -218,7 +218,7 @@ static bool types_decide(const struct tumble_spec *spec) {
 static bool steps_alone(const struct tumble_spec *spec) {
     for (size_t i = 0; i < spec->aggregate_count; i++) {
         const struct tw_aggregate *function = spec->aggregates[i].function;
-        if (!function->step_all || (function->growth && !function->growth_fixed)) {
+        if (!function->step_all || (function->growth && !function->growth_fixed && !function->growth_all)) {
             return false;
         }
     }
@@ -472,17 +472,18 @@ static bool takes_step(const struct tw_pending *pending, size_t aggregate) {
 
 enum { MANY_SLOTS = 4096 }; /* their entries are not in a cache of the first level */
 
-/* Everything a chunk needs from memory. */
-static enum tumble_code touch_groups(struct tumble_shard *shard, struct tw_window *window, size_t count,
-                                     struct tumble_error *err) {
+/* Everything a chunk needs from memory; states are those of each pending record's group. */
+static enum tumble_code touch_groups(struct tumble_shard *shard, struct tw_window *window, const struct chunk *chunk,
+                                     char **states, struct tumble_error *err) {
     const struct tumble_spec *spec = shard->engine->spec;
+    const size_t count = chunk->pending;
     uint32_t growing[TW_LIMIT_AGGREGATES];
     size_t growing_count = 0, growth = 0;
     for (size_t a = 0; a < spec->aggregate_count; a++) {
         const struct tw_aggregate *function = spec->aggregates[a].function;
         if (function->growth_fixed) {
             growth += count * function->growth(NULL, &spec->aggregates[a].params, NULL);
-        } else if (function->growth) {
+        } else if (function->growth && !(chunk->alike && function->growth_all)) {
             growing[growing_count++] = (uint32_t)a;
         }
     }
@@ -514,14 +515,22 @@ static enum tumble_code touch_groups(struct tumble_shard *shard, struct tw_windo
         }
         struct tw_input input = input_of(pending);
         const struct tw_value *values = values_of(shard, i);
-        const struct tw_group *group = tw_group_at(&window->groups, pending->reference);
+        const char *state = (const char *)tw_group_at(&window->groups, pending->reference)->state;
         for (size_t g = 0; g < growing_count; g++) {
             const struct tw_spec_aggregate *aggregate = &spec->aggregates[growing[g]];
             if (takes_step(pending, growing[g])) {
                 set_values(&input, aggregate, values);
-                growth += aggregate->function->growth((const char *)group->state + aggregate->state_offset,
-                                                      &aggregate->params, &input);
+                growth += aggregate->function->growth(state + aggregate->state_offset, &aggregate->params, &input);
             }
+        }
+    }
+    for (size_t i = 0; i < count; i++) { /* where they stay until the next group is added */
+        states[i] = (char *)tw_group_at(&window->groups, shard->pending[i].reference)->state;
+    }
+    for (size_t a = 0; a < spec->aggregate_count && chunk->alike; a++) {
+        const struct tw_spec_aggregate *aggregate = &spec->aggregates[a];
+        if (aggregate->function->growth_all && (shard->types_steps[a / 64] >> a % 64 & 1)) {
+            growth += aggregate->function->growth_all(states, aggregate->state_offset, &aggregate->params, count);
         }
     }
     if (growth && !tw_heap_reserve(&window->heap, growth)) {
@@ -532,23 +541,21 @@ static enum tumble_code touch_groups(struct tumble_shard *shard, struct tw_windo
 
 /* Aggregate by aggregate: what is the same for a whole chunk is looked up once, and a call through a pointer that was
  * just called costs little. A group's records are stepped in their order all the same. */
-static void step_groups(struct tumble_shard *shard, struct tw_window *window, const struct chunk *chunk) {
+static void step_groups(struct tumble_shard *shard, struct tw_window *window, const struct chunk *chunk,
+                        char *const *states) {
     const struct tumble_spec *spec = shard->engine->spec;
     const size_t stride = spec->field_count, count = chunk->pending;
-    char *states[TW_CHUNK_RECORDS];
     struct tw_input inputs[TW_CHUNK_RECORDS];
     bool have_inputs = false;
     for (size_t i = 0; i < count; i++) {
-        struct tw_group *group = tw_group_at(&window->groups, shard->pending[i].reference);
-        group->records++;
-        states[i] = (char *)group->state;
+        tw_group_at(&window->groups, shard->pending[i].reference)->records++;
     }
     for (size_t a = 0; a < spec->aggregate_count; a++) {
         const struct tw_spec_aggregate *aggregate = &spec->aggregates[a];
         const uint32_t offset = aggregate->state_offset;
         if (chunk->alike && aggregate->function->step_all) {
             if (shard->types_steps[a / 64] >> a % 64 & 1) {
-                aggregate->function->step_all(states, offset,
+                aggregate->function->step_all(states, offset, &aggregate->params,
                                               aggregate->field >= 0 ? shard->values + aggregate->field : shard->values,
                                               stride, count, &window->heap);
             }
@@ -649,6 +656,7 @@ static enum tumble_code apply_chunk(struct tumble_shard *shard, struct tw_window
     const size_t stride = spec->field_count;
     struct tw_value *values = shard->values;
     struct tumble_bytes first = {0};
+    char *states[TW_CHUNK_RECORDS];
     size_t failures_mark = shard->failures.length;
     memset(chunk, 0, sizeof *chunk);
     chunk->alike = shard->types_decide;
@@ -744,7 +752,7 @@ static enum tumble_code apply_chunk(struct tumble_shard *shard, struct tw_window
         }
     }
     if (code == TUMBLE_OK) {
-        code = touch_groups(shard, window, chunk->pending, err);
+        code = touch_groups(shard, window, chunk, states, err);
     }
     if (code != TUMBLE_OK) { /* nothing of this chunk happened */
         shard->failures.length = failures_mark;
@@ -752,7 +760,7 @@ static enum tumble_code apply_chunk(struct tumble_shard *shard, struct tw_window
         chunk->records = 0;
         return code;
     }
-    step_groups(shard, window, chunk);
+    step_groups(shard, window, chunk, states);
     count_usual(shard, chunk);
     if (shorts) {
         feed->first = feed->first ? feed->first : chunk->first_short;

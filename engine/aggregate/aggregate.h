@@ -102,8 +102,11 @@ struct tw_aggregate {
     void (*step)(void *state, const struct tw_params *params, const struct tw_input *input, struct tw_heap *heap);
     /* The same as a step for each of count values, which stand stride values apart, on the state of offset in each of
      * groups; two groups may be one. For functions that look at their value alone. NULL: step is called. */
-    void (*step_all)(char *const *groups, uint32_t offset, const struct tw_value *values, size_t stride, size_t count,
-                     struct tw_heap *heap);
+    void (*step_all)(char *const *groups, uint32_t offset, const struct tw_params *params,
+                     const struct tw_value *values, size_t stride, size_t count, struct tw_heap *heap);
+    /* Most heap bytes a step_all of count steps, at most TW_STEPS_AT_ONCE, takes on these states, whatever the values.
+     * Quicker than as many calls of growth. NULL: growth is called. */
+    size_t (*growth_all)(char *const *groups, uint32_t offset, const struct tw_params *params, size_t count);
     /* other is from the same aggregate; its heap blocks stay its own. Errors: ENOMEM. */
     enum tumble_code (*merge)(void *state, const struct tw_params *params, const void *other, struct tw_heap *heap);
     /* Appends the value of a column as JSON text; null when nothing was stepped (0 for count). Pure.

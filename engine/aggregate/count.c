@@ -17,8 +17,9 @@ static void step(void *state, const struct tw_params *params, const struct tw_in
     ++*count;
 }
 
-static void step_all(char *const *groups, uint32_t offset, const struct tw_value *values, size_t stride, size_t count,
-                     struct tw_heap *heap) {
+static void step_all(char *const *groups, uint32_t offset, const struct tw_params *params,
+                     const struct tw_value *values, size_t stride, size_t count, struct tw_heap *heap) {
+    (void)params;
     (void)values;
     (void)stride;
     (void)heap;

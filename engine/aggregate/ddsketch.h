@@ -16,10 +16,12 @@
  *   union, by the line before) one by one until C_l(union) <= limit. That is the least level of the union.
  * The counts at that level, the count of zeros and both ends are functions of the multiset as well: so is every byte.
  *
- * Memory: 24 bytes in place, and one block of tw_heap_size(48 + 12 buckets) bytes: both ends, the counts, the buckets
- * in ascending order. Looking a bucket up is a binary search between the two places that its distance from the first
- * and from the last one leaves: one probe where no bucket between is empty. A new bucket moves those above it; it
- * happens at most limit + 1 times between two collapses. */
+ * Memory: 24 bytes in place, and one block. Up to 17 buckets it holds both ends, the counts, and the buckets in
+ * ascending order; looking a bucket up is a binary search. From 512 bytes on half of the block is a window of as many
+ * neighbouring buckets as it has room for, those that are empty too: there a bucket's count stands where its distance
+ * from the first one says. Those outside it lie beside it as in a small block. When there is no room for another
+ * one of them, the block is laid out anew: the window goes where it holds the most, and the block is doubled when that
+ * leaves less than a quarter free. Where a bucket is shows nowhere outside. */
 
 struct tw_ddsketch {
     char *block; /* NULL: nothing was added */
@@ -42,6 +44,12 @@ enum { TW_DDSKETCH_LIMIT_LEAST = 16, TW_DDSKETCH_LIMIT_MOST = 65536 };
 size_t tw_ddsketch_growth(const struct tw_ddsketch *sketch, const struct tw_ddsketch_rules *rules, uint32_t before);
 void tw_ddsketch_add(struct tw_ddsketch *sketch, const struct tw_ddsketch_rules *rules, const struct tw_decimal *number,
                      struct tw_heap *heap);
+/* The same for count numbers, which stand stride bytes apart, each into the sketch at offset in its group. */
+void tw_ddsketch_add_all(char *const *groups, uint32_t offset, const struct tw_ddsketch_rules *rules,
+                         const struct tw_decimal *numbers, size_t stride, size_t count, struct tw_heap *heap);
+/* The sum of tw_ddsketch_growth of as many sketches. */
+size_t tw_ddsketch_growth_all(char *const *groups, uint32_t offset, const struct tw_ddsketch_rules *rules, size_t count,
+                              uint32_t before);
 /* Errors: ENOMEM; sketch is then as it was. */
 enum tumble_code tw_ddsketch_merge(struct tw_ddsketch *sketch, const struct tw_ddsketch_rules *rules,
                                    const struct tw_ddsketch *other, struct tw_heap *heap);

@@ -1,5 +1,7 @@
 #include "engine/aggregate/ddsketch_index.h"
 
+#include <string.h>
+
 /* A positive number: mantissa × 2^(exponent − 63), first bit of the mantissa set. */
 struct binary {
     uint64_t mantissa;
@@ -121,6 +123,60 @@ int32_t tw_ddsketch_bucket(const struct tw_ddsketch_scale *scale, const struct t
     uint64_t l = ((uint64_t)(x.exponent + L_BIAS) << L_BITS) + octave_part(fraction_of(x.mantissa));
     int32_t index = (int32_t)((tw_uint128)l * scale->buckets_per_octave >> (L_BITS + SCALE_BITS));
     return negative ? ~index : index;
+}
+
+/* ---- many at once ----
+ *
+ * In doubles: a number of at most 63 bits times a power of ten from the table is off by less than 2^-50 of itself. So
+ * is the octave's part, and L, below 2^12, by less than 2^-40; there are at most 3,510 buckets in an octave, so L / W
+ * is off by less than 2^-27, whether or not a compiler fuses a product and a sum. tw_ddsketch_bucket's own cuts come to
+ * less than that. Where L / W is further than NEAR from an integer both have the same floor. */
+#define NEAR 0x1p-20
+
+enum { POWERS = 22 }; /* of ten, on either side */
+
+static const double powers[2 * POWERS + 1] = {
+    1e-22, 1e-21, 1e-20, 1e-19, 1e-18, 1e-17, 1e-16, 1e-15, 1e-14, 1e-13, 1e-12, 1e-11, 1e-10, 1e-9, 1e-8,
+    1e-7,  1e-6,  1e-5,  1e-4,  1e-3,  1e-2,  1e-1,  1e0,   1e1,   1e2,   1e3,   1e4,   1e5,   1e6,  1e7,
+    1e8,   1e9,   1e10,  1e11,  1e12,  1e13,  1e14,  1e15,  1e16,  1e17,  1e18,  1e19,  1e20,  1e21, 1e22,
+};
+
+/* False: ask tw_ddsketch_bucket. */
+static inline __attribute__((always_inline)) bool bucket_soon(double buckets_per_octave,
+                                                              const struct tw_decimal *number, int32_t *out) {
+    const int64_t coefficient = (int64_t)number->low;
+    const unsigned power = (unsigned)number->exponent + POWERS;
+    if (number->high != coefficient >> 63 || power > 2 * POWERS) {
+        return false;
+    }
+    const double x = (double)coefficient * powers[power];
+    uint64_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    const int exponent = (int)(bits >> 52 & 2047) - 1023; /* of 0: -1023, and what follows means nothing */
+    const uint64_t mantissa = (bits & ((UINT64_C(1) << 52) - 1)) | UINT64_C(1023) << 52;
+    double m;
+    memcpy(&m, &mantissa, sizeof m);
+    m -= 1.0;
+    const double part = m * (50.0 / 35 - m * (21.0 / 35 - m * (6.0 / 35)));
+    const double place = ((double)(exponent + L_BIAS) + part) * buckets_per_octave;
+    const int32_t index = (int32_t)place;
+    const double beyond = place - (double)index;
+    const int32_t sign = (int32_t)(coefficient >> 63);
+    *out = coefficient ? index ^ sign : TW_DDSKETCH_ZERO;
+    return (beyond > NEAR && beyond < 1.0 - NEAR) || !coefficient;
+}
+
+void tw_ddsketch_buckets(const struct tw_ddsketch_scale *scale, const struct tw_decimal *numbers, size_t stride,
+                         size_t count, int32_t *out) {
+    const double buckets_per_octave = (double)scale->buckets_per_octave * 0x1p-36;
+    const char *at = (const char *)numbers;
+    for (size_t i = 0; i < count; i++, at += stride) {
+        const struct tw_decimal *number = (const void *)at;
+        if (!bucket_soon(buckets_per_octave, number, &out[i])) {
+            const bool zero = number->low == 0 && number->high == 0;
+            out[i] = zero ? TW_DDSKETCH_ZERO : tw_ddsketch_bucket(scale, number);
+        }
+    }
 }
 
 int32_t tw_ddsketch_highest(const struct tw_ddsketch_scale *scale) {

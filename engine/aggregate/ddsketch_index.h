@@ -37,6 +37,11 @@ void tw_ddsketch_scale_of(struct tw_ddsketch_scale *scale, const struct tw_decim
 /* Bucket of a number that is not 0: index of its magnitude, and for a negative one the complement of it (−1 − index),
  * so that buckets order as their numbers do and an arithmetic shift to the right collapses both signs alike. */
 int32_t tw_ddsketch_bucket(const struct tw_ddsketch_scale *scale, const struct tw_decimal *number);
+/* The same for each of count numbers, which stand stride bytes apart; TW_DDSKETCH_ZERO for 0. Doubles say where a
+ * number falls, and integers have the word where that is so near to a bucket's bound that doubles might be wrong. */
+enum { TW_DDSKETCH_ZERO = INT32_MIN };
+void tw_ddsketch_buckets(const struct tw_ddsketch_scale *scale, const struct tw_decimal *numbers, size_t stride,
+                         size_t count, int32_t *out);
 /* Pairs of buckets become one: level by level. */
 static inline int32_t tw_ddsketch_collapse(int32_t bucket, unsigned levels) { return bucket >> levels; }
 /* The highest bucket at level 0; the lowest is the complement of it. */

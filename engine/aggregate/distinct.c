@@ -127,12 +127,7 @@ static void init(void *state, const struct tw_params *params) {
 /* The engine adds up what the steps of a chunk ask for, so each asks for its share: a block that the k-th new value
  * needs takes k steps to be needed, and each of them has asked for a k-th of it and of the blocks before it. Asking for
  * whole blocks would have a chunk that goes to one group reserve 32 of them whenever one might be needed. */
-static size_t growth(const void *state, const struct tw_params *params, const struct tw_input *input) {
-    (void)input;
-    const struct distinct *d = state;
-    if (d->dense || (d->block && d->count + TW_STEPS_AT_ONCE < room_of(d->slots_log2))) {
-        return 0;
-    }
+static __attribute__((noinline)) size_t growth_soon(const struct distinct *d, const struct tw_params *params) {
     unsigned slots_log2 = d->slots_log2;
     size_t total = 0;
     size_t share = 0;
@@ -150,6 +145,22 @@ static size_t growth(const void *state, const struct tw_params *params, const st
         share = each > share ? each : share;
     }
     return share;
+}
+
+static inline size_t growth(const void *state, const struct tw_params *params, const struct tw_input *input) {
+    (void)input;
+    const struct distinct *d = state;
+    const bool soon = !d->dense && d->count + TW_STEPS_AT_ONCE >= room_of(d->slots_log2); /* of none there is room: 0 */
+    return soon ? growth_soon(d, params) : 0;
+}
+
+/* Nearly always nothing: either there are registers, or the table is far from full. */
+static size_t growth_all(char *const *groups, uint32_t offset, const struct tw_params *params, size_t count) {
+    size_t total = 0;
+    for (size_t i = 0; i < count; i++) {
+        total += growth(groups[i] + offset, params, NULL);
+    }
+    return total;
 }
 
 /* The slot that holds hash, or the free one where it belongs. There is always a free one. */
@@ -242,6 +253,36 @@ static bool add(struct distinct *d, const struct tw_params *params, uint64_t has
 
 static void step(void *state, const struct tw_params *params, const struct tw_input *input, struct tw_heap *heap) {
     add(state, params, hash_of(input->value), heap);
+}
+
+static void step_all(char *const *groups, uint32_t offset, const struct tw_params *params,
+                     const struct tw_value *values, size_t stride, size_t count, struct tw_heap *heap) {
+    const unsigned precision = precision_of(params);
+    uint64_t hashes[TW_STEPS_AT_ONCE];
+    for (size_t done = 0; done < count;) {
+        const struct tw_value *at = values + done * stride;
+        const size_t left = count - done < TW_STEPS_AT_ONCE ? count - done : TW_STEPS_AT_ONCE;
+        size_t strings = 0;
+        while (strings < left && at[strings * stride].type == TUMBLE_TYPE_STRING) {
+            strings++;
+        }
+        tw_hash64_each(&at->text, stride * sizeof *at, strings, hashes);
+        for (size_t i = 0; i < strings; i++) {
+            hashes[i] += hashes[i] == 0;
+        }
+        for (size_t i = strings; i < left; i++) {
+            hashes[i] = hash_of(&at[i * stride]);
+        }
+        for (size_t i = 0; i < left; i++) {
+            struct distinct *d = (struct distinct *)(void *)(groups[done + i] + offset);
+            if (d->dense) {
+                tw_hll_raise(d->block, precision, hashes[i]);
+            } else {
+                add(d, params, hashes[i], heap);
+            }
+        }
+        done += left;
+    }
 }
 
 static enum tumble_code merge(void *state, const struct tw_params *params, const void *other, struct tw_heap *heap) {
@@ -440,6 +481,8 @@ const struct tw_aggregate tw_aggregate_distinct = {
     .init = init,
     .growth = growth,
     .step = step,
+    .step_all = step_all,
+    .growth_all = growth_all,
     .merge = merge,
     .value = value_text,
     .encode = encode,

@@ -39,14 +39,16 @@ static inline __attribute__((always_inline)) void keep_all(char *const *groups, 
     }
 }
 
-static void step_all_min(char *const *groups, uint32_t offset, const struct tw_value *values, size_t stride,
-                         size_t count, struct tw_heap *heap) {
+static void step_all_min(char *const *groups, uint32_t offset, const struct tw_params *params,
+                         const struct tw_value *values, size_t stride, size_t count, struct tw_heap *heap) {
+    (void)params;
     (void)heap;
     keep_all(groups, offset, values, stride, count, -1);
 }
 
-static void step_all_max(char *const *groups, uint32_t offset, const struct tw_value *values, size_t stride,
-                         size_t count, struct tw_heap *heap) {
+static void step_all_max(char *const *groups, uint32_t offset, const struct tw_params *params,
+                         const struct tw_value *values, size_t stride, size_t count, struct tw_heap *heap) {
+    (void)params;
     (void)heap;
     keep_all(groups, offset, values, stride, count, 1);
 }

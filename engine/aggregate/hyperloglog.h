@@ -41,9 +41,7 @@ static inline void tw_hll_raise(uint8_t *registers, unsigned precision, uint64_t
     uint64_t rest = hash << precision | UINT64_C(1) << (precision - 1);
     uint8_t rank = (uint8_t)(__builtin_clzll(rest) + 1);
     uint8_t *at = &registers[hash >> (64 - precision)];
-    if (*at < rank) {
-        *at = rank;
-    }
+    *at = *at < rank ? rank : *at; /* no branch: until there are many more values than registers, nobody foresees it */
 }
 
 void tw_hll_merge(uint8_t *registers, const uint8_t *other, unsigned precision);

@@ -79,6 +79,17 @@ static void step(void *state, const struct tw_params *params, const struct tw_in
     tw_ddsketch_add(state, &rules, &input->value->number, heap);
 }
 
+static void step_all(char *const *groups, uint32_t offset, const struct tw_params *params,
+                     const struct tw_value *values, size_t stride, size_t count, struct tw_heap *heap) {
+    struct tw_ddsketch_rules rules = rules_of(params);
+    tw_ddsketch_add_all(groups, offset, &rules, &values->number, stride * sizeof *values, count, heap);
+}
+
+static size_t growth_all(char *const *groups, uint32_t offset, const struct tw_params *params, size_t count) {
+    struct tw_ddsketch_rules rules = rules_of(params);
+    return tw_ddsketch_growth_all(groups, offset, &rules, count, TW_STEPS_AT_ONCE);
+}
+
 static enum tumble_code merge(void *state, const struct tw_params *params, const void *other, struct tw_heap *heap) {
     struct tw_ddsketch_rules rules = rules_of(params);
     return tw_ddsketch_merge(state, &rules, other, heap);
@@ -131,6 +142,8 @@ const struct tw_aggregate tw_aggregate_quantile = {
     .init = init,
     .growth = growth,
     .step = step,
+    .step_all = step_all,
+    .growth_all = growth_all,
     .merge = merge,
     .value = value_text,
     .encode = encode,

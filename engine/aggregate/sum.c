@@ -20,8 +20,9 @@ static void step(void *state, const struct tw_params *params, const struct tw_in
     tw_total_add(state, &input->value->number, heap);
 }
 
-static void step_all(char *const *groups, uint32_t offset, const struct tw_value *values, size_t stride, size_t count,
-                     struct tw_heap *heap) {
+static void step_all(char *const *groups, uint32_t offset, const struct tw_params *params,
+                     const struct tw_value *values, size_t stride, size_t count, struct tw_heap *heap) {
+    (void)params;
     for (size_t i = 0; i < count; i++, values += stride) {
         tw_total_add((struct tw_total *)(void *)(groups[i] + offset), &values->number, heap);
     }

@@ -14,6 +14,14 @@
 
 uint64_t tw_hash64(const void *data, size_t length) { return XXH3_64bits(data, length); }
 
+void tw_hash64_each(const struct tumble_bytes *texts, size_t stride, size_t count, uint64_t *out) {
+    const char *at = (const char *)texts;
+    for (size_t i = 0; i < count; i++, at += stride) {
+        const struct tumble_bytes *text = (const void *)at;
+        out[i] = XXH3_64bits(text->length ? text->data : "", text->length);
+    }
+}
+
 void tw_hash128(const void *data, size_t length, uint8_t out[16]) {
     XXH128_canonical_t canonical;
     XXH128_canonicalFromHash(&canonical, XXH3_128bits(data, length));

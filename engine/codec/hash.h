@@ -11,6 +11,8 @@
 /* xxHash lives here. Whatever is stored or merged uses tw_hash64/tw_hash128 (fixed seed 0); hash tables of strangers'
  * keys use tw_hash_seeded with tw_hash_process_seed (random once a process; TUMBLE_HASH_SEED pins it). */
 uint64_t tw_hash64(const void *data, size_t length);
+/* The same of each of count texts; they stand stride bytes apart. */
+void tw_hash64_each(const struct tumble_bytes *texts, size_t stride, size_t count, uint64_t *out);
 void tw_hash128(const void *data, size_t length, uint8_t out[16]); /* canonical (big-endian) form */
 uint64_t tw_hash_seeded(const void *data, size_t length, uint64_t seed);
 uint64_t tw_hash_process_seed(void); /* thread-safe */

@@ -123,6 +123,88 @@ static void buckets_order_as_numbers_do_but_at_their_bounds(void **state) {
     }
 }
 
+static void check_buckets(const struct tw_ddsketch_scale *s, const struct tw_decimal *numbers, size_t count) {
+    int32_t found[64];
+    tw_ddsketch_buckets(s, numbers, sizeof *numbers, count, found);
+    for (size_t i = 0; i < count; i++) {
+        const bool zero = tw_decimal_coefficient(&numbers[i]) == 0;
+        const int32_t wanted = zero ? TW_DDSKETCH_ZERO : tw_ddsketch_bucket(s, &numbers[i]);
+        if (found[i] != wanted) {
+            char text[TW_DECIMAL_TEXT + 1];
+            text[tw_decimal_format(&numbers[i], text)] = '\0';
+            fail_msg("%s: bucket %d, not %d", text, (int)found[i], (int)wanted);
+        }
+    }
+}
+
+/* The number nearest to a bucket's bound that has 64 bits, or so many digits; and its neighbours. */
+static void numbers_at_a_bound(const struct tw_ddsketch_scale *s, int32_t bucket, int exponent, struct tw_decimal *out,
+                               size_t count) {
+    uint64_t low = 1, high = INT64_MAX; /* of those, the first that is not below the bucket */
+    while (low < high) {
+        const uint64_t middle = low + (high - low) / 2;
+        const struct tw_decimal number = {.low = middle, .exponent = exponent};
+        if (tw_ddsketch_bucket(s, &number) < bucket) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        const int64_t sign = draw(2) ? 1 : -1;
+        const int64_t coefficient = sign * (int64_t)(low > count ? low - count / 2 + i : low + i);
+        out[i] = (struct tw_decimal){.low = (uint64_t)coefficient, .high = coefficient >> 63, .exponent = exponent};
+    }
+}
+
+static void many_numbers_at_once_fall_where_each_does(void **state) {
+    (void)state;
+    enum { MANY = 48 };
+    struct tw_decimal numbers[MANY];
+    for (int e = 0; e < ERRORS; e++) {
+        struct tw_ddsketch_scale s = scale(errors[e]);
+        for (int round = 0; round < 1000; round++) {
+            for (int i = 0; i < MANY; i++) {
+                char text[64];
+                if (round % 3 == 0) {
+                    draw_number(text);
+                } else if (round % 3 == 1) {
+                    snprintf(text, sizeof text, "%s%d.%02d", draw(9) ? "" : "-", (int)draw(3000), (int)draw(100));
+                } else {
+                    snprintf(text, sizeof text, "%d%0*de%d", (int)draw(100), 1 + (int)draw(18), (int)draw(100000000),
+                             (int)draw(60) - 30);
+                }
+                numbers[i] = decimal(text + (text[0] == '0' && text[1] >= '0' && text[1] <= '9'));
+            }
+            check_buckets(&s, numbers, MANY);
+        }
+        for (int round = 0; round < 300; round++) { /* at bounds, and at powers of two */
+            const int exponent = (int)draw(50) - 25;
+            const struct tw_decimal one = {.low = 1 + draw(INT64_MAX - 100), .exponent = exponent};
+            numbers_at_a_bound(&s, tw_ddsketch_bucket(&s, &one), exponent, numbers, MANY);
+            check_buckets(&s, numbers, MANY);
+            for (int i = 0; i < MANY; i++) {
+                numbers[i] = (struct tw_decimal){.low = (UINT64_C(1) << (15 + i)) + draw(3) - 1,
+                                                 .exponent = round % 2 ? 0 : (int)draw(46) - 23};
+            }
+            check_buckets(&s, numbers, MANY);
+        }
+    }
+    struct tw_ddsketch_scale s = scale("0.01");
+    for (int i = 0; i < MANY; i++) {
+        static const struct tw_decimal edges[] = {{0},
+                                                  {.low = (uint64_t)INT64_MIN, .high = -1},
+                                                  {.low = (uint64_t)INT64_MIN},
+                                                  {.low = UINT64_MAX, .high = -1},
+                                                  {.low = UINT64_MAX},
+                                                  {.low = 0, .high = 1},
+                                                  {.low = 0, .high = 1, .exponent = -340},
+                                                  {.low = 1, .exponent = 308}};
+        numbers[i] = edges[i % 8];
+    }
+    check_buckets(&s, numbers, MANY);
+}
+
 static void a_negative_number_has_the_complement_of_its_magnitudes_bucket_at_every_level(void **state) {
     (void)state;
     struct tw_ddsketch_scale s = scale("0.02");
@@ -248,6 +330,7 @@ int main(void) {
         cmocka_unit_test(a_buckets_number_is_within_the_error_at_every_level),
         cmocka_unit_test(buckets_are_as_wide_as_the_error_allows),
         cmocka_unit_test(buckets_order_as_numbers_do_but_at_their_bounds),
+        cmocka_unit_test(many_numbers_at_once_fall_where_each_does),
         cmocka_unit_test(a_negative_number_has_the_complement_of_its_magnitudes_bucket_at_every_level),
         cmocka_unit_test(every_number_there_is_has_a_valid_bucket_and_at_the_last_level_the_same),
         cmocka_unit_test(errors_grow_as_the_ratio_is_squared_and_end_at_one),

@@ -47,12 +47,22 @@ static void snapshot(const struct tw_aggregate *aggregate, const struct tw_param
     assert_int_equal(aggregate->value(state, params, 0, out), TUMBLE_OK);
 }
 
-static void steps_all_alike(const char *name, int rounds) {
+/* What distinct tells apart: mostly strings, of every length that is hashed another way. */
+static void draw_text(char *out, size_t size) {
+    static const char *const others[] = {"true", "false", "7", "7.25", "\"\""};
+    if (law_draw(20) == 0) {
+        snprintf(out, size, "%s", others[law_draw(5)]);
+    } else {
+        snprintf(out, size, "\"%0*d\"", law_draw(8) ? 6 : 1 + (int)law_draw(40), (int)law_draw(5000));
+    }
+}
+
+static void steps_all_alike(const char *name, const char *given, int rounds) {
     const struct tw_aggregate *aggregate = tw_aggregate_find(tumble_bytes_of(name), tumble_bytes_of(""));
     struct stepping_options options;
     assert_non_null(aggregate);
     assert_non_null(aggregate->step_all);
-    assert_int_equal(stepping_options_of(&options, aggregate, NULL, NULL), TUMBLE_OK);
+    assert_int_equal(stepping_options_of(&options, aggregate, given, NULL), TUMBLE_OK);
     const uint32_t offset = 16; /* in front of it lies the state of another aggregate */
     assert_true(offset + aggregate->state_size <= sizeof(uint64_t) * STATE_WORDS);
     for (int round = 0; round < rounds; round++) {
@@ -66,25 +76,36 @@ static void steps_all_alike(const char *name, int rounds) {
                 aggregate->init((char *)both[i]->states[g] + offset, &options.params);
             }
         }
-        for (int chunk = 0; chunk < 6; chunk++) {
+        /* some rounds long enough for what grows in between */
+        const int chunks = aggregate->growth_all && round % 8 == 0 ? 200 : 6;
+        for (int chunk = 0; chunk < chunks; chunk++) {
             struct tw_value values[VALUES * MAX_STRIDE];
             char *states[VALUES];
-            const size_t count = chunk == 0 ? 0 : 1 + law_draw(VALUES);
+            const size_t count = chunk == 0 ? 0 : 1 + law_draw(aggregate->growth_all ? TW_STEPS_AT_ONCE : VALUES);
+            char texts[VALUES][64];
             size_t growth = 0;
             memset(values, 0, sizeof values);
             for (size_t i = 0; i < count; i++) {
-                char text[64];
                 const size_t group = law_draw(groups);
-                draw_number(text, sizeof text, (unsigned)round % 4);
-                values[i * stride] = value_of(text);
+                if (aggregate->takes & TW_TAKES_STRING && aggregate->growth) {
+                    draw_text(texts[i], sizeof texts[i]);
+                } else {
+                    draw_number(texts[i], sizeof texts[i], (unsigned)round % 4);
+                }
+                values[i * stride] = value_of(texts[i]);
                 struct tw_input input = {.value = &values[i * stride]};
                 void *state = (char *)one_by_one.states[group] + offset;
                 states[i] = (char *)at_once.states[group];
                 step_input(aggregate, &options.params, state, &input, &one_by_one.heap);
                 growth += aggregate->growth ? aggregate->growth(states[i] + offset, &options.params, &input) : 0;
             }
+            if (aggregate->growth_all) {
+                growth = aggregate->growth_all(states, offset, &options.params, count);
+            }
             assert_true(tw_heap_reserve(&at_once.heap, growth));
-            aggregate->step_all(states, offset, values, stride, count, &at_once.heap);
+            const size_t held = at_once.heap.bytes;
+            aggregate->step_all(states, offset, &options.params, values, stride, count, &at_once.heap);
+            assert_int_equal(at_once.heap.bytes, held);
         }
         for (size_t g = 0; g < GROUPS; g++) {
             struct tw_buf bytes[2];
@@ -111,18 +132,33 @@ static void steps_all_alike(const char *name, int rounds) {
 
 static void sums_in_one_go_are_sums(void **state) {
     (void)state;
-    steps_all_alike("sum", 400);
+    steps_all_alike("sum", NULL, 400);
 }
 
 static void extremes_in_one_go_are_extremes(void **state) {
     (void)state;
-    steps_all_alike("min", 200);
-    steps_all_alike("max", 200);
+    steps_all_alike("min", NULL, 200);
+    steps_all_alike("max", NULL, 200);
 }
 
 static void counts_in_one_go_are_counts(void **state) {
     (void)state;
-    steps_all_alike("count", 100);
+    steps_all_alike("count", NULL, 100);
+}
+
+static void distinct_values_in_one_go_are_counted_once(void **state) {
+    (void)state;
+    steps_all_alike("distinct", "error=0.05", 80);
+    steps_all_alike("distinct", "error=0.01", 24);
+    steps_all_alike("distinct", "error=0.26", 24);
+}
+
+static void quantiles_in_one_go_are_quantiles(void **state) {
+    (void)state;
+    steps_all_alike("quantile", "q=0.5", 80);
+    steps_all_alike("quantile", "q=0.5,0.9 relative_error=0.001", 40);
+    steps_all_alike("quantile", "q=0.5 max_buckets=60", 80);
+    steps_all_alike("quantile", "q=0 max_buckets=16 relative_error=0.0001", 40);
 }
 
 int main(void) {
@@ -130,6 +166,8 @@ int main(void) {
         cmocka_unit_test(sums_in_one_go_are_sums),
         cmocka_unit_test(extremes_in_one_go_are_extremes),
         cmocka_unit_test(counts_in_one_go_are_counts),
+        cmocka_unit_test(distinct_values_in_one_go_are_counted_once),
+        cmocka_unit_test(quantiles_in_one_go_are_quantiles),
     };
     return cmocka_run_group_tests_name("step_all", tests, NULL, NULL);
 }

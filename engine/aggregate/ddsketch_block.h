@@ -1,0 +1,131 @@
+#ifndef TW_AGGREGATE_DDSKETCH_BLOCK_H
+#define TW_AGGREGATE_DDSKETCH_BLOCK_H
+
+#include <string.h>
+
+#include "engine/aggregate/ddsketch.h"
+
+/* How a DDSketch lies in its block (ddsketch.h, "Memory"); for the files of ddsketch alone. */
+
+struct tw_sketch_ends { /* the front of a block */
+    struct tw_decimal least;
+    struct tw_decimal greatest;
+};
+
+/* Behind the ends, where there is a window. */
+struct tw_sketch_reach {
+    int32_t first; /* the window's */
+    int32_t low;   /* the lowest and the highest bucket there is */
+    int32_t high;
+    uint32_t others; /* buckets outside the window */
+};
+
+/* The parts of a block. */
+struct tw_sketch_parts {
+    struct tw_sketch_ends *ends;
+    struct tw_sketch_reach *reach; /* NULL: no window */
+    int32_t first;
+    uint32_t places;  /* of the window */
+    uint64_t *window; /* counts; 0: no such bucket */
+    uint32_t others;  /* outside the window: counts, and buckets ascending */
+    uint64_t *counts;
+    int32_t *buckets;
+};
+
+enum {
+    TW_SKETCH_BUCKET = sizeof(uint64_t) + sizeof(int32_t),
+    TW_SKETCH_FRONT = sizeof(struct tw_sketch_ends) + sizeof(struct tw_sketch_reach),
+    TW_SKETCH_WINDOWED = 9, /* log2 of the least block with a window */
+    TW_SKETCH_NARROW = ((1 << (TW_SKETCH_WINDOWED - 1)) - sizeof(struct tw_sketch_ends)) / TW_SKETCH_BUCKET,
+    TW_SKETCH_NO_WINDOW = 1 << 30 /* first of a window that holds nothing: no bucket is near */
+};
+
+static inline uint32_t tw_sketch_places(unsigned block_log2) {
+    return block_log2 < TW_SKETCH_WINDOWED ? 0
+                                           : UINT32_C(1) << (block_log2 - 4); /* eight bytes each: half of the block */
+}
+
+/* Outside the window. */
+static inline uint32_t tw_sketch_capacity(unsigned block_log2) {
+    const size_t bytes = (size_t)1 << block_log2;
+    return block_log2 == 0                   ? 0
+           : block_log2 < TW_SKETCH_WINDOWED ? (uint32_t)((bytes - sizeof(struct tw_sketch_ends)) / TW_SKETCH_BUCKET)
+                                             : (uint32_t)((bytes / 2 - TW_SKETCH_FRONT) / TW_SKETCH_BUCKET);
+}
+
+static inline struct tw_sketch_reach *tw_sketch_reach_of(char *block) {
+    return (void *)(block + sizeof(struct tw_sketch_ends));
+}
+
+static inline struct tw_sketch_parts tw_sketch_parts_of(const struct tw_ddsketch *sketch) {
+    const bool windowed = sketch->block_log2 >= TW_SKETCH_WINDOWED;
+    struct tw_sketch_parts parts;
+    parts.ends = (void *)sketch->block;
+    parts.reach = windowed ? tw_sketch_reach_of(sketch->block) : NULL;
+    parts.first = windowed ? parts.reach->first : TW_SKETCH_NO_WINDOW;
+    parts.places = tw_sketch_places(sketch->block_log2);
+    parts.window = (void *)(sketch->block + (windowed ? TW_SKETCH_FRONT : sizeof(struct tw_sketch_ends)));
+    parts.others = windowed ? parts.reach->others : sketch->count;
+    parts.counts = parts.window + parts.places;
+    parts.buckets = (void *)(parts.counts + tw_sketch_capacity(sketch->block_log2));
+    return parts;
+}
+
+static inline bool tw_sketch_is_zero(const struct tw_decimal *number) { return number->low == 0 && number->high == 0; }
+
+/* How many buckets stand below this one. */
+static inline uint32_t tw_sketch_rank(const int32_t *buckets, uint32_t count, int32_t bucket) {
+    if (count == 0 || bucket <= buckets[0]) {
+        return 0;
+    }
+    if (bucket > buckets[count - 1]) {
+        return count;
+    }
+    /* No two are equal: at most this many stand below it, and at most that many above. */
+    uint32_t most = (uint32_t)(bucket - buckets[0]);
+    uint32_t above = (uint32_t)(buckets[count - 1] - bucket);
+    uint32_t high = most < count - 1 ? most : count - 1;
+    uint32_t low = above < count - 1 ? count - 1 - above : 0;
+    const int32_t *at = buckets + low;
+    for (uint32_t left = high - low; left; left -= (left + 1) / 2) {
+        at += at[(left + 1) / 2 - 1] < bucket ? (left + 1) / 2 : 0;
+    }
+    return (uint32_t)(at - buckets);
+}
+
+/* All buckets in ascending order: those below the window, its places, those above it. */
+struct tw_sketch_list {
+    struct tw_sketch_parts parts;
+    uint32_t below;
+    uint32_t length; /* places without a bucket among them */
+};
+
+static inline struct tw_sketch_list tw_sketch_list_of(const struct tw_ddsketch *sketch) {
+    struct tw_sketch_list list;
+    list.parts = tw_sketch_parts_of(sketch);
+    list.below = tw_sketch_rank(list.parts.buckets, list.parts.others, list.parts.first);
+    list.length = list.parts.others + list.parts.places;
+    return list;
+}
+
+/* How many numbers the bucket at a place of the list holds; 0: there is none. */
+static inline uint64_t tw_sketch_entry(const struct tw_sketch_list *list, uint32_t at, int32_t *bucket) {
+    const struct tw_sketch_parts *parts = &list->parts;
+    const uint32_t place = at - list->below;
+    if (place < parts->places) {
+        *bucket = parts->first + (int32_t)place;
+        return parts->window[place];
+    }
+    const uint32_t other = at < list->below ? at : at - parts->places;
+    *bucket = parts->buckets[other];
+    return parts->counts[other];
+}
+
+/* Size of a block that holds this many buckets wherever they are. */
+size_t tw_sketch_block_size(size_t buckets);
+/* A block that has room for `more` buckets more, wherever they are, and the window where it holds the most. The least
+ * that leaves a quarter free, but never more than block_size of them all, and that at once when all of them are to have
+ * room outside the window. False: no memory, nothing changed. */
+bool tw_sketch_lay_out(struct tw_ddsketch *sketch, uint32_t more, bool all_outside, struct tw_heap *heap);
+
+#endif
