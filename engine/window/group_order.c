@@ -3,8 +3,9 @@
 
 #include "engine/window/group_table.h"
 
-/* By the prefixes' bytes from the front (American flag sort: McIlroy, Bostic, McIlroy, "Engineering Radix Sort", 1993)
- * where there are many, and what these leave together by comparison: quicksort with the median of three, small runs by
+/* Where there are many: by the bits in which prefixes differ, side by side and from the last one on, while they are
+ * few; else by the prefixes' bytes from the front (American flag sort: McIlroy, Bostic, McIlroy, "Engineering Radix
+ * Sort", 1993). What these leave together is sorted by comparison: quicksort with the median of three, small runs by
  * insertion, the smaller side first so that the stack stays logarithmic; a run that does not shrink falls to heapsort,
  * so hostile keys cannot make it quadratic. */
 
@@ -144,6 +145,112 @@ static void radix_sort(const struct tw_group_table *table, struct tw_group_rank 
     }
 }
 
+/* ---- few bits ---- */
+
+enum { PACKED_BITS = 32, DIGIT_BITS = 11, DIGITS_MAX = 3 };
+_Static_assert(DIGITS_MAX *DIGIT_BITS >= PACKED_BITS, "digits hold what is packed");
+_Static_assert(sizeof(struct tw_group_rank) == 2 * sizeof(uint64_t), "two lists of words take the place of ranks");
+
+struct bits { /* those in which prefixes differ, by runs, the lowest first */
+    struct {
+        uint64_t mask;
+        unsigned right;
+    } runs[PACKED_BITS];
+    unsigned run_count;
+    unsigned count;
+};
+
+static bool find_bits(uint64_t varies, struct bits *out) {
+    out->run_count = 0;
+    out->count = (unsigned)__builtin_popcountll(varies);
+    if (out->count > PACKED_BITS) {
+        return false;
+    }
+    for (unsigned packed = 0; varies;) {
+        const unsigned low = (unsigned)__builtin_ctzll(varies);
+        const uint64_t above = varies + (UINT64_C(1) << low); /* carries through the run */
+        const uint64_t run = varies & ~above;
+        out->runs[out->run_count].mask = run;
+        out->runs[out->run_count++].right = low - packed;
+        packed += (unsigned)__builtin_popcountll(run);
+        varies &= ~run;
+    }
+    return true;
+}
+
+static inline uint64_t pack(const struct bits *bits, uint64_t prefix) {
+    uint64_t packed = 0;
+    for (unsigned i = 0; i < bits->run_count; i++) {
+        packed |= (prefix & bits->runs[i].mask) >> bits->runs[i].right;
+    }
+    return packed;
+}
+
+static inline uint64_t word_at(const char *list, size_t i) {
+    uint64_t word;
+    memcpy(&word, list + i * sizeof word, sizeof word);
+    return word;
+}
+
+static inline void put_word(char *list, size_t i, uint64_t word) { memcpy(list + i * sizeof word, &word, sizeof word); }
+
+static inline uint64_t packed_rank(const struct bits *bits, const struct tw_group_rank *rank) {
+    return pack(bits, rank->prefix) << 32 | rank->reference;
+}
+
+/* By digits from the last one on. The memory of the ranks is that of two lists of words, packed prefix and reference;
+ * what is sorted ends in the upper one, so that ranks can be made of it from the front. */
+static void sort_packed(const struct tw_group_table *table, struct tw_group_rank *order, size_t n,
+                        const struct bits *bits) {
+    const unsigned digits = (bits->count + DIGIT_BITS - 1) / DIGIT_BITS;
+    const unsigned width = digits ? (bits->count + digits - 1) / digits : 0;
+    const uint64_t mask = (UINT64_C(1) << width) - 1;
+    uint32_t next[DIGITS_MAX][1 << DIGIT_BITS];
+    char *const lower = (char *)order, *const upper = lower + n * sizeof(uint64_t);
+    char *from = digits % 2 ? lower : upper, *to = digits % 2 ? upper : lower;
+    memset(next, 0, digits * sizeof next[0]);
+    for (size_t i = 0; i < n; i++) {
+        const size_t at = digits % 2 ? i : n - 1 - i; /* in place: no rank is overwritten before it is read */
+        const uint64_t word = packed_rank(bits, &order[at]);
+        put_word(from, at, word);
+        for (unsigned digit = 0; digit < digits; digit++) {
+            next[digit][word >> (32 + digit * width) & mask]++;
+        }
+    }
+    for (unsigned digit = 0; digit < digits; digit++) {
+        uint32_t *const places = next[digit];
+        uint32_t sum = 0;
+        for (size_t value = 0; value <= mask; value++) {
+            const uint32_t many = places[value];
+            places[value] = sum;
+            sum += many;
+        }
+        for (size_t i = 0; i < n; i++) {
+            const uint64_t word = word_at(from, i);
+            put_word(to, places[word >> (32 + digit * width) & mask]++, word);
+        }
+        char *const sorted = to;
+        to = from;
+        from = sorted;
+    }
+    size_t begin = 0; /* of a run of one prefix */
+    for (size_t i = 0; i < n; i++) {
+        const uint64_t word = word_at(upper, i);
+        order[i] = (struct tw_group_rank){.prefix = word >> 32, .reference = (uint32_t)word};
+        if (order[i].prefix != order[begin].prefix) {
+            if (i - begin > 1) {
+                sort(table, order + begin, i - begin, depth_budget(i - begin));
+            }
+            begin = i;
+        }
+    }
+    if (n - begin > 1) {
+        sort(table, order + begin, n - begin, depth_budget(n - begin));
+    }
+}
+
+/* ---- ranks ---- */
+
 /* How many bytes at the front all keys share, given that of those before: "user-098140" tells little by its first
  * eight. */
 static size_t shared(const struct tw_group_table *table, uint32_t first, uint32_t reference, size_t before) {
@@ -161,7 +268,8 @@ static size_t shared(const struct tw_group_table *table, uint32_t first, uint32_
 }
 
 /* skip: what all keys share at the front. */
-static void rank(const struct tw_group_table *table, uint32_t reference, size_t skip, struct tw_group_rank *out) {
+static inline uint64_t rank(const struct tw_group_table *table, uint32_t reference, size_t skip,
+                            struct tw_group_rank *out) {
     struct tumble_bytes key = tw_group_key(table, tw_group_at(table, reference));
     uint64_t prefix = 0;
     key.data += skip;
@@ -179,6 +287,7 @@ static void rank(const struct tw_group_table *table, uint32_t reference, size_t 
     out->prefix = prefix;
     out->reference = reference;
     out->reserved = 0;
+    return prefix;
 }
 
 /* Groups that were decoded lie in their order already. */
@@ -190,35 +299,86 @@ static bool is_sorted(const struct tw_group_table *table, const struct tw_group_
     return i >= n;
 }
 
-static void sort_all(const struct tw_group_table *table, struct tw_group_rank *order, size_t n) {
+/* varies: bits in which not all prefixes are the same. */
+static void sort_all(const struct tw_group_table *table, struct tw_group_rank *order, size_t n, uint64_t varies) {
+    struct bits bits;
     if (is_sorted(table, order, n)) {
         return;
     }
-    if (n >= RADIX_LEAST) {
-        radix_sort(table, order, n, 0);
-    } else {
+    if (n < RADIX_LEAST) {
         sort(table, order, n, depth_budget(n));
+    } else if (find_bits(varies, &bits)) {
+        sort_packed(table, order, n, &bits);
+    } else {
+        radix_sort(table, order, n, 0);
     }
+}
+
+/* Both have so many bytes; the halves overlap. */
+static inline bool same_bytes(const char *a, const char *b, size_t length) {
+    if (length >= 8 && length <= 16) {
+        uint64_t one[2], other[2];
+        memcpy(&one[0], a, 8);
+        memcpy(&one[1], a + length - 8, 8);
+        memcpy(&other[0], b, 8);
+        memcpy(&other[1], b + length - 8, 8);
+        return ((one[0] ^ other[0]) | (one[1] ^ other[1])) == 0;
+    }
+    if (length >= 4 && length < 8) {
+        uint32_t one[2], other[2];
+        memcpy(&one[0], a, 4);
+        memcpy(&one[1], a + length - 4, 4);
+        memcpy(&other[0], b, 4);
+        memcpy(&other[1], b + length - 4, 4);
+        return ((one[0] ^ other[0]) | (one[1] ^ other[1])) == 0;
+    }
+    return length == 0 || memcmp(a, b, length) == 0;
+}
+
+enum { PROBED = 64 }; /* what these share at the front, all mostly do */
+
+/* References in order[0 … n-1] become ranks. */
+static size_t rank_probed(const struct tw_group_table *table, struct tw_group_rank *order, size_t n, uint64_t *varies) {
+    size_t skip = n ? SIZE_MAX : 0;
+    for (size_t i = 0; i < n && skip; i++) {
+        skip = shared(table, order[0].reference, order[i].reference, skip);
+    }
+    for (size_t i = 0; i < n; i++) {
+        *varies |= rank(table, order[i].reference, skip, &order[i]) ^ order[0].prefix;
+    }
+    return skip;
 }
 
 void tw_group_order(const struct tw_group_table *table, struct tw_group_rank *order) {
     struct tw_group_walk walk = {0};
+    uint64_t varies = 0;
     uint32_t reference;
-    size_t n = 0, skip = SIZE_MAX;
+    size_t n = 0;
+    while (n < PROBED && tw_group_next(table, &walk, &reference)) {
+        order[n++].reference = reference;
+    }
+    const size_t skip = rank_probed(table, order, n, &varies);
+    const char *const first = n ? tw_group_key(table, tw_group_at(table, order[0].reference)).data : NULL;
+    bool alike = true;
     while (tw_group_next(table, &walk, &reference)) {
-        order[n].reference = reference;
-        skip = skip ? shared(table, order[0].reference, reference, skip) : 0;
-        n++;
+        const struct tumble_bytes key = tw_group_key(table, tw_group_at(table, reference));
+        alike = alike && key.length >= skip && same_bytes(key.data, first, skip);
+        if (alike) {
+            varies |= rank(table, reference, skip, &order[n]) ^ order[0].prefix;
+        }
+        order[n++].reference = reference;
     }
-    for (size_t i = 0; i < n; i++) {
-        rank(table, order[i].reference, skip, &order[i]);
+    if (!alike) {
+        varies = 0;
+        rank_probed(table, order, n, &varies);
     }
-    sort_all(table, order, n);
+    sort_all(table, order, n, varies);
 }
 
 void tw_group_order_of(const struct tw_group_table *table, const uint32_t *references, size_t n,
                        struct tw_group_rank *order) {
     size_t skip = n ? SIZE_MAX : 0;
+    uint64_t varies = 0;
     for (size_t i = 0; i < n && skip; i++) {
         if (i + TW_GROUPS_AHEAD < n) {
             tw_group_fetch(table, references[i + TW_GROUPS_AHEAD]);
@@ -226,7 +386,7 @@ void tw_group_order_of(const struct tw_group_table *table, const uint32_t *refer
         skip = shared(table, references[0], references[i], skip);
     }
     for (size_t i = 0; i < n; i++) {
-        rank(table, references[i], skip, &order[i]);
+        varies |= rank(table, references[i], skip, &order[i]) ^ order[0].prefix;
     }
-    sort_all(table, order, n);
+    sort_all(table, order, n, varies);
 }

@@ -74,6 +74,81 @@ static void groups_are_found_again_however_many_there_are(void **state) {
     assert_int_equal(count.live, 0);
 }
 
+/* Families of keys: digits at the end, few bits that differ; the same behind eight bytes that tell little; short ones
+ * that are each other's beginning, with NULs; all bits differ; one that shares nothing with those before it. */
+static size_t ordered_key(char *out, unsigned family, uint32_t n, uint64_t random) {
+    switch (family) {
+    case 0: return (size_t)sprintf(out, "user-%06u", (unsigned)(random % 1000000));
+    case 1: return (size_t)sprintf(out, "group %u of many %u", (unsigned)(random % 3), (unsigned)n);
+    case 2: {
+        const size_t length = random % 5;
+        for (size_t i = 0; i < length; i++) {
+            out[i] = (char)(random >> (8 + 2 * i) & 3);
+        }
+        return length;
+    }
+    case 3: memcpy(out, &random, 8); return 8 - n % 2;
+    default: return (size_t)sprintf(out, n == 700 ? "a" : "user-%06u", (unsigned)(random % 1000000));
+    }
+}
+
+static int by_key(const void *a, const void *b) {
+    const struct tumble_bytes *x = a, *y = b;
+    const size_t common = x->length < y->length ? x->length : y->length;
+    const int difference = common ? memcmp(x->data, y->data, common) : 0;
+    return difference ? difference : (x->length > y->length) - (x->length < y->length);
+}
+
+static void groups_come_in_the_order_of_their_keys(void **state) {
+    (void)state;
+    static const uint32_t counts[] = {0, 1, 2, 63, 64, 65, 511, 512, 3000, 20000};
+    struct tw_layout_item item[1];
+    struct tw_layout layout = count_layout(item);
+    for (unsigned family = 0; family < 5; family++) {
+        for (size_t c = 0; c < sizeof counts / sizeof *counts; c++) {
+            struct counting_alloc count = {0};
+            struct tw_group_table table;
+            uint64_t random = 88172645463325252u + family;
+            tw_group_table_init(&table, counting_alloc_of(&count), &layout);
+            for (uint32_t n = 0; n < counts[c]; n++) {
+                char key[64];
+                uint32_t reference;
+                random ^= random << 13;
+                random ^= random >> 7;
+                random ^= random << 17;
+                struct tumble_bytes view = {key, ordered_key(key, family, n, random)};
+                uint32_t hash = 2166136261u;
+                for (size_t i = 0; i < view.length; i++) {
+                    hash = (hash ^ (unsigned char)key[i]) * 16777619u;
+                }
+                assert_int_equal(tw_group_touch(&table, view, hash, &reference), TUMBLE_OK);
+            }
+            struct tw_group_rank *order = calloc(table.count + 1, sizeof *order);
+            struct tumble_bytes *keys = calloc(table.count + 1, sizeof *keys);
+            struct tw_group_walk walk = {0};
+            uint32_t reference, n = 0;
+            while (tw_group_next(&table, &walk, &reference)) {
+                keys[n++] = tw_group_key(&table, tw_group_at(&table, reference));
+            }
+            qsort(keys, n, sizeof *keys, by_key);
+            for (int given = 0; given < 2; given++) {
+                if (given) {
+                    tw_group_order_of(&table, table.touched, table.touched_count, order);
+                } else {
+                    tw_group_order(&table, order);
+                }
+                for (uint32_t i = 0; i < n; i++) {
+                    struct tumble_bytes key = tw_group_key(&table, tw_group_at(&table, order[i].reference));
+                    assert_ptr_equal(key.data, keys[i].data);
+                }
+            }
+            free(keys);
+            free(order);
+            tw_group_table_clean_up(&table);
+        }
+    }
+}
+
 static void a_table_that_ran_out_of_memory_is_as_before(void **state) {
     (void)state;
     struct tw_layout_item item[1];
@@ -111,6 +186,7 @@ static void a_table_that_ran_out_of_memory_is_as_before(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(groups_are_found_again_however_many_there_are),
+        cmocka_unit_test(groups_come_in_the_order_of_their_keys),
         cmocka_unit_test(a_table_that_ran_out_of_memory_is_as_before),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
