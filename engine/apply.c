@@ -331,6 +331,17 @@ static inline bool recall(const struct tumble_spec *spec, const struct tw_window
     return memo_text(spec, values, within, &text) && tw_memo_find(&window->groups, &text, &pending->reference);
 }
 
+enum {
+    MANY_SLOTS = 4096, /* their entries are not in a cache of the first level */
+    SLOTS_AHEAD = 8    /* records between a slot's fetch and that of the entry it names */
+};
+
+static inline void fetch_entry(const struct tw_window *window, const struct tw_pending *pending) {
+    if (!pending->recalled) {
+        tw_group_prefetch_entry(&window->groups, pending->hash);
+    }
+}
+
 /* Recalls the record's group, or makes its key and fetches the place where it will be looked for. Values mostly lie
  * within the record's data. */
 static inline enum tumble_code find_group(struct tumble_shard *shard, const struct tw_window *window,
@@ -343,6 +354,9 @@ static inline enum tumble_code find_group(struct tumble_shard *shard, const stru
         struct tumble_bytes key = {shard->keys.data + pending->key_offset, pending->key_length};
         pending->hash = tw_engine_key_hash(shard->engine, key);
         tw_group_prefetch(&window->groups, pending->hash);
+        if (window->groups.slot_count >= MANY_SLOTS && pending - shard->pending >= SLOTS_AHEAD) {
+            fetch_entry(window, pending - SLOTS_AHEAD);
+        }
     }
     return TUMBLE_OK;
 }
@@ -470,8 +484,6 @@ static bool takes_step(const struct tw_pending *pending, size_t aggregate) {
     return pending->steps[aggregate / 64] >> aggregate % 64 & 1;
 }
 
-enum { MANY_SLOTS = 4096 }; /* their entries are not in a cache of the first level */
-
 /* Everything a chunk needs from memory; states are those of each pending record's group. */
 static enum tumble_code touch_groups(struct tumble_shard *shard, struct tw_window *window, const struct chunk *chunk,
                                      char **states, struct tumble_error *err) {
@@ -488,8 +500,8 @@ static enum tumble_code touch_groups(struct tumble_shard *shard, struct tw_windo
         }
     }
     if (window->groups.slot_count >= MANY_SLOTS) {
-        for (size_t i = 0; i < count; i++) {
-            tw_group_prefetch_entry(&window->groups, shard->pending[i].hash);
+        for (size_t i = count > SLOTS_AHEAD ? count - SLOTS_AHEAD : 0; i < count; i++) {
+            fetch_entry(window, &shard->pending[i]);
         }
     }
     for (size_t i = 0; i < count; i++) {

@@ -91,13 +91,22 @@ static inline void tw_group_prefetch(const struct tw_group_table *table, uint32_
     }
 }
 
-/* And, once it is there, the entry it names, which mostly is the one. */
+/* And, once it is there, the entry that tw_group_touch will look at, if there is one. */
 static inline void tw_group_prefetch_entry(const struct tw_group_table *table, uint32_t hash) {
-    uint32_t reference = table->slot_count ? table->slots[hash & (table->slot_count - 1)].reference : 0;
-    if (reference) {
-        const char *entry = (const char *)tw_group_at(table, reference - 1);
+    if (!table->slot_count) {
+        return;
+    }
+    const uint32_t mask = table->slot_count - 1;
+    uint32_t at = hash & mask;
+    while (table->slots[at].reference && table->slots[at].hash != hash) {
+        at = (at + 1) & mask;
+    }
+    if (table->slots[at].reference) {
+        const char *entry = (const char *)tw_group_at(table, table->slots[at].reference - 1);
+        const size_t key = sizeof(struct tw_group) + table->layout->bytes;
         __builtin_prefetch(entry);
-        __builtin_prefetch(entry + 64);
+        __builtin_prefetch(entry + (key < 128 ? key / 2 : 64));
+        __builtin_prefetch(entry + key + 8); /* where it mostly still goes on */
     }
 }
 
