@@ -26,7 +26,8 @@ enum {
     PIECE_BYTES = 256 << 10, /* read at a time: with what is made of it, less than half of an L2 cache */
     EVENT_BYTES_MAX = 16 << 20,
     SHARDS_MAX = 1024,
-    ROW_BYTES = 1 << 20
+    ROW_BYTES = 1 << 20,
+    ROWS_AT_ONCE = 64 << 10 /* are written as they are */
 };
 
 struct open_window {
@@ -131,21 +132,32 @@ static enum tumble_code rows_open(const struct tumble_output_open *how, void **s
     return TUMBLE_OK;
 }
 
+static void rows_put(struct run *run, const char *bytes, size_t length) {
+    if (length > ROW_BYTES - run->rows_used || length >= ROWS_AT_ONCE) {
+        write_all(run->rows_fd, run->rows, run->rows_used);
+        run->rows_used = 0;
+    }
+    if (length >= ROWS_AT_ONCE) {
+        write_all(run->rows_fd, bytes, length);
+    } else {
+        memcpy(run->rows + run->rows_used, bytes, length);
+        run->rows_used += length;
+    }
+}
+
 static enum tumble_code rows_write(void *self, const struct tumble_row *rows, size_t count, struct tumble_delivery *out,
                                    struct tumble_error *err) {
     struct run *run = self;
     (void)err;
+    if (count && rows[0].line_bytes) {
+        rows_put(run, rows[0].json.data, rows[0].line_bytes);
+    } else {
+        for (size_t i = 0; i < count; i++) {
+            rows_put(run, rows[i].json.data, rows[i].json.length);
+            rows_put(run, "\n", 1);
+        }
+    }
     for (size_t i = 0; i < count; i++) {
-        if (run->rows_used + rows[i].json.length + 1 > ROW_BYTES) {
-            write_all(run->rows_fd, run->rows, run->rows_used);
-            run->rows_used = 0;
-        }
-        if (rows[i].json.length + 1 > ROW_BYTES) {
-            die("a row is larger than the buffer of rows", NULL);
-        }
-        memcpy(run->rows + run->rows_used, rows[i].json.data, rows[i].json.length);
-        run->rows_used += rows[i].json.length;
-        run->rows[run->rows_used++] = '\n';
         out[i] = (struct tumble_delivery){TUMBLE_DELIVERED, 0, NULL};
     }
     run->rows_total += count;

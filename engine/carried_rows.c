@@ -227,12 +227,14 @@ static enum tumble_code build_batch(struct emission *at, uint64_t first, size_t 
         memset(row, 0, sizeof *row);
         TW_TRY(text_of(at->err, tw_row_append(&at->writer, at->shard, at->window, reference_at(at, first + i),
                                               &at->text, row->key)));
+        TW_TRY(text_of(at->err, tw_buf_append_byte(&at->text, '\n')));
         at->ends[i] = at->text.length;
     }
     for (size_t i = 0, from = 0; i < count; from = at->ends[i], i++) {
         struct tumble_row *row = &at->rows[i];
         row->json.data = at->text.data + from;
-        row->json.length = at->ends[i] - from;
+        row->json.length = at->ends[i] - from - 1;
+        row->line_bytes = at->text.length - from;
         row->window_start_ms = at->fragment.window_start_ms;
         row->window_end_ms = at->fragment.window_end_ms;
         row->fragment = &at->fragment;

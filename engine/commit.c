@@ -324,6 +324,7 @@ static void settle(struct commit *commit) {
         struct tw_window *window = plan->window;
         if (window->phase == TW_WINDOW_CLOSING) {
             take_out(plan->shard, window);
+            plan->shard->groups_before = window->groups.count;
         }
         if (window->phase == TW_WINDOW_CLOSING && !plan->waits) {
             tw_window_clean_up(window);

@@ -114,11 +114,12 @@ static enum tumble_code gather(struct tw_delivery *delivery, const struct tw_out
         }
         delivery->places[i].json_at = delivery->text.length;
         const struct tumble_bytes head = delivery->reader.head;
-        if (tw_buf_reserve(&delivery->text, head.length + row->json.length) != TUMBLE_OK) {
+        if (tw_buf_reserve(&delivery->text, head.length + row->json.length + 1) != TUMBLE_OK) {
             return tw_no_memory(err);
         }
         tw_buf_append(&delivery->text, head.data, head.length); /* these cannot fail: there is room */
         tw_buf_append(&delivery->text, row->json.data, row->json.length);
+        tw_buf_append_byte(&delivery->text, '\n');
         row->json.length += head.length;
         tw_chunk_reader_position(&delivery->reader, &delivery->places[i].chunk, &delivery->places[i].row);
         row->fragment = row->fragment ? keep_fragment(delivery) : NULL;
@@ -130,6 +131,7 @@ static enum tumble_code gather(struct tw_delivery *delivery, const struct tw_out
     for (size_t i = 0; i < delivery->count; i++) {
         struct tumble_row *row = &delivery->rows[i];
         row->json.data = delivery->text.data + delivery->places[i].json_at;
+        row->line_bytes = delivery->text.length - delivery->places[i].json_at;
         if ((output->api->flags & TUMBLE_OUTPUT_WANTS_VALUES) && output->kind == TUMBLE_ROW_WINDOW) {
             struct tumble_bytes *values = delivery->values + i * delivery->columns;
             if (tw_json_split(row->json, values, delivery->columns)) {

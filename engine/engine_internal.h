@@ -51,6 +51,7 @@ struct tumble_shard {
     size_t window_count;
     size_t window_capacity;
     int64_t latest_closed_ms; /* start of the latest window that ever waited with its rows */
+    uint32_t groups_before;   /* of the window that closed last */
     uint64_t records;
     uint64_t fates[TUMBLE_FATE_COUNT];
     uint64_t skipped;
@@ -182,6 +183,7 @@ struct tw_row_writer {  /* what the rows of one window share */
     struct tw_buf head; /* {"window_start":… up to the first group column */
     struct tw_buf key;  /* identity of the window; the group's key is appended to it */
     size_t key_base;
+    size_t length_bytes; /* of the varint of the last row's length; 0: none yet */
 };
 enum tumble_code tw_row_writer_init(struct tw_row_writer *writer, const struct tumble_shard *shard,
                                     const struct tw_window *window, struct tumble_error *err);
@@ -193,6 +195,10 @@ enum tumble_code tw_row_append(struct tw_row_writer *writer, const struct tumble
 enum tumble_code tw_row_append_own(struct tw_row_writer *writer, const struct tumble_shard *shard,
                                    const struct tw_window *window, uint32_t reference, struct tw_buf *out,
                                    uint8_t key[16]);
+/* The same as chunks of text have it: key, varint length, JSON, of which *own is a view until out grows. */
+enum tumble_code tw_row_append_kept(struct tw_row_writer *writer, const struct tumble_shard *shard,
+                                    const struct tw_window *window, uint32_t reference, struct tw_buf *out,
+                                    struct tumble_bytes *own);
 
 /* failure.c */
 enum tumble_code tw_failure_record(struct tumble_shard *shard, const struct tumble_record *record,

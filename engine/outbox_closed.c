@@ -218,7 +218,6 @@ static enum tumble_code make_rows(struct tumble_engine *engine, struct tw_closed
     struct tw_outbox_figures *outbox = &engine->outbox;
     const struct tw_window *window = closed->window;
     bool keeps = may_keep(engine, 0);
-    struct tw_buf *text = &engine->scratch;
     if (keeps) {
         struct tw_buf own = closed->rows;
         closed->rows = outbox->spare;
@@ -233,18 +232,23 @@ static enum tumble_code make_rows(struct tumble_engine *engine, struct tw_closed
         if (records == 0) {
             continue; /* made for a record that memory then ran out for */
         }
-        uint8_t key[16];
-        tw_buf_clear(text);
-        TW_TRY(text_of(err, tw_row_append_own(writer, closed->shard, window, reference, text, key)));
-        const struct tumble_bytes own = tw_buf_view(text);
+        struct tw_buf *const text = keeps ? &closed->rows : &engine->scratch;
+        struct tumble_bytes own;
+        if (!keeps) {
+            tw_buf_clear(text);
+        }
+        const size_t before = text->length;
+        const enum tumble_code code = tw_row_append_kept(writer, closed->shard, window, reference, text, &own);
+        if (code != TUMBLE_OK) {
+            text->length = before;
+            return text_of(err, code);
+        }
         tw_fragment_digest_add(fragment->digest, own);
         fragment->row_count++;
         fragment->record_count += records;
         closed->row_bytes += writer->head.length + own.length;
         if (keeps) {
-            size_t before = closed->rows.length;
-            TW_TRY(text_of(err, tw_outbox_append_row(&closed->rows, key, own)));
-            outbox->kept_bytes += closed->rows.length - before;
+            outbox->kept_bytes += text->length - before;
             keeps = may_keep(engine, 0);
             if (!keeps) {
                 forget_rows(engine, closed);

@@ -38,7 +38,6 @@ void tw_chunk_reader_clean_up(struct tw_chunk_reader *reader) {
 static enum tumble_code make_more(struct tw_chunk_reader *reader, struct tumble_error *err) {
     const struct tw_window *window = reader->closed->window;
     const size_t count = reader->order ? window->groups.count : 0;
-    struct tw_buf *scratch = &reader->engine->scratch;
     uint64_t made = reader->fragment_row;
     tw_buf_clear(&reader->text);
     for (; reader->group < count && reader->text.length < MADE_AT_ONCE; reader->group++) {
@@ -49,11 +48,9 @@ static enum tumble_code make_more(struct tw_chunk_reader *reader, struct tumble_
         if (tw_group_at(&window->groups, reference)->records == 0) {
             continue;
         }
-        uint8_t key[16];
-        tw_buf_clear(scratch);
+        struct tumble_bytes own;
         enum tumble_code code =
-            tw_row_append_own(reader->writer, reader->closed->shard, window, reference, scratch, key);
-        code = code == TUMBLE_OK ? tw_outbox_append_row(&reader->text, key, tw_buf_view(scratch)) : code;
+            tw_row_append_kept(reader->writer, reader->closed->shard, window, reference, &reader->text, &own);
         if (code != TUMBLE_OK) {
             return tw_fail(err, code, "%s while rows are made", tumble_code_text(code));
         }

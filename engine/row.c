@@ -1,10 +1,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "engine/aggregate/in_place.h"
 #include "engine/base/fail.h"
 #include "engine/base/number_text.h"
 #include "engine/codec/hash.h"
 #include "engine/codec/json_scan.h"
+#include "engine/codec/string_scan.h"
 #include "engine/engine_internal.h"
 #include "engine/partial.h"
 #include "engine/window/group_key.h"
@@ -58,16 +60,141 @@ void tw_row_writer_clean_up(struct tw_row_writer *writer) {
     tw_buf_clean_up(&writer->key);
 }
 
+/* Where a row is being written: what it mostly consists of goes there in place, everything else through out, whose
+ * length then follows at. */
+struct pen {
+    struct tw_buf *out;
+    char *at;
+    char *end;
+};
+
+static inline void pen_lift(struct pen *pen) { pen->out->length = (size_t)(pen->at - pen->out->data); }
+
+static inline void pen_put(struct pen *pen) {
+    pen->at = pen->out->data + pen->out->length;
+    pen->end = pen->out->data + pen->out->capacity;
+}
+
+static inline enum tumble_code pen_room(struct pen *pen, size_t room) {
+    if (TW_RARELY((size_t)(pen->end - pen->at) < room)) {
+        pen_lift(pen);
+        TW_TRY(tw_buf_reserve(pen->out, room));
+        pen_put(pen);
+    }
+    return TUMBLE_OK;
+}
+
+enum { ROOM = 256 }; /* for a prefix and a value, in place */
+_Static_assert(TW_PREFIX_SLACK + TW_VALUE_IN_PLACE <= ROOM, "a value in place has room");
+
 /* The prefix of a column, which begins at from. */
 static inline enum tumble_code put_prefix(const struct tumble_engine *engine, uint32_t from, size_t column,
-                                          struct tw_buf *out) {
+                                          struct pen *pen) {
     const char *prefix = engine->column_prefix + from;
-    size_t length = engine->column_prefix_end[column] - from;
-    if (length > TW_PREFIX_SLACK || out->capacity - out->length < TW_PREFIX_SLACK) {
-        return tw_buf_append(out, prefix, length);
+    const size_t length = engine->column_prefix_end[column] - from;
+    TW_TRY(pen_room(pen, length + ROOM));
+    if (TW_OFTEN(length <= TW_PREFIX_SLACK)) {
+        memcpy(pen->at, prefix, TW_PREFIX_SLACK);
+    } else {
+        memcpy(pen->at, prefix, length);
     }
-    memcpy(out->data + out->length, prefix, TW_PREFIX_SLACK);
-    out->length += length;
+    pen->at += length;
+    return TUMBLE_OK;
+}
+
+static inline enum tumble_code put_group_value(struct tw_cursor *values, struct pen *pen) {
+    struct tumble_bytes text;
+    if (TW_OFTEN(tw_group_key_plain(values, &text))) {
+        values->at = values->end;
+        TW_TRY(pen_room(pen, text.length + 2));
+        *pen->at++ = '"';
+        if (text.length <= 16) { /* and at least 8 */
+            uint64_t head, tail;
+            memcpy(&head, text.data, 8);
+            memcpy(&tail, text.data + text.length - 8, 8);
+            memcpy(pen->at, &head, 8);
+            memcpy(pen->at + text.length - 8, &tail, 8);
+        } else {
+            memcpy(pen->at, text.data, text.length);
+        }
+        pen->at += text.length;
+        *pen->at++ = '"';
+        return TUMBLE_OK;
+    }
+    pen_lift(pen);
+    TW_TRY(tw_group_key_json(values, pen->out));
+    pen_put(pen);
+    return TUMBLE_OK;
+}
+
+static inline enum tumble_code put_value(const struct tw_spec_aggregate *aggregate, const void *state, uint32_t part,
+                                         struct pen *pen) {
+    const size_t length = tw_value_in_place(aggregate->function->form, state, pen->at); /* put_prefix made room */
+    pen->at += length;
+    if (TW_RARELY(length == 0)) {
+        pen_lift(pen);
+        TW_TRY(aggregate->function->value(state, &aggregate->params, part, pen->out));
+        pen_put(pen);
+    }
+    return TUMBLE_OK;
+}
+
+static inline enum tumble_code put_records(uint64_t records, struct pen *pen) {
+    static const char name[TW_PREFIX_SLACK] = ",\"records\":";
+    TW_TRY(pen_room(pen, ROOM));
+    memcpy(pen->at, name, sizeof name);
+    pen->at += sizeof ",\"records\":" - 1;
+    const size_t length = tw_count_text(records, pen->at);
+    pen->at += length;
+    if (TW_RARELY(length == 0)) {
+        pen_lift(pen);
+        TW_TRY(tw_buf_append_count(pen->out, records));
+        TW_TRY(tw_buf_reserve(pen->out, 1));
+        pen_put(pen);
+    }
+    *pen->at++ = '}';
+    return TUMBLE_OK;
+}
+
+/* The row without the head. */
+static inline enum tumble_code put_own(const struct tumble_shard *shard, struct tw_group *group,
+                                       struct tumble_bytes group_key, struct tw_buf *out) {
+    const struct tumble_engine *const engine = shard->engine;
+    const struct tumble_spec *const spec = engine->spec;
+    struct tw_cursor values = tw_cursor_of(group_key);
+    struct pen pen = {.out = out};
+    uint32_t prefix = 0;
+    size_t column = 0;
+    pen_put(&pen);
+    for (; column < spec->group_count; column++) {
+        TW_TRY(put_prefix(engine, prefix, column, &pen));
+        prefix = engine->column_prefix_end[column];
+        TW_TRY(put_group_value(&values, &pen));
+    }
+    for (size_t i = 0; i < spec->aggregate_count; i++) {
+        const struct tw_spec_aggregate *aggregate = &spec->aggregates[i];
+        for (uint32_t part = 0; part < aggregate->column_count; part++, column++) {
+            TW_TRY(put_prefix(engine, prefix, column, &pen));
+            prefix = engine->column_prefix_end[column];
+            TW_TRY(put_value(aggregate, tw_group_state(group, aggregate->state_offset), part, &pen));
+        }
+    }
+    if (spec->partials) {
+        TW_TRY(put_prefix(engine, prefix, column, &pen));
+        pen_lift(&pen);
+        TW_TRY(tw_partial_append_all(spec, (const char *)group->state, tw_buf_view(&engine->partial_prefix),
+                                     engine->partial_prefix_end, &shard->engine->partial, out));
+        pen_put(&pen);
+    }
+    TW_TRY(put_records(group->records, &pen));
+    pen_lift(&pen);
+    return TUMBLE_OK;
+}
+
+static enum tumble_code make_key(struct tw_row_writer *writer, struct tumble_bytes group_key, uint8_t key[16]) {
+    writer->key.length = writer->key_base;
+    TW_TRY(tw_buf_append_few(&writer->key, group_key.data, group_key.length));
+    tw_hash128(writer->key.data, writer->key.length, key);
     return TUMBLE_OK;
 }
 
@@ -81,38 +208,37 @@ enum tumble_code tw_row_append(struct tw_row_writer *writer, const struct tumble
 enum tumble_code tw_row_append_own(struct tw_row_writer *writer, const struct tumble_shard *shard,
                                    const struct tw_window *window, uint32_t reference, struct tw_buf *out,
                                    uint8_t key[16]) {
-    const struct tumble_engine *engine = shard->engine;
-    const struct tumble_spec *spec = engine->spec;
     struct tw_group *group = tw_group_at(&window->groups, reference);
-    struct tumble_bytes group_key = tw_group_key(&window->groups, group);
-    struct tw_cursor values = tw_cursor_of(group_key);
-    uint32_t prefix = 0;
-    size_t column = 0;
-    for (; column < spec->group_count; column++) {
-        TW_TRY(put_prefix(engine, prefix, column, out));
-        prefix = engine->column_prefix_end[column];
-        TW_TRY(tw_group_key_json(&values, out));
+    const struct tumble_bytes group_key = tw_group_key(&window->groups, group);
+    TW_TRY(put_own(shard, group, group_key, out));
+    return make_key(writer, group_key, key);
+}
+
+enum tumble_code tw_row_append_kept(struct tw_row_writer *writer, const struct tumble_shard *shard,
+                                    const struct tw_window *window, uint32_t reference, struct tw_buf *out,
+                                    struct tumble_bytes *own) {
+    struct tw_group *group = tw_group_at(&window->groups, reference);
+    const struct tumble_bytes group_key = tw_group_key(&window->groups, group);
+    const size_t begin = out->length;
+    size_t expected = writer->length_bytes ? writer->length_bytes : 1;
+    uint8_t key[16];
+    char varint[10];
+    TW_TRY(make_key(writer, group_key, key));
+    TW_TRY(tw_buf_reserve(out, sizeof key + sizeof varint));
+    out->length += sizeof key + expected; /* a row's length mostly takes as many bytes as that of the one before */
+    TW_TRY(put_own(shard, group, group_key, out));
+    const size_t length = out->length - begin - sizeof key - expected;
+    const size_t bytes = tw_varint_in_place(length, varint);
+    if (TW_RARELY(bytes != expected)) {
+        TW_TRY(tw_buf_reserve(out, sizeof varint));
+        char *const text = out->data + begin + sizeof key;
+        memmove(text + bytes, text + expected, length);
+        out->length += bytes - expected;
+        writer->length_bytes = bytes;
     }
-    for (size_t i = 0; i < spec->aggregate_count; i++) {
-        const struct tw_spec_aggregate *aggregate = &spec->aggregates[i];
-        for (uint32_t part = 0; part < aggregate->column_count; part++, column++) {
-            TW_TRY(put_prefix(engine, prefix, column, out));
-            prefix = engine->column_prefix_end[column];
-            TW_TRY(aggregate->function->value(tw_group_state(group, aggregate->state_offset), &aggregate->params, part,
-                                              out));
-        }
-    }
-    if (spec->partials) {
-        TW_TRY(put_prefix(engine, prefix, column, out));
-        TW_TRY(tw_partial_append_all(spec, (const char *)group->state, tw_buf_view(&engine->partial_prefix),
-                                     engine->partial_prefix_end, &shard->engine->partial, out));
-    }
-    static const char records[] = ",\"records\":";
-    TW_TRY(tw_buf_append_few(out, records, sizeof records - 1));
-    TW_TRY(tw_buf_append_count(out, group->records));
-    TW_TRY(tw_buf_append_byte(out, '}'));
-    writer->key.length = writer->key_base;
-    TW_TRY(tw_buf_append_few(&writer->key, group_key.data, group_key.length));
-    tw_hash128(writer->key.data, writer->key.length, key);
+    memcpy(out->data + begin, key, sizeof key);
+    memcpy(out->data + begin + sizeof key, varint, bytes);
+    own->data = out->data + begin + sizeof key + bytes;
+    own->length = length;
     return TUMBLE_OK;
 }

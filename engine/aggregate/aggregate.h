@@ -70,17 +70,26 @@ struct tw_params {
 /* Records between two calls of the engine for memory: see growth. */
 enum { TW_STEPS_AT_ONCE = 32 };
 
+/* What the state is, for who writes very many of them: see in_place.h. */
+enum tw_form {
+    TW_FORM_OTHER = 0,
+    TW_FORM_COUNT,  /* a uint64_t */
+    TW_FORM_TOTAL,  /* a struct tw_total, its value undivided */
+    TW_FORM_EXTREME /* a struct tw_decimal; reserved: 1 once there is one */
+};
+
 struct tw_aggregate {
     const char *name;      /* as in the spec: "sum" */
     const char *type_name; /* "type" in the spec this table is for ("string"), NULL for the plain one */
     const char
         *explanation;    /* printf pattern with one %s for the field: "exact sum of %s"; a second %s: for the second */
     uint32_t state_size; /* multiple of 8 */
-    uint32_t takes;      /* TW_TAKES_… ; another type makes the record bad; null and missing are skipped */
-    bool additive;       /* values of several rows can be added up (count, sum) or compared (min, max) by anyone */
-    bool field_optional; /* may stand without a field (every record then counts) */
-    bool any_length;     /* takes strings longer than TW_LIMIT_STRING_VALUE_BYTES: it does not keep them */
-    const char *second;  /* key of a second field in the spec ("by", "weight"); NULL: there is none */
+    enum tw_form form;
+    uint32_t takes;        /* TW_TAKES_… ; another type makes the record bad; null and missing are skipped */
+    bool additive;         /* values of several rows can be added up (count, sum) or compared (min, max) by anyone */
+    bool field_optional;   /* may stand without a field (every record then counts) */
+    bool any_length;       /* takes strings longer than TW_LIMIT_STRING_VALUE_BYTES: it does not keep them */
+    const char *second;    /* key of a second field in the spec ("by", "weight"); NULL: there is none */
     uint32_t second_takes; /* as takes; a record whose second field is null or missing is skipped too */
     bool second_optional;
     const struct tw_option *options; /* ended by a zeroed one; NULL: none */

@@ -71,6 +71,7 @@ const struct tw_aggregate tw_aggregate_count = {
     .name = "count",
     .explanation = "count of records that have %s",
     .state_size = sizeof(uint64_t),
+    .form = TW_FORM_COUNT,
     .takes = TW_TAKES_NUMBER | TW_TAKES_STRING | TW_TAKES_BOOLEAN,
     .additive = true,
     .field_optional = true,

@@ -60,6 +60,7 @@ const struct tw_aggregate tw_aggregate_sum = {
     .name = "sum",
     .explanation = "exact sum of %s",
     .state_size = sizeof(struct tw_total),
+    .form = TW_FORM_TOTAL,
     .takes = TW_TAKES_NUMBER,
     .additive = true,
     .init = init,

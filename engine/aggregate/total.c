@@ -1,10 +1,17 @@
 #include "engine/aggregate/total.h"
 
+#include "engine/aggregate/in_place.h"
 #include "engine/aggregate/scaled.h"
 #include "engine/base/fail.h"
 #include "engine/base/number_text.h"
 
-enum { TAG_EMPTY, TAG_NARROW, TAG_NARROW_NEGATIVE, TAG_WIDE, TAG_WIDE_NEGATIVE };
+enum {
+    TAG_EMPTY,
+    TAG_NARROW = TW_TOTAL_TAG_POSITIVE,
+    TAG_NARROW_NEGATIVE = TW_TOTAL_TAG_NEGATIVE,
+    TAG_WIDE,
+    TAG_WIDE_NEGATIVE
+};
 enum { NARROW_DIGITS = 38, EXPONENT_MIN = -357 };
 
 static const tw_int128 int128_max = (tw_int128)(~(tw_uint128)0 >> 1);
@@ -143,27 +150,8 @@ static void find_canonical(const struct tw_total *total, struct canonical *out) 
     }
 }
 
-/* Nearly every total: 64 bits hold it, and the point stands among its digits or behind them. */
-static inline bool is_short(const struct tw_total *total) {
-    return total->form == TW_TOTAL_NARROW && total->high == (int64_t)total->low >> 63 && total->exponent <= 0 &&
-           total->exponent >= -18;
-}
-
-static inline int strip_zeros(uint64_t *magnitude) {
-    int stripped = 0;
-    for (; *magnitude && *magnitude % 10 == 0; *magnitude /= 10) {
-        stripped++;
-    }
-    return stripped;
-}
-
-static inline uint64_t short_magnitude(const struct tw_total *total) {
-    uint64_t sign = (uint64_t)total->high;
-    return (total->low ^ sign) - sign;
-}
-
 static enum tumble_code append_short_value(const struct tw_total *total, struct tw_buf *out) {
-    uint64_t magnitude = short_magnitude(total);
+    uint64_t magnitude = tw_total_short_magnitude(total);
     struct tw_decimal d = {.exponent = total->exponent};
     for (; d.exponent < 0 && magnitude % 10 == 0; magnitude /= 10) {
         d.exponent++;
@@ -174,18 +162,9 @@ static enum tumble_code append_short_value(const struct tw_total *total, struct 
     return tw_buf_append_decimal(out, &d);
 }
 
-static enum tumble_code append_short(const struct tw_total *total, struct tw_buf *out) {
-    uint64_t magnitude = short_magnitude(total);
-    int exponent = total->exponent + strip_zeros(&magnitude);
-    TW_TRY(tw_buf_append_byte(out, total->high ? TAG_NARROW_NEGATIVE : TAG_NARROW));
-    exponent = magnitude ? exponent : 0;
-    TW_TRY(tw_buf_append_varint(out, exponent < 0 ? (uint64_t)-exponent * 2 - 1 : (uint64_t)exponent * 2));
-    return tw_buf_append_varint(out, magnitude);
-}
-
 enum tumble_code tw_total_value(const struct tw_total *total, uint64_t divisor, struct tw_buf *out) {
     char text[TW_DECIMAL_TEXT];
-    if (divisor == 1 && is_short(total)) {
+    if (divisor == 1 && tw_total_is_short(total)) {
         return append_short_value(total, out);
     }
     if (total->form == TW_TOTAL_EMPTY) {
@@ -210,8 +189,10 @@ enum tumble_code tw_total_value(const struct tw_total *total, uint64_t divisor, 
 }
 
 enum tumble_code tw_total_encode(const struct tw_total *total, struct tw_buf *out) {
-    if (is_short(total)) {
-        return append_short(total, out);
+    char bytes[TW_ENCODED_IN_PLACE];
+    const size_t length = tw_encode_in_place(TW_FORM_TOTAL, total, bytes);
+    if (length) {
+        return tw_buf_append(out, bytes, length);
     }
     if (total->form == TW_TOTAL_EMPTY) {
         return tw_buf_append_byte(out, TAG_EMPTY);

@@ -17,6 +17,9 @@ struct tw_total {
 
 enum tw_total_form { TW_TOTAL_EMPTY = 0, TW_TOTAL_NARROW, TW_TOTAL_WIDE };
 
+/* First bytes of the encoding of a total of at most 38 digits. */
+enum { TW_TOTAL_TAG_POSITIVE = 1, TW_TOTAL_TAG_NEGATIVE = 2 };
+
 /* Most heap bytes one add can take. */
 size_t tw_total_growth(void);
 

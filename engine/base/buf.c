@@ -1,5 +1,7 @@
 #include "engine/base/buf.h"
 
+#include "engine/base/plain_text.h"
+
 void tw_buf_init(struct tw_buf *buf, struct tumble_alloc alloc, size_t cap) {
     memset(buf, 0, sizeof *buf);
     buf->alloc = alloc;
@@ -58,28 +60,8 @@ enum tumble_code tw_buf_append_text(struct tw_buf *buf, const char *text) {
     return tw_buf_append(buf, text, strlen(text));
 }
 
-static inline bool is_plain_word(uint64_t word) {
-    const uint64_t ones = UINT64_C(0x0101010101010101), highs = UINT64_C(0x8080808080808080);
-    uint64_t quote = word ^ ones * '"', backslash = word ^ ones * '\\';
-    uint64_t special = ((quote - ones) & ~quote) | ((backslash - ones) & ~backslash) | ((word - ones * 0x20) & ~word);
-    return (special & highs) == 0;
-}
-
-/* Nothing to escape in a text of 8 bytes or more; the last word overlaps. */
-static inline bool is_plain(const char *text, size_t length) {
-    uint64_t word;
-    for (size_t i = 0; i + 8 < length; i += 8) {
-        memcpy(&word, text + i, sizeof word);
-        if (!is_plain_word(word)) {
-            return false;
-        }
-    }
-    memcpy(&word, text + length - 8, sizeof word);
-    return is_plain_word(word);
-}
-
 enum tumble_code tw_buf_append_json_string(struct tw_buf *buf, struct tumble_bytes text) {
-    if (text.length >= 8 && is_plain(text.data, text.length)) {
+    if (text.length >= 8 && tw_is_plain_text(text.data, text.length)) {
         enum tumble_code room = tw_buf_reserve(buf, text.length + 2);
         if (room != TUMBLE_OK) {
             return room;

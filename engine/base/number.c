@@ -2,9 +2,9 @@
 
 #include <string.h>
 
-#include "engine/base/digits.h"
 #include "engine/base/fail.h"
 #include "engine/base/limits.h"
+#include "engine/base/short_number.h"
 
 #define SIX(n) (n) * 1, (n)*10, (n)*100, (n)*1000, (n)*10000, (n)*100000
 
@@ -273,24 +273,24 @@ int tw_decimal_compare(const struct tw_decimal *a, const struct tw_decimal *b) {
 /* Ordered bytes: sign (1 negative, 2 zero, 3 positive), exponent of the first digit in two base-100 bytes, digits in
  * pairs, terminator. Every byte between sign and terminator is 1 … 100, the terminator 0; a negative number has all
  * bytes behind the sign complemented, so that greater magnitudes come first. */
-enum { SIGN_NEGATIVE = 1, SIGN_ZERO = 2, SIGN_POSITIVE = 3, ORDERED_BIAS = 1000, PAIRS_MAX = 17 };
+enum { PAIRS_MAX = 17 };
 
 static __attribute__((noinline)) size_t encode_any(const struct tw_decimal *d, char out[TW_DECIMAL_ORDERED]) {
     tw_int128 coefficient = tw_decimal_coefficient(d);
     size_t length = 0;
     if (coefficient == 0) {
-        out[length++] = SIGN_ZERO;
+        out[length++] = TW_ORDERED_ZERO;
         out[length++] = 0;
         return length;
     }
     tw_uint128 magnitude = magnitude_of(coefficient);
     int digits = tw_digit_count(magnitude);
-    int biased = d->exponent + digits - 1 + ORDERED_BIAS;
+    int biased = d->exponent + digits - 1 + TW_ORDERED_BIAS;
     int pairs = (digits + 1) / 2;
     if (digits % 2) {
         magnitude *= 10; /* left-aligned: the last pair ends in 0 */
     }
-    out[length++] = coefficient < 0 ? SIGN_NEGATIVE : SIGN_POSITIVE;
+    out[length++] = coefficient < 0 ? TW_ORDERED_NEGATIVE : TW_ORDERED_POSITIVE;
     out[length++] = (char)(biased / 100 + 1);
     out[length++] = (char)(biased % 100 + 1);
     int left = pairs;
@@ -313,43 +313,10 @@ static __attribute__((noinline)) size_t encode_any(const struct tw_decimal *d, c
     return length;
 }
 
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-/* Of up to eight digits. */
-static inline size_t encode_short(uint32_t magnitude, bool negative, int exponent, char *out) {
-    static const uint32_t powers[] = {1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000};
-    unsigned guess = (unsigned)((32 - __builtin_clz(magnitude)) * 1233) >> 12; /* as in tw_digit_count */
-    unsigned digits = guess + (magnitude >= powers[guess]);
-    unsigned biased = (unsigned)(exponent + (int)digits - 1 + ORDERED_BIAS);
-    uint64_t pairs = tw_four_pairs(magnitude * powers[8 - digits]); /* left-aligned */
-    pairs = (pairs | pairs >> 8) & UINT64_C(0x0000ffff0000ffff);
-    uint32_t bytes = (uint32_t)(pairs | pairs >> 16) + 0x01010101u;
-    size_t count = (digits + 1) / 2;
-    out[0] = SIGN_POSITIVE;
-    out[1] = (char)(biased / 100 + 1);
-    out[2] = (char)(biased % 100 + 1);
-    memcpy(out + 3, &bytes, sizeof bytes);
-    out[3 + count] = 0;
-    if (negative) {
-        out[0] = SIGN_NEGATIVE;
-        for (size_t i = 1; i < 4 + count; i++) {
-            out[i] = (char)~out[i];
-        }
-    }
-    return 4 + count;
-}
-
 size_t tw_decimal_encode_ordered(const struct tw_decimal *d, char out[TW_DECIMAL_ORDERED]) {
-    int64_t small = (int64_t)d->low;
-    if (d->high == small >> 63 && small != 0 && small > -100000000 && small < 100000000) {
-        return encode_short((uint32_t)(small < 0 ? -small : small), small < 0, d->exponent, out);
-    }
-    return encode_any(d, out);
+    size_t length = tw_short_ordered(d, out);
+    return length ? length : encode_any(d, out);
 }
-#else
-size_t tw_decimal_encode_ordered(const struct tw_decimal *d, char out[TW_DECIMAL_ORDERED]) {
-    return encode_any(d, out);
-}
-#endif
 
 bool tw_decimal_decode_ordered(const char **at, const char *end, struct tw_decimal *out) {
     const unsigned char *in = (const unsigned char *)*at;
@@ -358,7 +325,7 @@ bool tw_decimal_decode_ordered(const char **at, const char *end, struct tw_decim
         return false;
     }
     unsigned sign = *in++;
-    if (sign == SIGN_ZERO) {
+    if (sign == TW_ORDERED_ZERO) {
         if (*in != 0) {
             return false;
         }
@@ -366,10 +333,10 @@ bool tw_decimal_decode_ordered(const char **at, const char *end, struct tw_decim
         *at += 2;
         return true;
     }
-    if (sign != SIGN_NEGATIVE && sign != SIGN_POSITIVE) {
+    if (sign != TW_ORDERED_NEGATIVE && sign != TW_ORDERED_POSITIVE) {
         return false;
     }
-    unsigned flip = sign == SIGN_NEGATIVE ? 0xff : 0;
+    unsigned flip = sign == TW_ORDERED_NEGATIVE ? 0xff : 0;
     int body[2 + PAIRS_MAX]; /* two of the exponent, then the pairs */
     int count = 0;
     for (;; in++) {
@@ -392,7 +359,7 @@ bool tw_decimal_decode_ordered(const char **at, const char *end, struct tw_decim
     for (int i = 2; i < count; i++) {
         magnitude = magnitude * 100 + (tw_uint128)(uint64_t)body[i];
     }
-    int adjusted = body[0] * 100 + body[1] - ORDERED_BIAS;
+    int adjusted = body[0] * 100 + body[1] - TW_ORDERED_BIAS;
     if (adjusted < ADJUSTED_MIN || adjusted > ADJUSTED_MAX) {
         return false;
     }
@@ -401,7 +368,7 @@ bool tw_decimal_decode_ordered(const char **at, const char *end, struct tw_decim
         magnitude /= 10;
         digits--;
     }
-    set(out, sign == SIGN_NEGATIVE, magnitude, adjusted - digits + 1);
+    set(out, sign == TW_ORDERED_NEGATIVE, magnitude, adjusted - digits + 1);
     *at = (const char *)in + 1;
     return true;
 }

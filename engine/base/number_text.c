@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/base/digits.h"
 #include "engine/base/limits.h"
+#include "engine/base/short_number.h"
 
 enum {
     FULL_DIGITS = 34, /* integer part and fraction of a number written in full */
@@ -96,50 +96,15 @@ static __attribute__((noinline)) size_t format_any(const struct tw_decimal *d, c
 
 /* ---- most numbers ---- */
 
-enum { SHORT_END = 100000000, SHORT_PLACES = 7 };
-
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-/* magnitude / 10^places, below 10^8 and at most 7: leading zeros are cut, and the point stands in front of the last
- * places digits. Writes up to 17 bytes. */
-static inline size_t format_short(uint32_t magnitude, bool negative, unsigned places, char *out) {
-    uint64_t digits = tw_eight_digits(magnitude);
-    unsigned zeros = magnitude ? (unsigned)__builtin_ctzll(digits) / 8 : 7;
-    zeros = zeros < 7 - places ? zeros : 7 - places;
-    unsigned whole = 8 - zeros - places;
-    digits = (digits | UINT64_C(0x3030303030303030)) >> 8 * zeros;
-    out[0] = '-';
-    out += negative;
-    memcpy(out, &digits, sizeof digits);
-    if (places == 0) {
-        return negative + whole;
-    }
-    digits >>= 8 * whole;
-    out[whole] = '.';
-    memcpy(out + whole + 1, &digits, sizeof digits);
-    return negative + whole + 1 + places;
-}
-
 size_t tw_decimal_format(const struct tw_decimal *d, char out[TW_DECIMAL_TEXT]) {
-    int64_t low = (int64_t)d->low;
-    if (d->high == low >> 63 && low > -SHORT_END && low < SHORT_END && d->exponent <= 0 &&
-        d->exponent >= -SHORT_PLACES) {
-        return format_short((uint32_t)(low < 0 ? -low : low), low < 0, (unsigned)-d->exponent, out);
-    }
-    return format_any(d, out);
+    size_t length = tw_short_decimal(d, out);
+    return length ? length : format_any(d, out);
 }
 
 static size_t format_count(uint64_t count, char out[TW_DECIMAL_TEXT]) {
     const struct tw_decimal d = {.low = count, .high = 0};
-    return count < SHORT_END ? format_short((uint32_t)count, false, 0, out) : format_any(&d, out);
+    return tw_decimal_format(&d, out);
 }
-#else
-size_t tw_decimal_format(const struct tw_decimal *d, char out[TW_DECIMAL_TEXT]) { return format_any(d, out); }
-
-static size_t format_count(uint64_t count, char out[TW_DECIMAL_TEXT]) {
-    const struct tw_decimal d = {.low = count, .high = 0};
-    return format_any(&d, out);
-}
-#endif
 
 enum tumble_code tw_buf_append_decimal(struct tw_buf *out, const struct tw_decimal *d) {
     char text[TW_DECIMAL_TEXT];

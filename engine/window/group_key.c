@@ -9,7 +9,7 @@
 
 /* One tag byte a type; a string's NUL is written 00 FF and the string ends in 00, which no tag of a following value can
  * be mistaken for, since every tag is below FF. */
-enum { TAG_NULL = 1, TAG_FALSE = 2, TAG_TRUE = 3, TAG_NUMBER = 4, TAG_STRING = 5 };
+enum { TAG_NULL = 1, TAG_FALSE = 2, TAG_TRUE = 3, TAG_NUMBER = 4, TAG_STRING = TW_KEY_TAG_STRING };
 
 size_t tw_group_key_bound(const struct tw_value *value) {
     switch (value->type) {

@@ -35,7 +35,7 @@ static enum tumble_code grow_slots(struct tw_group_table *table, uint32_t slot_c
     }
     size_t bytes = (size_t)slot_count * sizeof(struct tw_group_slot);
     struct tw_group_slot *slots =
-        bytes < TW_LARGE_PAGE ? tw_alloc(&table->alloc, bytes) : tw_alloc_scattered(&table->alloc, bytes);
+        bytes < TW_LARGE_PAGE / 2 ? tw_alloc(&table->alloc, bytes) : tw_alloc_scattered(&table->alloc, bytes);
     if (!slots) {
         return TUMBLE_ENOMEM;
     }

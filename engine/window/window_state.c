@@ -1,24 +1,67 @@
 #include <string.h>
 
+#include "engine/aggregate/in_place.h"
 #include "engine/base/fail.h"
 #include "engine/window/window.h"
 
 /* Bytes of a window in the store; docs/format-frames.md describes them. */
 
-static inline enum tumble_code append_key(const struct tw_group_table *table, const struct tw_group *group,
-                                          struct tw_buf *out) {
-    struct tumble_bytes key = tw_group_key(table, group);
+enum name { BY_KEY, BY_MARKED_KEY, BY_PLACE };
+enum { NAME_AND_RECORDS = 32 };
+
+static __attribute__((noinline)) enum tumble_code
+append_head(const struct tw_group_table *table, const struct tw_group *group, enum name name, struct tw_buf *out) {
+    if (name == BY_PLACE) {
+        TW_TRY(tw_buf_append_varint(out, (uint64_t)group->place + 1));
+        return tw_buf_append_varint(out, group->records);
+    }
+    const struct tumble_bytes key = tw_group_key(table, group);
+    if (name == BY_MARKED_KEY) {
+        TW_TRY(tw_buf_append_byte(out, 0));
+    }
     TW_TRY(tw_buf_append_varint(out, key.length));
-    return tw_buf_append_few(out, key.data, key.length);
+    TW_TRY(tw_buf_append(out, key.data, key.length));
+    return tw_buf_append_varint(out, group->records);
 }
 
-static inline enum tumble_code append_states(const struct tw_group_table *table, struct tw_group *group,
-                                             struct tw_buf *out) {
-    TW_TRY(tw_buf_append_varint(out, group->records));
-    for (size_t a = 0; a < table->layout->count; a++) {
-        const struct tw_layout_item *item = &table->layout->items[a];
-        TW_TRY(item->function->encode(tw_group_state(group, item->offset), item->params, out));
+/* A group's name (1 + its place; or its key, where others are named by place behind a 0), records and accumulators,
+ * in place as far as there is room for what may be written so. */
+static inline enum tumble_code append_group(const struct tw_group_table *table, struct tw_group *group, enum name name,
+                                            struct tw_buf *out) {
+    const struct tw_layout *const layout = table->layout;
+    const size_t states = layout->count * TW_ENCODED_IN_PLACE;
+    bool has_room = tw_buf_reserve(out, NAME_AND_RECORDS + group->key_length + states) == TUMBLE_OK;
+    if (!has_room) {
+        TW_TRY(append_head(table, group, name, out));
     }
+    char *at = out->data + out->length;
+    if (has_room && name == BY_PLACE) {
+        at += tw_varint_in_place((uint64_t)group->place + 1, at);
+        at += tw_varint_in_place(group->records, at);
+    } else if (has_room) {
+        const struct tumble_bytes key = tw_group_key(table, group);
+        *at = 0;
+        at += name == BY_MARKED_KEY;
+        at += tw_varint_in_place(key.length, at);
+        if (key.length) {
+            memcpy(at, key.data, key.length);
+        }
+        at += key.length;
+        at += tw_varint_in_place(group->records, at);
+    }
+    for (size_t a = 0; a < layout->count; a++) {
+        const struct tw_layout_item *const item = &layout->items[a];
+        const void *const state = tw_group_state(group, item->offset);
+        const size_t length = has_room ? tw_encode_in_place(item->function->form, state, at) : 0;
+        at += length;
+        if (length == 0) {
+            out->length = (size_t)(at - out->data);
+            TW_TRY(item->function->encode(state, item->params, out));
+            has_room = tw_buf_reserve(out, states) == TUMBLE_OK;
+            at = out->data + out->length;
+        }
+    }
+    out->length = (size_t)(at - out->data);
     return TUMBLE_OK;
 }
 
@@ -30,8 +73,7 @@ enum tumble_code tw_window_encode_groups(const struct tw_window *window, const s
             tw_group_fetch(table, order[i + TW_GROUPS_AHEAD].reference);
         }
         struct tw_group *group = tw_group_at(table, order[i].reference);
-        TW_TRY(append_key(table, group, out));
-        TW_TRY(append_states(table, group, out));
+        TW_TRY(append_group(table, group, BY_KEY, out));
     }
     return TUMBLE_OK;
 }
@@ -48,8 +90,7 @@ enum tumble_code tw_window_encode_more(const struct tw_window *window, struct tw
         }
         struct tw_group *group = tw_group_at(table, reference);
         group->touched = 0;
-        TW_TRY(append_key(table, group, out));
-        TW_TRY(append_states(table, group, out));
+        TW_TRY(append_group(table, group, BY_KEY, out));
     }
     return TUMBLE_OK;
 }
@@ -62,13 +103,7 @@ enum tumble_code tw_window_encode_touched(const struct tw_window *window, struct
         }
         struct tw_group *group = tw_group_at(table, table->touched[i]);
         group->touched = 0;
-        if (group->place < window->group_count) {
-            TW_TRY(tw_buf_append_varint(out, (uint64_t)group->place + 1));
-        } else {
-            TW_TRY(tw_buf_append_byte(out, 0));
-            TW_TRY(append_key(table, group, out));
-        }
-        TW_TRY(append_states(table, group, out));
+        TW_TRY(append_group(table, group, group->place < window->group_count ? BY_PLACE : BY_MARKED_KEY, out));
     }
     return TUMBLE_OK;
 }

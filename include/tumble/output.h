@@ -64,7 +64,9 @@ struct tumble_row {
     int64_t window_end_ms;
     const struct tumble_fragment *fragment; /* NULL for failures; equal pointers within a call: the same fragment */
     uint64_t fragment_row; /* which of its rows: 0 … fragment->row_count - 1, in that order; 0 for failures */
-    uint64_t reserved[4];
+    uint64_t line_bytes;   /* so many bytes from json.data on are this row and those behind it in the call, a newline
+                              behind each, to be written at once; 0: they lie apart */
+    uint64_t reserved[3];
 };
 
 enum tumble_outcome { TUMBLE_DELIVERED = 0, TUMBLE_RETRY = 1, TUMBLE_REJECTED = 2 };
