@@ -375,19 +375,18 @@ enum tumble_code tw_shard_insert_window(struct tumble_shard *shard, struct tw_wi
     return TUMBLE_OK;
 }
 
-/* A window has about as many groups as the one before it: its index need not grow on the way there. Without memory, or
- * where there is a limit or very many windows are open, it does. */
-static void expect_groups(const struct tumble_shard *shard, struct tw_window *window) {
+/* A window has about as many groups as the one before it: its index need not grow on the way there. It does where
+ * memory is limited, or shared by many windows. */
+static enum tumble_code expect_groups(const struct tumble_shard *shard, struct tw_window *window,
+                                      struct tumble_error *err) {
     uint64_t count = shard->groups_before;
     if (shard->engine->memory_limit || shard->window_count > 1) {
-        return;
+        return TUMBLE_OK;
     }
     if (shard->window_count && shard->windows[0]->groups.count > count) {
         count = shard->windows[0]->groups.count;
     }
-    if (count) {
-        tw_group_table_expect(&window->groups, count);
-    }
+    return count == 0 || tw_group_table_expect(&window->groups, count) == TUMBLE_OK ? TUMBLE_OK : tw_no_memory(err);
 }
 
 enum tumble_code tw_shard_window(struct tumble_shard *shard, int64_t start_ms, struct tw_window **out,
@@ -405,8 +404,8 @@ enum tumble_code tw_shard_window(struct tumble_shard *shard, int64_t start_ms, s
         tw_window_init(window, start_ms, engine->alloc, &engine->layout);
         window->loaded = true;
         window->generation = tw_closed_next_generation(engine, shard, start_ms);
-        expect_groups(shard, window);
-        enum tumble_code code = tw_shard_insert_window(shard, window, err);
+        enum tumble_code code = expect_groups(shard, window, err);
+        code = code == TUMBLE_OK ? tw_shard_insert_window(shard, window, err) : code;
         if (code != TUMBLE_OK) {
             tw_window_clean_up(window);
             tw_free(&engine->alloc, window);
