@@ -50,7 +50,16 @@ static inline size_t tw_value_in_place(enum tw_form form, const void *state, cha
     return 0;
 }
 
+/* How long a number is nobody can guess: of up to four bytes without a branch. */
 static inline size_t tw_varint_in_place(uint64_t value, char *out) {
+    if (value < UINT64_C(1) << 28 && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__) {
+        const uint32_t low = (uint32_t)value;
+        const unsigned bits = 32 - (unsigned)__builtin_clz(low | 1), length = ((bits + 6) * 37) >> 8; /* / 7 */
+        uint32_t bytes = (low & 0x7f) | (low & 0x3f80) << 1 | (low & 0x1fc000) << 2 | (low & 0xfe00000) << 3;
+        bytes |= UINT32_C(0x00808080) & ((UINT32_C(1) << (8 * length - 8)) - 1); /* others follow */
+        memcpy(out, &bytes, sizeof bytes);
+        return length;
+    }
     size_t length = 0;
     for (; value >= 0x80; value >>= 7) {
         out[length++] = (char)(value | 0x80);
