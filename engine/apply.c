@@ -1,6 +1,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "engine/apply_tally.h"
 #include "engine/base/fail.h"
 #include "engine/codec/json_scan.h"
 #include "engine/codec/string_scan.h"
@@ -783,6 +784,52 @@ static enum tumble_code apply_chunk(struct tumble_shard *shard, struct tw_window
     return TUMBLE_OK;
 }
 
+enum {
+    TALLY_LEAST = 64,   /* records: of fewer, groups are too many for what is saved */
+    TALLY_WELL = 128,   /* so many at once were worth it, whatever ended them */
+    TALLY_REST_MOST = 4 /* chunks that are taken one by one behind others, as a power of two */
+};
+
+/* Takes records whose groups are remembered, many at once. False: the next has to be looked at. */
+static bool apply_tally(struct tumble_shard *shard, struct tw_window *window, struct feed *feed, size_t at,
+                        size_t count, struct chunk *chunk) {
+    if (count < TALLY_LEAST || !window->groups.memo || (feed->shorts && !feed->above)) {
+        return false;
+    }
+    if (shard->tally_rest) {
+        shard->tally_rest--;
+        return false;
+    }
+    struct tw_tally_source source = {.records = feed->records ? feed->records + at : NULL,
+                                     .shorts = feed->shorts ? feed->shorts + at : NULL,
+                                     .count = count,
+                                     .number = feed->number,
+                                     .last = tw_window_last(window)};
+    const size_t taken = tw_shard_tally(shard, window, &source);
+    if (taken < count && taken < TALLY_WELL) {
+        shard->tally_misses += shard->tally_misses < TALLY_REST_MOST;
+        shard->tally_rest = 1u << shard->tally_misses;
+    } else {
+        shard->tally_misses = 0;
+    }
+    if (taken == 0) {
+        return false;
+    }
+    memset(chunk, 0, sizeof *chunk);
+    chunk->records = chunk->usual = taken;
+    count_usual(shard, chunk);
+    if (source.shorts) {
+        feed->first = feed->first ? feed->first : &source.shorts[0];
+        feed->last = &source.shorts[taken - 1];
+        feed->number = feed->last->number;
+    } else {
+        chunk->last_sequence = source.records[taken - 1].sequence_number;
+        chunk->last_sub_sequence = source.records[taken - 1].sub_sequence_number;
+        set_mark(window, chunk, source.records[0].sequence_number);
+    }
+    return true;
+}
+
 static enum tumble_code apply_feed(struct tumble_shard *shard, int64_t window_start_ms, struct feed *feed, size_t count,
                                    struct tumble_apply_result *result, struct tumble_error *err);
 
@@ -850,14 +897,15 @@ static enum tumble_code apply_feed(struct tumble_shard *shard, int64_t window_st
     TW_TRY(tw_shard_window(shard, window_start_ms, &window, err));
     shard->types_decide = types_decide(shard->engine->spec);
     shard->takes_memo = shard->engine->spec->group_count == 1;
-    if (shard->takes_memo) {
-        tw_memo_consider(&window->groups, window->records);
-    }
     while (result->processed < count) {
         struct chunk chunk;
-        enum tumble_code bad = TUMBLE_OK;
-        enum tumble_code code =
-            apply_chunk(shard, window, feed, result->processed, count - result->processed, &chunk, &bad, err);
+        enum tumble_code bad = TUMBLE_OK, code = TUMBLE_OK;
+        if (shard->takes_memo) {
+            tw_memo_consider(&window->groups, window->records);
+        }
+        if (!apply_tally(shard, window, feed, result->processed, count - result->processed, &chunk)) {
+            code = apply_chunk(shard, window, feed, result->processed, count - result->processed, &chunk, &bad, err);
+        }
         if (code != TUMBLE_OK || bad != TUMBLE_OK || result->processed + chunk.records >= count) {
             set_mark_of_shorts(feed, window);
         }

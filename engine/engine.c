@@ -206,6 +206,7 @@ static void destroy_shard(struct tumble_engine *engine, struct tumble_shard *sha
     tw_free(&engine->alloc, shard->projected);
     tw_free(&engine->alloc, shard->values);
     tw_free(&engine->alloc, shard->lengthened);
+    tw_free(&engine->alloc, shard->tallies);
     tw_free(&engine->alloc, shard->found);
     tw_buf_clean_up(&shard->failures);
     tw_buf_clean_up(&shard->keys);

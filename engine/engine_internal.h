@@ -77,6 +77,9 @@ struct tumble_shard {
     bool steps_alone; /* every aggregate looks at values alone: no record of a chunk has to be told at length */
     struct tw_lengthened *lengthened; /* TW_CHUNK_RECORDS of them; NULL: no short record came yet */
     struct tw_value *values;          /* TW_CHUNK_RECORDS × field_count */
+    struct tw_tallies *tallies;       /* apply_tally.h; NULL: none were made yet */
+    uint32_t tally_rest;              /* chunks of records to be taken one by one, for there were */
+    uint32_t tally_misses;            /* so many that one after the other stopped a tally */
     struct tw_buf keys;
     struct tw_arena text;           /* unescaped strings of a chunk */
     struct tw_event_scratch *event; /* event_apply.h; NULL: no event was applied */

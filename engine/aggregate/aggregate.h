@@ -43,6 +43,12 @@ struct tw_input {
     struct tw_position position;
 };
 
+/* What several records of one group come to. */
+struct tw_tally {
+    uint64_t count;                         /* of records, at least 1 */
+    struct tw_decimal sum, least, greatest; /* of the numbers in the aggregate's field; without one, not to be read */
+};
+
 /* An option of an aggregate in the spec ("q", "relative_error", "k"): what it may be. */
 enum tw_option_kind { TW_OPTION_INTEGER, TW_OPTION_NUMBER, TW_OPTION_NUMBERS /* a list, or one number */ };
 struct tw_option {
@@ -116,6 +122,9 @@ struct tw_aggregate {
     /* Most heap bytes a step_all of count steps, at most TW_STEPS_AT_ONCE, takes on these states, whatever the values.
      * Quicker than as many calls of growth. NULL: growth is called. */
     size_t (*growth_all)(char *const *groups, uint32_t offset, const struct tw_params *params, size_t count);
+    /* The same as a step for each of the records that a tally is of; it takes from the heap no more than one step. Only
+     * with growth that is fixed, or none. NULL: a tally does not say enough. */
+    void (*step_tally)(void *state, const struct tw_tally *tally, struct tw_heap *heap);
     /* other is from the same aggregate; its heap blocks stay its own. Errors: ENOMEM. */
     enum tumble_code (*merge)(void *state, const struct tw_params *params, const void *other, struct tw_heap *heap);
     /* Appends the value of a column as JSON text; null when nothing was stepped (0 for count). Pure.

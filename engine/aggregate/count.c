@@ -29,6 +29,12 @@ static void step_all(char *const *groups, uint32_t offset, const struct tw_param
     }
 }
 
+static void step_tally(void *state, const struct tw_tally *tally, struct tw_heap *heap) {
+    (void)heap;
+    uint64_t *count = state;
+    *count += tally->count;
+}
+
 static enum tumble_code merge(void *state, const struct tw_params *params, const void *other, struct tw_heap *heap) {
     (void)params;
     (void)heap;
@@ -78,6 +84,7 @@ const struct tw_aggregate tw_aggregate_count = {
     .init = init,
     .step = step,
     .step_all = step_all,
+    .step_tally = step_tally,
     .merge = merge,
     .value = value_text,
     .encode = encode,

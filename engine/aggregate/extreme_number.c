@@ -53,6 +53,16 @@ static void step_all_max(char *const *groups, uint32_t offset, const struct tw_p
     keep_all(groups, offset, values, stride, count, 1);
 }
 
+static void step_tally_min(void *state, const struct tw_tally *tally, struct tw_heap *heap) {
+    (void)heap;
+    keep(state, &tally->least, -1);
+}
+
+static void step_tally_max(void *state, const struct tw_tally *tally, struct tw_heap *heap) {
+    (void)heap;
+    keep(state, &tally->greatest, 1);
+}
+
 static enum tumble_code merge_min(void *state, const struct tw_params *params, const void *other,
                                   struct tw_heap *heap) {
     (void)params;
@@ -131,6 +141,7 @@ const struct tw_aggregate tw_aggregate_min = {
     .init = init,
     .step = step_min,
     .step_all = step_all_min,
+    .step_tally = step_tally_min,
     .merge = merge_min,
     .value = value_text,
     .encode = encode,
@@ -149,6 +160,7 @@ const struct tw_aggregate tw_aggregate_max = {
     .init = init,
     .step = step_max,
     .step_all = step_all_max,
+    .step_tally = step_tally_max,
     .merge = merge_max,
     .value = value_text,
     .encode = encode,

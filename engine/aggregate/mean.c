@@ -29,6 +29,12 @@ static void step(void *state, const struct tw_params *params, const struct tw_in
     mean->count++;
 }
 
+static void step_tally(void *state, const struct tw_tally *tally, struct tw_heap *heap) {
+    struct mean *mean = state;
+    tw_total_add(&mean->total, &tally->sum, heap);
+    mean->count += tally->count;
+}
+
 static enum tumble_code merge(void *state, const struct tw_params *params, const void *other, struct tw_heap *heap) {
     (void)params;
     struct mean *mean = state;
@@ -85,6 +91,7 @@ const struct tw_aggregate tw_aggregate_mean = {
     .init = init,
     .growth = growth,
     .step = step,
+    .step_tally = step_tally,
     .merge = merge,
     .value = value_text,
     .encode = encode,

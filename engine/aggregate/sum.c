@@ -28,6 +28,10 @@ static void step_all(char *const *groups, uint32_t offset, const struct tw_param
     }
 }
 
+static void step_tally(void *state, const struct tw_tally *tally, struct tw_heap *heap) {
+    tw_total_add(state, &tally->sum, heap);
+}
+
 static enum tumble_code merge(void *state, const struct tw_params *params, const void *other, struct tw_heap *heap) {
     (void)params;
     return tw_total_merge(state, other, heap);
@@ -68,6 +72,7 @@ const struct tw_aggregate tw_aggregate_sum = {
     .growth_fixed = true,
     .step = step,
     .step_all = step_all,
+    .step_tally = step_tally,
     .merge = merge,
     .value = value_text,
     .encode = encode,

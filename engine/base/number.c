@@ -69,6 +69,14 @@ static void set(struct tw_decimal *out, bool negative, tw_uint128 magnitude, int
     out->reserved = 0;
 }
 
+void tw_decimal_of(struct tw_decimal *out, int64_t coefficient, int exponent) {
+    uint64_t magnitude = coefficient < 0 ? -(uint64_t)coefficient : (uint64_t)coefficient;
+    if (magnitude) {
+        exponent += strip_small(&magnitude);
+    }
+    set(out, coefficient < 0, magnitude, exponent);
+}
+
 static enum tumble_code refuse(const char *text, size_t length, const char *why, struct tumble_error *err) {
     enum { SHOWN = 48 };
     return tw_fail(err, TUMBLE_ENUMBER, "the number %.*s%s %s; send it as a string if it is not a quantity",

@@ -35,6 +35,9 @@ enum tumble_code tw_decimal_parse(struct tw_decimal *out, const char *text, size
 enum tumble_code tw_decimal_parse_in(struct tw_decimal *out, const char *begin, const char *text, size_t length,
                                      struct tumble_error *err);
 
+/* coefficient × 10^exponent, normalised. */
+void tw_decimal_of(struct tw_decimal *out, int64_t coefficient, int exponent);
+
 /* 10^0 … 10^38: every power of ten a signed 128-bit integer holds. */
 #define TW_POWERS_OF_TEN 39
 extern const tw_uint128 tw_power_of_ten[TW_POWERS_OF_TEN];

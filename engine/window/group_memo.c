@@ -18,17 +18,20 @@ void tw_memo_consider(struct tw_group_table *table, uint64_t records) {
 static void spread(struct tw_group_memo *memo) {
     memset(memo->places, 0, sizeof memo->places);
     memo->factor = memo->factor * UINT64_C(0x5851f42d4c957f2d) + 2; /* odd times odd, and even */
-    memo->fights = 0;
+    memo->count = 0;
     memo->spreads++;
 }
 
 void tw_memo_keep(const struct tw_group_table *table, const struct tw_memo_text *text, uint32_t reference) {
     struct tw_group_memo *memo = table->memo;
-    struct tw_memo_place *place = tw_memo_place(memo, text);
-    if (place->text.length && ++memo->fights == TW_MEMO_FIGHTS && memo->spreads < TW_MEMO_SPREADS) {
-        spread(memo);
-        place = tw_memo_place(memo, text);
+    size_t i = tw_memo_place(memo, text);
+    if (memo->places[i].length || memo->count == TW_MEMO_TEXTS) {
+        return;
     }
-    place->text = *text;
-    place->reference = reference;
+    if (i != tw_memo_first(memo, text) && memo->count < TW_MEMO_FEW && memo->spreads < TW_MEMO_SPREADS) {
+        spread(memo);
+        i = tw_memo_place(memo, text);
+    }
+    memo->places[i] = (struct tw_memo_place){text->head, text->tail, text->length, reference};
+    memo->count++;
 }

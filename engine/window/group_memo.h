@@ -7,17 +7,17 @@
 #include "engine/window/group_table.h"
 
 /* Where few groups meet many records, a group was mostly seen a moment ago: its reference is then found by the text of
- * its value, without a key and its hash. One entry a place, the last text that came by; a text of up to 16 bytes is two
- * words, filled up with zeros. */
+ * its value, without a key and its hash. A text of up to 16 bytes is two words, filled up with zeros. */
 
 enum {
-    TW_MEMO_BITS = 7,
+    TW_MEMO_BITS = 8,
     TW_MEMO_PLACES = 1 << TW_MEMO_BITS,
-    TW_MEMO_GROUPS = 96,    /* beyond, places are fought over */
-    TW_MEMO_RECORDS = 2048, /* before that a window may be one of very many */
+    TW_MEMO_TEXTS = 128,    /* half of the places: no search is long */
+    TW_MEMO_GROUPS = 96,    /* beyond, texts are worth less than their places */
+    TW_MEMO_RECORDS = 1024, /* before that a window may be one of very many */
     TW_MEMO_TEXT = 16,
-    TW_MEMO_FIGHTS = 32, /* for places, after which texts are spread anew */
-    TW_MEMO_SPREADS = 16 /* so often: of few texts nearly all get a place of their own, of many they never do */
+    TW_MEMO_FEW = 24,    /* texts, each of which is to have the place where it is looked for first, */
+    TW_MEMO_SPREADS = 16 /* for which they are spread anew, so often at most */
 };
 
 struct tw_memo_text {
@@ -25,13 +25,16 @@ struct tw_memo_text {
     uint32_t length;
 };
 
+struct tw_memo_place {
+    uint64_t head, tail;
+    uint32_t length; /* of the text; 0: none */
+    uint32_t reference;
+};
+
 struct tw_group_memo {
     uint64_t factor; /* by which texts are spread over places: odd */
-    uint32_t fights, spreads;
-    struct tw_memo_place {
-        struct tw_memo_text text; /* length 0: none */
-        uint32_t reference;
-    } places[TW_MEMO_PLACES];
+    uint32_t count, spreads;
+    struct tw_memo_place places[TW_MEMO_PLACES];
 };
 
 /* The text may be read as far as within goes, when it lies there. Lengths are not branched on: nobody can guess them.
@@ -62,18 +65,29 @@ static inline bool tw_memo_read(struct tumble_bytes text, struct tumble_bytes wi
     return true;
 }
 
-static inline struct tw_memo_place *tw_memo_place(struct tw_group_memo *memo, const struct tw_memo_text *text) {
+/* Where a text is looked for first. */
+static inline size_t tw_memo_first(const struct tw_group_memo *memo, const struct tw_memo_text *text) {
     uint64_t mixed = (text->head ^ text->tail * UINT64_C(0x9e3779b97f4a7c15)) * memo->factor;
-    return &memo->places[mixed >> (64 - TW_MEMO_BITS)];
+    return (size_t)(mixed >> (64 - TW_MEMO_BITS));
+}
+
+/* Which place has the text, or is the free one where it would go. */
+static inline size_t tw_memo_place(const struct tw_group_memo *memo, const struct tw_memo_text *text) {
+    for (size_t i = tw_memo_first(memo, text);; i = (i + 1) % TW_MEMO_PLACES) {
+        const struct tw_memo_place *place = &memo->places[i];
+        if (((place->head ^ text->head) | (place->tail ^ text->tail) | (place->length ^ text->length)) == 0 ||
+            place->length == 0) {
+            return i;
+        }
+    }
 }
 
 /* The group of that text, when it is remembered. */
 static inline bool tw_memo_find(const struct tw_group_table *table, const struct tw_memo_text *text,
                                 uint32_t *reference) {
-    const struct tw_memo_place *place = tw_memo_place(table->memo, text);
+    const struct tw_memo_place *place = &table->memo->places[tw_memo_place(table->memo, text)];
     *reference = place->reference;
-    return place->text.length == text->length &&
-           ((place->text.head ^ text->head) | (place->text.tail ^ text->tail)) == 0;
+    return place->length != 0;
 }
 
 /* Begins to remember, or stops, as a window's records and groups suggest. Without memory it does neither. */

@@ -1,0 +1,385 @@
+#include "engine/apply_tally.h"
+
+#include <string.h>
+
+#include "engine/base/number.h"
+#include "engine/codec/string_scan.h"
+#include "engine/window/group_memo.h"
+
+enum {
+    NUMBERS_MOST = 3,   /* fields of numbers */
+    DIGITS_MOST = 6,    /* behind the point */
+    ONCE_MOST = 1 << 16 /* records between two times that sums go to their accumulators */
+};
+
+/* So many of them, added up, are far from what 64 bits hold. */
+static const int64_t number_most = INT64_C(1) << 45;
+_Static_assert((INT64_C(1) << 45) <= INT64_MAX / ONCE_MOST / 2, "sums do not overflow");
+
+struct number {
+    uint32_t projected; /* among a record's values */
+    uint32_t field;     /* of the spec */
+    unsigned digits;    /* behind the point: the scale of the sums */
+    unsigned wanted;    /* of a number that had more */
+};
+
+struct sum {
+    int64_t sum, least, greatest;
+};
+
+struct place {
+    uint64_t count; /* 0: of the rest nothing is meant */
+    struct sum of[NUMBERS_MOST];
+};
+
+struct tw_tallies {
+    bool planned;
+    bool possible;
+    uint64_t types; /* of the shard, for which this was planned */
+    size_t number_count;
+    struct number numbers[NUMBERS_MOST];
+    uint32_t group; /* where its value stands among a record's */
+    size_t other_count;
+    struct { /* neither the group's nor a number's: only what they are is of interest */
+        uint32_t projected;
+        uint32_t type;
+    } others[TW_USUAL_FIELDS];
+    size_t used_count;
+    uint16_t used[TW_MEMO_TEXTS];
+    struct place places[TW_MEMO_PLACES]; /* beside those of the memo */
+};
+
+/* ---- what can be done ---- */
+
+static bool takes(const struct tumble_shard *shard, size_t aggregate) {
+    return shard->types_steps[aggregate / 64] >> aggregate % 64 & 1;
+}
+
+static bool plan_fields(const struct tumble_shard *shard, struct tw_tallies *tallies) {
+    const struct tumble_spec *spec = shard->engine->spec;
+    tallies->number_count = tallies->other_count = 0;
+    for (size_t i = 0; i < spec->field_count; i++) {
+        const uint32_t projected = shard->usual_fields[i].projected, type = shard->usual_fields[i].type;
+        if (i == spec->groups[0].field) {
+            tallies->group = projected;
+            if (type != TUMBLE_TYPE_STRING) {
+                return false;
+            }
+        } else if (type != TUMBLE_TYPE_NUMBER) {
+            tallies->others[tallies->other_count].projected = projected;
+            tallies->others[tallies->other_count++].type = type;
+        } else if (tallies->number_count < NUMBERS_MOST) {
+            tallies->numbers[tallies->number_count++] = (struct number){.projected = projected, .field = (uint32_t)i};
+        } else {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool plan(const struct tumble_shard *shard, struct tw_tallies *tallies) {
+    const struct tumble_spec *spec = shard->engine->spec;
+    tallies->planned = true;
+    tallies->types = shard->types;
+    tallies->possible = plan_fields(shard, tallies);
+    for (size_t i = 0; i < spec->aggregate_count; i++) {
+        tallies->possible = tallies->possible && (!takes(shard, i) || spec->aggregates[i].function->step_tally);
+    }
+    return tallies->possible;
+}
+
+/* NULL: records have to be taken one by one. */
+static struct tw_tallies *tallies_of(struct tumble_shard *shard, const struct tw_window *window) {
+    if (!shard->usual || !shard->types_decide || !shard->takes_memo || !window->groups.memo) {
+        return NULL;
+    }
+    if (!shard->tallies) {
+        shard->tallies = tw_alloc_zero(&shard->engine->alloc, sizeof *shard->tallies);
+    }
+    struct tw_tallies *tallies = shard->tallies;
+    if (!tallies) {
+        return NULL;
+    }
+    const bool planned = tallies->planned && tallies->types == shard->types;
+    return (planned ? tallies->possible : plan(shard, tallies)) ? tallies : NULL;
+}
+
+/* ---- one number ---- */
+
+/* Any number there is, if it is of that scale and not large. */
+static __attribute__((noinline)) bool read_any(struct number *number, const char *begin,
+                                               const struct tumble_value *value, int64_t *out) {
+    struct tw_decimal decimal;
+    if (tw_decimal_parse_in(&decimal, begin, value->text, value->length, NULL) != TUMBLE_OK ||
+        decimal.high != (int64_t)decimal.low >> 63) {
+        return false;
+    }
+    const int shift = decimal.exponent + (int)number->digits;
+    if (shift < 0) {
+        number->wanted = -decimal.exponent <= DIGITS_MOST ? (unsigned)-decimal.exponent : 0;
+        return false;
+    }
+    const int64_t coefficient = (int64_t)decimal.low;
+    if (shift > 15 || coefficient > number_most || coefficient < -number_most) {
+        return false;
+    }
+    const tw_int128 scaled = (tw_int128)coefficient * (int64_t)(uint64_t)tw_power_of_ten[shift];
+    *out = (int64_t)scaled;
+    return scaled <= number_most && scaled >= -number_most;
+}
+
+/* Where texts of a scale have their point, in the last eight characters. */
+struct point {
+    unsigned bytes; /* 1, of what the point takes; 0: there is none */
+    unsigned bit;
+    uint64_t in_front;
+    uint64_t behind;
+};
+
+static struct point point_of(unsigned digits) {
+    const unsigned bit = digits ? 56 - 8 * digits : 0;
+    const uint64_t in_front = (UINT64_C(1) << bit) - 1;
+    return (struct point){digits != 0, bit, in_front, ~(in_front << 8 | 0xff)};
+}
+
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+/* At most eight characters, the last of eight that may be read: digits, and a point where the scale has it. */
+static inline __attribute__((always_inline)) bool read_plain(const struct point *point, const char *text, size_t length,
+                                                             int64_t *out) {
+    const uint64_t zeros = UINT64_C(0x3030303030303030), sixes = UINT64_C(0x0606060606060606);
+    const uint64_t nibbles = UINT64_C(0xf0f0f0f0f0f0f0f0), pairs = UINT64_C(0x000000ff000000ff);
+    uint64_t word;
+    memcpy(&word, text + length - 8, sizeof word);
+    if (point->bytes) { /* what is in front of the point moves up into its place */
+        if ((word >> point->bit & 0xff) != '.' || length * 8 < 72 - point->bit) {
+            return false;
+        }
+        word = (word & point->behind) | (word & point->in_front) << 8;
+        length--;
+    }
+    word = (word ^ zeros) & ~UINT64_C(0) << (64 - 8 * length);
+    if ((((word + sixes) | word) & nibbles) != 0) {
+        return false;
+    }
+    word = word * 10 + (word >> 8);
+    *out = (int64_t)(((word & pairs) * (100 + (UINT64_C(1000000) << 32)) +
+                      (word >> 16 & pairs) * (1 + (UINT64_C(10000) << 32))) >>
+                     32);
+    return true;
+}
+#else
+static inline bool read_plain(const struct point *point, const char *text, size_t length, int64_t *out) {
+    (void)point;
+    (void)text;
+    (void)length;
+    (void)out;
+    return false;
+}
+#endif
+
+/* begin: bytes from there on may be read; NULL: those of the value alone. */
+static inline __attribute__((always_inline)) bool read_number(struct number *number, const struct point *point,
+                                                              const char *begin, const struct tumble_value *value,
+                                                              int64_t *out) {
+    if (TW_OFTEN(begin && value->length - 1 < 8 && (size_t)(value->text - begin) + value->length >= 8 &&
+                 read_plain(point, value->text, value->length, out))) {
+        return true;
+    }
+    return read_any(number, begin ? begin : value->text, value, out);
+}
+
+/* ---- many records ---- */
+
+/* What the caller projected may lie anywhere; in a record's data the bytes before it can be read, too. */
+static inline __attribute__((always_inline)) const char *begin_of(struct tumble_bytes data,
+                                                                  const struct tumble_value *value) {
+    return data.data && (uintptr_t)value->text - (uintptr_t)data.data < data.length ? data.data : NULL;
+}
+
+static inline __attribute__((always_inline)) bool others_are_usual(const struct tw_tallies *tallies,
+                                                                   const struct tumble_value *values) {
+    for (size_t i = 0; i < tallies->other_count; i++) {
+        if (values[tallies->others[i].projected].type != tallies->others[i].type) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static inline __attribute__((always_inline)) void add(struct place *place, const int64_t *numbers, size_t count) {
+    if (place->count++ == 0) {
+        for (size_t k = 0; k < count; k++) {
+            place->of[k] = (struct sum){numbers[k], numbers[k], numbers[k]};
+        }
+        return;
+    }
+    for (size_t k = 0; k < count; k++) {
+        struct sum *sum = &place->of[k];
+        sum->sum += numbers[k];
+        if (TW_RARELY(numbers[k] < sum->least)) {
+            sum->least = numbers[k];
+        }
+        if (TW_RARELY(numbers[k] > sum->greatest)) {
+            sum->greatest = numbers[k];
+        }
+    }
+}
+
+/* The place of a record's group; NULL: it is not remembered. */
+static inline __attribute__((always_inline)) struct place *find(struct tw_tallies *tallies,
+                                                                const struct tw_group_memo *memo,
+                                                                struct tumble_bytes data,
+                                                                const struct tumble_value *group) {
+    struct tw_memo_text text;
+    const struct tumble_bytes bytes = {group->text, group->length};
+    if (group->type != TUMBLE_TYPE_STRING || (group->flags & TUMBLE_VALUE_ESCAPED)) {
+        return NULL;
+    }
+    if (!tw_memo_read(bytes, data, &text)) {
+        return NULL;
+    }
+    const size_t i = tw_memo_place(memo, &text);
+    return memo->places[i].length ? &tallies->places[i] : NULL;
+}
+
+/* Adds up records from the front of a source, and returns how many. numbers: as tallies has it, known to the compiler
+ * where that is worth it. */
+static inline __attribute__((always_inline)) size_t add_up(struct tumble_shard *shard, struct tw_tallies *tallies,
+                                                           struct tw_group_memo *memo,
+                                                           const struct tw_tally_source *source, bool in_short,
+                                                           size_t number_count) {
+    uint64_t number = source->number;
+    struct tumble_bytes last = source->last;
+    const size_t most = source->count < ONCE_MOST ? source->count : ONCE_MOST;
+    struct number *const numbers = tallies->numbers;
+    struct point points[NUMBERS_MOST];
+    for (size_t k = 0; k < NUMBERS_MOST; k++) {
+        points[k] = point_of(numbers[k].digits);
+    }
+    for (size_t i = 0; i < most; i++) {
+        struct tumble_bytes data;
+        const struct tumble_value *values;
+        int64_t read[NUMBERS_MOST];
+        if (in_short) {
+            const struct tumble_short_record *record = &source->shorts[i];
+            if (record->number <= number || (uint64_t)record->arrival_ms > (uint64_t)TUMBLE_TIMESTAMP_MAX_MS) {
+                return i;
+            }
+            number = record->number;
+            data = record->data;
+            values = record->values;
+        } else {
+            const struct tumble_record *record = &source->records[i];
+            if (record->bad || (uint64_t)record->arrival_ms > (uint64_t)TUMBLE_TIMESTAMP_MAX_MS ||
+                !tw_sequence_follows(record->sequence_number, last) ||
+                (!record->values && tumble_project_like(shard->engine->projection, &shard->layout, record->data, 1,
+                                                        shard->projected, NULL, NULL) != TUMBLE_OK)) {
+                return i;
+            }
+            last = record->sequence_number;
+            data = record->data;
+            values = record->values ? record->values : shard->projected;
+        }
+        struct place *place = find(tallies, memo, data, &values[tallies->group]);
+        if (TW_RARELY(!place || !others_are_usual(tallies, values))) {
+            return i;
+        }
+        for (size_t k = 0; k < number_count; k++) {
+            const struct tumble_value *value = &values[numbers[k].projected];
+            if (TW_RARELY(value->type != TUMBLE_TYPE_NUMBER ||
+                          !read_number(&numbers[k], &points[k], begin_of(data, value), value, &read[k]))) {
+                return i;
+            }
+        }
+        if (place->count == 0) {
+            tallies->used[tallies->used_count++] = (uint16_t)(place - tallies->places);
+        }
+        add(place, read, number_count);
+    }
+    return most;
+}
+
+static size_t add_up_any(struct tumble_shard *shard, struct tw_tallies *tallies, struct tw_group_memo *memo,
+                         const struct tw_tally_source *source) {
+    if (source->shorts) {
+        return tallies->number_count == 1 ? add_up(shard, tallies, memo, source, true, 1)
+                                          : add_up(shard, tallies, memo, source, true, tallies->number_count);
+    }
+    return tallies->number_count == 1 ? add_up(shard, tallies, memo, source, false, 1)
+                                      : add_up(shard, tallies, memo, source, false, tallies->number_count);
+}
+
+/* ---- to the accumulators ---- */
+
+/* All memory that is needed; false: there is not so much. */
+static bool touch(const struct tumble_shard *shard, struct tw_window *window, const struct tw_tallies *tallies) {
+    const struct tumble_spec *spec = shard->engine->spec;
+    const struct tw_group_memo *memo = window->groups.memo;
+    size_t growth = 0;
+    for (size_t i = 0; i < tallies->used_count; i++) {
+        if (tw_group_touch_known(&window->groups, memo->places[tallies->used[i]].reference) != TUMBLE_OK) {
+            return false;
+        }
+    }
+    for (size_t a = 0; a < spec->aggregate_count; a++) {
+        const struct tw_aggregate *function = spec->aggregates[a].function;
+        if (takes(shard, a) && function->growth) {
+            growth += tallies->used_count * function->growth(NULL, &spec->aggregates[a].params, NULL);
+        }
+    }
+    return !growth || tw_heap_reserve(&window->heap, growth);
+}
+
+static void step(const struct tumble_shard *shard, struct tw_window *window, const struct tw_tallies *tallies,
+                 size_t used) {
+    const struct tumble_spec *spec = shard->engine->spec;
+    const struct place *place = &tallies->places[used];
+    struct tw_group *group = tw_group_at(&window->groups, window->groups.memo->places[used].reference);
+    struct tw_tally tally[NUMBERS_MOST + 1]; /* the last: of no number */
+    for (size_t k = 0; k < tallies->number_count; k++) {
+        const int exponent = -(int)tallies->numbers[k].digits;
+        tally[k].count = place->count;
+        tw_decimal_of(&tally[k].sum, place->of[k].sum, exponent);
+        tw_decimal_of(&tally[k].least, place->of[k].least, exponent);
+        tw_decimal_of(&tally[k].greatest, place->of[k].greatest, exponent);
+    }
+    memset(&tally[NUMBERS_MOST], 0, sizeof tally[NUMBERS_MOST]);
+    tally[NUMBERS_MOST].count = place->count;
+    group->records += place->count;
+    for (size_t a = 0; a < spec->aggregate_count; a++) {
+        const struct tw_spec_aggregate *aggregate = &spec->aggregates[a];
+        if (!takes(shard, a)) {
+            continue;
+        }
+        size_t k = 0;
+        while (k < tallies->number_count && (int64_t)tallies->numbers[k].field != aggregate->field) {
+            k++;
+        }
+        aggregate->function->step_tally((char *)group->state + aggregate->state_offset,
+                                        &tally[k < tallies->number_count ? k : NUMBERS_MOST], &window->heap);
+    }
+}
+
+size_t tw_shard_tally(struct tumble_shard *shard, struct tw_window *window, const struct tw_tally_source *source) {
+    struct tw_tallies *tallies = tallies_of(shard, window);
+    if (!tallies) {
+        return 0;
+    }
+    size_t taken = add_up_any(shard, tallies, window->groups.memo, source);
+    if (!touch(shard, window, tallies)) {
+        taken = 0;
+    }
+    for (size_t i = 0; i < tallies->used_count; i++) {
+        if (taken) {
+            step(shard, window, tallies, tallies->used[i]);
+        }
+        tallies->places[tallies->used[i]].count = 0;
+    }
+    tallies->used_count = 0;
+    for (size_t k = 0; k < tallies->number_count; k++) {
+        struct number *number = &tallies->numbers[k];
+        number->digits = number->wanted > number->digits ? number->wanted : number->digits;
+        number->wanted = 0;
+    }
+    return taken;
+}
