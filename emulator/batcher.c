@@ -39,12 +39,16 @@ void tumble_batcher_reset(struct tumble_batcher *batcher) {
     batcher->bytes = 0;
 }
 
-int tumble_batcher_add(struct tumble_batcher *batcher, const struct tumble_batch_limits *limits, size_t record_bytes) {
+size_t tumble_batcher_room(const struct tumble_batcher *batcher, const struct tumble_batch_limits *limits) {
     size_t envelope = tumble_event_envelope_bytes(limits);
     size_t room = limits->event_limit_bytes > envelope ? limits->event_limit_bytes - envelope : 0;
+    return room > batcher->bytes ? room - batcher->bytes : 0;
+}
+
+int tumble_batcher_add(struct tumble_batcher *batcher, const struct tumble_batch_limits *limits, size_t record_bytes) {
     int cut = 0;
     if (batcher->records > 0 &&
-        (batcher->records >= limits->batch_size || batcher->bytes > room || record_bytes > room - batcher->bytes)) {
+        (batcher->records >= limits->batch_size || record_bytes > tumble_batcher_room(batcher, limits))) {
         tumble_batcher_reset(batcher);
         cut = 1;
     }

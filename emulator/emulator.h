@@ -82,5 +82,7 @@ struct tumble_batcher {
  * replay, which has no such envelope, does. */
 int tumble_batcher_add(struct tumble_batcher *batcher, const struct tumble_batch_limits *limits, size_t record_bytes);
 void tumble_batcher_reset(struct tumble_batcher *batcher);
+/* Bytes of records for which the batch has room still. */
+size_t tumble_batcher_room(const struct tumble_batcher *batcher, const struct tumble_batch_limits *limits);
 
 #endif

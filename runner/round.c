@@ -166,14 +166,56 @@ enum tumble_code tumble_round_span(struct tumble_round *round, const struct tumb
     return TUMBLE_OK;
 }
 
+/* Those from the front that neither fill a batch nor end the round, as far as there is room for them. */
+static size_t add_plain(struct tumble_round *round, const struct tumble_lane *lane, struct tumble_run *run,
+                        const struct tumble_short_record *records, size_t count, uint64_t number, size_t key_bytes,
+                        size_t sequence_digits) {
+    const struct tumble_batch_limits limits = round->limits;
+    const size_t shard_bytes = tumble_shard_id(lane->shard).length;
+    const size_t most = run->short_capacity - run->count;
+    const size_t left = limits.batch_size > run->batcher.records ? limits.batch_size - run->batcher.records - 1 : 0;
+    const size_t batch_room = tumble_batcher_room(&run->batcher, &limits);
+    const size_t round_room = round->bytes < TUMBLE_ROUND_BYTES ? TUMBLE_ROUND_BYTES - round->bytes - 1 : 0;
+    const size_t room = batch_room < round_room ? batch_room : round_room;
+    struct tumble_short_record *shorts = run->shorts + run->count;
+    size_t used = 0, i = 0;
+    count = count < most ? count : most;
+    count = count < left ? count : left;
+    for (; i < count; i++) {
+        const size_t bytes =
+            tumble_event_record_bytes(&limits, records[i].data.length, key_bytes, sequence_digits, shard_bytes);
+        if (bytes > room - used) {
+            break;
+        }
+        used += bytes;
+        shorts[i] = records[i];
+        shorts[i].number = number + i;
+    }
+    run->count += i;
+    run->batcher.records += (uint32_t)i;
+    run->batcher.bytes += used;
+    round->records += i;
+    round->bytes += used;
+    return i;
+}
+
 enum tumble_code tumble_round_add_shorts(struct tumble_round *round, struct tumble_lane *lane, int64_t window_start_ms,
                                          const struct tumble_short_record *records, size_t *count, uint64_t number,
                                          size_t key_bytes, size_t sequence_digits) {
     struct tumble_run *run = run_of(&lane->loads[round->taking], window_start_ms);
     const int alone = round->lane_count <= 1; /* a full batch ends the round */
+    if (!run) {
+        return TUMBLE_ENOMEM;
+    }
     for (size_t i = 0; i < *count; i++) {
+        if (!(alone && round->full_batch)) {
+            i += add_plain(round, lane, run, records + i, *count - i, number + i, key_bytes, sequence_digits);
+            if (i == *count) {
+                break;
+            }
+        }
         struct tumble_short_record *shorts =
-            run ? tumble_runner_grow(run->shorts, run->count, &run->short_capacity, sizeof *shorts) : NULL;
+            tumble_runner_grow(run->shorts, run->count, &run->short_capacity, sizeof *shorts);
         if (!shorts) {
             return TUMBLE_ENOMEM;
         }
