@@ -9,6 +9,7 @@
 #include "engine/codec/base64.h"
 #include "engine/codec/json_scan.h"
 #include "engine/codec/layout.h"
+#include "engine/codec/members.h"
 #include "engine/engine_internal.h"
 #include "engine/event/event_walk.h"
 
@@ -27,6 +28,7 @@ enum progress { NO_EVENT, WITHIN_EVENT };
 struct tw_event_scratch {
     struct tumble_shard *shard;
     struct tumble_layout layout; /* of the event's records */
+    struct tw_members members;   /* of payloads that have no layout */
     struct tw_arrival arrival;
     struct tumble_kpl *kpl;
     struct tw_buf payloads;
@@ -102,8 +104,27 @@ static enum tumble_code at_record(struct tw_event_scratch *scratch, enum tumble_
 
 /* ---- slices ---- */
 
+static __attribute__((noinline)) void project_members(struct tw_event_scratch *scratch, size_t first) {
+    const struct tumble_engine *const engine = scratch->shard->engine;
+    const struct tumble_bytes around = {scratch->payloads.data, scratch->payloads.capacity};
+    const size_t count = engine->projected_count;
+    struct tumble_record *const slice = scratch->slice;
+    struct tumble_bytes texts[SLICE];
+    bool fits[SLICE];
+    for (size_t i = first; i < scratch->count; i++) {
+        texts[i] = slice[i].bad ? (struct tumble_bytes){NULL, 0} : slice[i].data;
+    }
+    const size_t fit = tw_members_project(&scratch->members, engine->projection, texts + first, scratch->count - first,
+                                          around, scratch->values + first * count, fits + first);
+    tw_layout_rested(&scratch->shard->layout, fit);
+    for (size_t i = first; i < scratch->count; i++) {
+        slice[i].values = fits[i] ? scratch->values + i * count : NULL;
+    }
+}
+
 /* Payloads that are laid out alike stand one behind the other, a newline between them, and are read at once, as far as
- * that goes; what is behind is projected when it is applied. */
+ * that goes; while no layout is to be had, those whose members come in any order are. What is neither is projected when
+ * it is applied. */
 static void project_slice(struct tw_event_scratch *scratch) {
     const size_t count = scratch->shard->engine->projected_count;
     const struct tw_buf *const buf = &scratch->payloads;
@@ -123,6 +144,9 @@ static void project_slice(struct tw_event_scratch *scratch) {
             return;
         }
         slice[i].values = scratch->values + i * count;
+    }
+    if (alike < scratch->count && tw_layout_rests(&scratch->shard->layout)) {
+        project_members(scratch, alike);
     }
 }
 

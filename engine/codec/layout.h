@@ -43,6 +43,13 @@ struct tw_layout_line {
 size_t tw_layout_match_lines(struct tumble_layout *layout, const char *at, const char *end, struct tumble_value *values,
                              size_t count, struct tw_layout_line *lines, size_t most);
 
+/* Learning has not paid lately, so that a text may as well be read in some other way that is quick, if there is one. */
+static inline bool tw_layout_rests(const struct tumble_layout *layout) { return layout->rest > 0; }
+/* So many texts were. */
+static inline void tw_layout_rested(struct tumble_layout *layout, size_t texts) {
+    layout->rest -= texts < layout->rest ? (uint32_t)texts : layout->rest;
+}
+
 /* Did the last text fit? Then it has as many newlines as tw_layout_newlines tells: a string has none. */
 static inline bool tw_layout_fitted(const struct tumble_layout *layout) { return layout->fitted; }
 static inline uint32_t tw_layout_newlines(const struct tumble_layout *layout) { return layout->newlines; }
