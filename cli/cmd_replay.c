@@ -93,7 +93,7 @@ static const struct tw_option options[] = {
     {"shards", 0, TW_OPTION_NUMBER, AT(shards), "N", "shards to spread payloads over (1)", 1, 10000, NULL},
     {"batch-size", 0, TW_OPTION_NUMBER, AT(batch_size), "N", "most records of a batch (1000; under a mapping 100)", 1,
      10000, NULL},
-    {"threads", 0, TW_OPTION_NUMBER, AT(threads), "N", "shards that run at the same time (1)", 1, 1024, NULL},
+    {"threads", 0, TW_OPTION_NUMBER, AT(threads), "N", "threads that read ahead and run shards (1)", 1, 1024, NULL},
     {"allowed-lateness", 0, TW_OPTION_DURATION, AT(allowed_lateness), "DURATION",
      "how long a window waits for stragglers: seconds, or as 30s (0)", 0, 315360000, NULL},
     {"deaggregate", 0, TW_OPTION_FLAG, AT(deaggregate), "[true|false]",

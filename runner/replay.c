@@ -341,6 +341,32 @@ static enum tumble_code set_up(struct replay *replay, struct tumble_error *err) 
     return code;
 }
 
+static void wake(void *ctx) { tumble_workers_wake(ctx); }
+
+static int read_on(void *ctx) { return tumble_capture_work(ctx); }
+
+/* Who does what. With several threads files are read ahead, and rounds of what cannot be overlap. */
+static enum tumble_code share_out(struct replay *replay, struct tumble_error *err) {
+    const struct tumble_replay_options *options = replay->options;
+    const int several = options->threads > 1 && !options->sort;
+    if (several) {
+        struct tumble_ahead_options ahead = {
+            .wish = {replay->reads_lines ? LINES_MOST : 0, replay->timestamp_index, &options->timestamp_format},
+            .more = wake,
+            .more_ctx = replay->workers};
+        enum tumble_code code = tumble_capture_read_ahead(replay->capture, &ahead, err);
+        if (code != TUMBLE_OK) {
+            return code;
+        }
+        tumble_workers_set_spare(replay->workers, read_on, replay->capture);
+    }
+    /* Failures of a round stand in an order of their own, and who watches is told of whole batches. */
+    replay->applies_early = (options->threads == 1 || tumble_capture_reads_ahead(replay->capture)) && !options->watch &&
+                            !(options->failures && tumble_spec_diverts_bad_records(options->spec));
+    replay->overlaps = several && !options->watch && !replay->applies_early;
+    return TUMBLE_OK;
+}
+
 static enum tumble_code run(struct replay *replay, struct tumble_error *err) {
     enum tumble_code code = open_capture(replay, err); /* first: its format decides the columns of rows */
     if (code == TUMBLE_OK) {
@@ -377,10 +403,10 @@ static enum tumble_code run(struct replay *replay, struct tumble_error *err) {
     }
     replay->reads_lines = replay->takes_timestamp && replay->timestamp_index >= 0;
     replay->lines_most = LINES_MOST;
-    /* Failures of a round stand in an order of their own, and who watches is told of whole batches. */
-    replay->overlaps = replay->options->threads > 1 && !replay->options->sort && !replay->options->watch;
-    replay->applies_early = replay->options->threads == 1 && !replay->options->watch &&
-                            !(replay->options->failures && tumble_spec_diverts_bad_records(replay->options->spec));
+    code = share_out(replay, err);
+    if (code != TUMBLE_OK) {
+        return code;
+    }
     code = replay->options->sort ? tumble_replay_sorted(replay, err) : tumble_replay_stream(replay, err);
     if (code == TUMBLE_OK) {
         tell_late(replay);

@@ -58,6 +58,7 @@ struct replay {
     uint64_t number_value;
     int reads_lines;   /* payloads are taken many at once, where they allow it */
     int applies_early; /* and applied before their round is over */
+    size_t early;      /* records of the round that were */
     size_t lines_most; /* how many to ask for: fewer where something often stands in between */
     size_t lines_rest; /* records to take one by one first */
     /* Keys and sequence numbers made for the records of a round, in memory that stays where it is until the round ends.

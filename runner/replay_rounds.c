@@ -152,6 +152,7 @@ static enum tumble_code start_round(struct replay *replay, struct tumble_error *
     replay->clock_then = replay->clock;
     replay->progress_then = replay->progress;
     replay->span_bytes = 0;
+    replay->early = 0;
     replay->closes = 0;
     if (replay->overlaps) {
         replay->text_side = !replay->text_side;
@@ -250,6 +251,20 @@ static void tell_progress(struct replay *replay, int now) {
     }
 }
 
+/* Applies what there is while it is still in the processor's caches, and lets go of its memory. */
+static enum tumble_code apply_early(struct replay *replay, struct tumble_error *err) {
+    struct tumble_lane *failed;
+    enum tumble_code code = tumble_round_apply_early(&replay->round, replay->workers, &failed);
+    if (code != TUMBLE_OK) {
+        locate_failed(replay, failed, err);
+        return code;
+    }
+    replay->early = replay->round.records;
+    replay->texts[replay->text_side].used = 0;
+    tumble_capture_release(replay->capture);
+    return TUMBLE_OK;
+}
+
 /* The input cannot be read on, because of code. The records before come first: one of them may be bad, too. */
 static enum tumble_code apply_before(struct replay *replay, enum tumble_code code, struct tumble_error *err) {
     struct tumble_lane *failed;
@@ -286,21 +301,11 @@ static enum tumble_code take_and_maybe_end(struct replay *replay, const struct t
         (tumble_replay_round_is_full(replay, captured->input, captured->offset) || replay->closes) && !captured->more) {
         code = end_round(replay, 0, err);
         tell_progress(replay, 0);
+    } else if (code == TUMBLE_OK && replay->applies_early && replay->options->threads > 1 && !captured->more &&
+               replay->round.records - replay->early >= EARLY * replay->round.lane_count) {
+        code = apply_early(replay, err);
     }
     return code;
-}
-
-/* Applies what there is while it is still in the processor's caches, and lets go of its memory. */
-static enum tumble_code apply_early(struct replay *replay, struct tumble_error *err) {
-    struct tumble_lane *failed;
-    enum tumble_code code = tumble_round_apply_early(&replay->round, replay->workers, &failed);
-    if (code != TUMBLE_OK) {
-        locate_failed(replay, failed, err);
-        return code;
-    }
-    replay->texts[replay->text_side].used = 0;
-    tumble_capture_release(replay->capture);
-    return TUMBLE_OK;
 }
 
 /* All that can be taken at once. */

@@ -22,4 +22,11 @@ void tumble_workers_run(struct tumble_workers *workers, uint32_t count, tumble_w
 void tumble_workers_start(struct tumble_workers *workers, uint32_t count, tumble_work_fn *work, void *ctx);
 void tumble_workers_wait(struct tumble_workers *workers);
 
+/* What may be done beside jobs: other threads call it whenever no item is left, until it returns 0, and again after
+ * wake. The caller's thread does not. Set it before there is any; NULL, once nobody needs it, does not wait for a call
+ * that is under way. */
+typedef int tumble_spare_fn(void *ctx);
+void tumble_workers_set_spare(struct tumble_workers *workers, tumble_spare_fn *spare, void *ctx);
+void tumble_workers_wake(struct tumble_workers *workers);
+
 #endif

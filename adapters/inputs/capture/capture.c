@@ -6,8 +6,10 @@
 #include <tumble/kpl.h>
 
 #include "adapters/inputs/capture/capture_aggregate.h"
+#include "adapters/inputs/capture/capture_ahead.h"
 #include "adapters/inputs/capture/capture_position.h"
 #include "adapters/inputs/capture/capture_reader.h"
+#include "adapters/inputs/capture/object_source.h"
 #include "engine/base/fail.h"
 #include "engine/base/sequence.h"
 
@@ -30,6 +32,7 @@ struct tumble_capture {
     struct tumble_captured *heads;     /* merged, more than one input: the next record of each */
     bool *has_head;
     struct tw_capture_aggregate aggregate; /* whose records are being given out */
+    struct tw_ahead *ahead;                /* NULL: nobody reads ahead */
 };
 
 static bool is_payload(enum tumble_capture_format format) {
@@ -162,6 +165,7 @@ void tumble_capture_close(struct tumble_capture *capture) {
     tw_free(&alloc, capture->heads);
     tw_free(&alloc, capture->has_head);
     tw_capture_aggregate_clean_up(&capture->aggregate);
+    tw_ahead_destroy(capture->ahead);
     tw_block_pool_clean_up(&capture->pool);
     tw_free(&alloc, capture);
 }
@@ -171,6 +175,31 @@ enum tumble_capture_format tumble_capture_detected(const struct tumble_capture *
 void tumble_capture_set_projection(struct tumble_capture *capture, const struct tumble_projection *projection) {
     capture->options.projection = projection;
 }
+
+enum tumble_code tumble_capture_read_ahead(struct tumble_capture *capture, const struct tumble_ahead_options *options,
+                                           struct tumble_error *err) {
+    if (capture->ahead || (capture->merged && capture->options.path_count > 1)) {
+        return TUMBLE_OK;
+    }
+    for (size_t i = capture->current; i < capture->options.path_count; i++) {
+        struct tw_capture_reader *reader = capture->readers[i];
+        if (reader->file_size < 0 || tw_object_source_takes(reader->path)) {
+            continue; /* one may have to wait for it */
+        }
+        if (!capture->ahead) {
+            capture->ahead = tw_ahead_new(capture->options.alloc, &capture->pool, options);
+        }
+        if (!capture->ahead) {
+            return tw_no_memory(err);
+        }
+        reader->ahead_wanted = capture->ahead;
+    }
+    return TUMBLE_OK;
+}
+
+int tumble_capture_reads_ahead(const struct tumble_capture *capture) { return capture->ahead != NULL; }
+
+int tumble_capture_work(struct tumble_capture *capture) { return capture->ahead && tw_ahead_work(capture->ahead); }
 
 /* ---- records ---- */
 
@@ -308,15 +337,26 @@ static void forget_decoded(struct tumble_capture *capture) {
 
 void tumble_capture_release(struct tumble_capture *capture) {
     tw_block_pool_release(&capture->pool);
+    if (capture->ahead) {
+        tw_ahead_release(capture->ahead);
+    }
     forget_decoded(capture);
 }
 
 void tumble_capture_seal(struct tumble_capture *capture) {
     tw_block_pool_seal(&capture->pool);
+    if (capture->ahead) {
+        tw_ahead_seal(capture->ahead);
+    }
     forget_decoded(capture);
 }
 
-void tumble_capture_release_sealed(struct tumble_capture *capture) { tw_block_pool_release_sealed(&capture->pool); }
+void tumble_capture_release_sealed(struct tumble_capture *capture) {
+    tw_block_pool_release_sealed(&capture->pool);
+    if (capture->ahead) {
+        tw_ahead_release_sealed(capture->ahead);
+    }
+}
 
 /* ---- positions ---- */
 
@@ -368,7 +408,7 @@ void tumble_capture_progress(const struct tumble_capture *capture, int64_t *done
     *total_bytes = 0;
     for (size_t i = 0; i < capture->options.path_count; i++) {
         const struct tw_capture_reader *reader = capture->readers[i];
-        *done_bytes += (int64_t)reader->source.raw_bytes;
+        *done_bytes += (int64_t)(reader->raw_bytes ? reader->raw_bytes : reader->source.raw_bytes);
         *total_bytes = *total_bytes < 0 || reader->file_size < 0 ? -1 : *total_bytes + reader->file_size;
     }
 }
@@ -376,7 +416,8 @@ void tumble_capture_progress(const struct tumble_capture *capture, int64_t *done
 uint64_t tumble_capture_bytes(const struct tumble_capture *capture) {
     uint64_t bytes = 0;
     for (size_t i = 0; i < capture->options.path_count; i++) {
-        bytes += capture->readers[i]->source.bytes;
+        const struct tw_capture_reader *reader = capture->readers[i];
+        bytes += reader->bytes ? reader->bytes : reader->source.bytes;
     }
     return bytes;
 }

@@ -119,6 +119,22 @@ void tumble_capture_lines(struct tumble_capture *capture, const struct tumble_li
 /* Takes the first count of those shown last, as if tumble_capture_next had given each. */
 void tumble_capture_lines_taken(struct tumble_capture *capture, size_t count);
 
+/* Files, one behind the other, can be read ahead by other threads, which also make out what the records in them look
+ * like: between next and the capture's end any thread may call tumble_capture_work. Records, places and errors stay
+ * what they are. Inputs that one may have to wait for (pipes, objects), and several that are merged, are read as
+ * always. */
+struct tumble_ahead_options {
+    struct tumble_lines_wish wish; /* what tumble_capture_lines will be asked for; most 0: nothing */
+    void (*more)(void *ctx); /* called, by the capture's thread, when there is something to do again; may be NULL */
+    void *more_ctx;
+};
+/* Before the first next. Errors: ENOMEM. */
+enum tumble_code tumble_capture_read_ahead(struct tumble_capture *capture, const struct tumble_ahead_options *options,
+                                           struct tumble_error *err);
+int tumble_capture_reads_ahead(const struct tumble_capture *capture); /* some input of it will be */
+/* Does a part of it, some 100 µs; 0: there is nothing to do at the moment. */
+int tumble_capture_work(struct tumble_capture *capture);
+
 /* Everything returned so far may be overwritten. Not while the last record has more set. */
 void tumble_capture_release(struct tumble_capture *capture);
 

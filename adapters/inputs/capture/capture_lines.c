@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "adapters/inputs/capture/capture_ahead.h"
 #include "engine/codec/eight_digits.h"
 
 enum { VALUES_BYTES = 64 * 1024 }; /* of those shown at once */
@@ -37,6 +38,9 @@ static __attribute__((noinline)) bool read_timestamp(struct tw_lines *lines, con
 void tw_capture_reader_lines(struct tw_capture_reader *reader, const struct tumble_lines_wish *wish,
                              struct tumble_captured_lines *out) {
     const struct tumble_projection *projection = reader->options->projection;
+    if (reader->ahead && tw_ahead_lines(reader, wish->most, out)) {
+        return;
+    }
     if (!reader->opened || reader->done || reader->format != TUMBLE_CAPTURE_NDJSON || !projection || reader->marked ||
         !tw_layout_fitted(&reader->payload_layout) || reader->counted != reader->block_offset + reader->begin) {
         return;
@@ -86,6 +90,9 @@ void tw_capture_reader_lines(struct tw_capture_reader *reader, const struct tumb
 
 void tw_capture_reader_lines_taken(struct tw_capture_reader *reader, size_t count) {
     struct tw_lines *lines = reader->lines;
+    if (reader->ahead && tw_ahead_lines_taken(reader, count)) {
+        return;
+    }
     if (count == 0 || !lines || count > lines->count) {
         return;
     }

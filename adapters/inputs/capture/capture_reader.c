@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "adapters/inputs/capture/capture_ahead.h"
 #include "engine/base/fail.h"
 #include "engine/base/limits.h"
 #include "engine/codec/json_scan.h"
@@ -101,17 +102,8 @@ enum tumble_code tw_capture_reader_fail(struct tw_capture_reader *reader, enum t
 
 size_t tw_capture_reader_want(size_t available) { return available < PATIENCE_BYTES ? available + 1 : available * 2; }
 
-/* Goes on in a new block with room for want bytes: the unread tail moves, records given out stay where they are. */
-static enum tumble_code move_on(struct tw_capture_reader *reader, size_t want, struct tumble_error *err) {
-    struct tw_block *block = tw_block_pool_take(reader->pool, want);
-    if (!block) {
-        return tw_no_memory(err);
-    }
-    struct tumble_bytes tail = tw_capture_reader_unread(reader);
+void tw_capture_reader_take_block(struct tw_capture_reader *reader, struct tw_block *block) {
     settle(reader);
-    if (tail.length) {
-        memcpy(block->data, tail.data, tail.length);
-    }
     if (reader->block_lent) {
         tw_block_pool_retire(reader->pool, reader->block);
     } else {
@@ -121,6 +113,19 @@ static enum tumble_code move_on(struct tw_capture_reader *reader, size_t want, s
     reader->block = block;
     reader->block_offset += reader->begin;
     reader->begin = 0;
+    reader->filled = 0;
+}
+
+enum tumble_code tw_capture_reader_move_on(struct tw_capture_reader *reader, size_t want, struct tumble_error *err) {
+    struct tw_block *block = tw_block_pool_take(reader->pool, want);
+    if (!block) {
+        return tw_no_memory(err);
+    }
+    struct tumble_bytes tail = tw_capture_reader_unread(reader);
+    if (tail.length) {
+        memcpy(block->data, tail.data, tail.length);
+    }
+    tw_capture_reader_take_block(reader, block);
     reader->filled = tail.length;
     return TUMBLE_OK;
 }
@@ -134,10 +139,21 @@ enum tumble_code tw_capture_reader_fill(struct tw_capture_reader *reader, size_t
     if (want > TW_LIMIT_RECORD_BYTES) {
         want = TW_LIMIT_RECORD_BYTES;
     }
+    if (reader->bounded) {
+        return TUMBLE_EMORE;
+    }
+    if (reader->ahead_wanted && reader->between_length && !reader->ahead && !reader->at_end) {
+        reader->raw_bytes = reader->source.raw_bytes;
+        reader->bytes = reader->source.bytes;
+        reader->ahead_wanted = tw_ahead_begin(reader->ahead_wanted, reader) ? reader->ahead_wanted : NULL;
+    }
+    if (reader->ahead) {
+        return tw_ahead_fill(reader, want, err);
+    }
     /* Not for a few bytes of room: a read of each would cost more than moving the tail. */
     size_t room = reader->block->capacity - reader->filled;
     if (!reader->at_end && (reader->begin + want > reader->block->capacity || room < reader->pool->block_bytes / 64)) {
-        TW_TRY(move_on(reader, want + reader->pool->block_bytes / 64, err));
+        TW_TRY(tw_capture_reader_move_on(reader, want + reader->pool->block_bytes / 64, err));
     }
     while (!reader->at_end && reader->filled - reader->begin < want) {
         room = reader->block->capacity - reader->filled;
@@ -198,6 +214,11 @@ static struct tumble_bytes pointer_of(const struct tw_capture_reader *reader) {
     }
 }
 
+enum tumble_code tw_capture_reader_elements(struct tw_capture_reader *reader, struct tumble_error *err) {
+    return tw_elements_new(pointer_of(reader), reader->format == TUMBLE_CAPTURE_NDJSON, reader->pool->alloc,
+                           &reader->elements, err);
+}
+
 enum tumble_code tw_capture_reader_open(struct tw_capture_reader *reader, enum tumble_capture_format format,
                                         struct tumble_error *err) {
     reader->opened = true;
@@ -226,8 +247,7 @@ enum tumble_code tw_capture_reader_open(struct tw_capture_reader *reader, enum t
     if (format == TUMBLE_CAPTURE_AUTO) {
         TW_TRY(tw_capture_detect(reader, &reader->format, err));
     }
-    return tw_elements_new(pointer_of(reader), reader->format == TUMBLE_CAPTURE_NDJSON, reader->pool->alloc,
-                           &reader->elements, err);
+    return tw_capture_reader_elements(reader, err);
 }
 
 void tw_capture_reader_finish(struct tw_capture_reader *reader) {
@@ -239,6 +259,10 @@ void tw_capture_reader_finish(struct tw_capture_reader *reader) {
         reader->begin = reader->filled = 0;
         tw_block_pool_retire(reader->pool, reader->block);
         reader->block = NULL;
+    }
+    if (reader->ahead) {
+        tw_ahead_end(reader->ahead);
+        reader->ahead = reader->ahead_wanted = NULL;
     }
     tw_byte_source_close(&reader->source);
 }

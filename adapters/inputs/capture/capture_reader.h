@@ -23,6 +23,7 @@
  *
  * The text of a block is never written to once it is read, so lines are counted and the digest is made whenever it
  * suits: when a block is left, when a record is found, when somebody asks for a position. */
+struct tw_ahead;
 struct tw_capture_reader {
     const struct tumble_capture_options *options; /* borrowed, as are pool and path */
     struct tw_block_pool *pool;
@@ -37,6 +38,15 @@ struct tw_capture_reader {
     struct tw_byte_source source;
     bool at_end; /* the source has no more bytes than the block holds */
     struct tw_block *block;
+    /* Records are looked at before they are asked for (capture_ahead.h). */
+    struct tw_ahead *ahead_wanted; /* NULL: not of this input */
+    struct tw_ahead *ahead;        /* NULL: not yet, or no more; else source is its, and raw_bytes and bytes count */
+    uint64_t raw_bytes;
+    uint64_t bytes;
+    char between[TW_ELEMENTS_STATE]; /* of elements, behind a record */
+    size_t between_length;
+    bool given;      /* the record found last needs nothing else */
+    bool bounded;    /* there is no more of this input than the block holds: EMORE */
     bool block_lent; /* records given out or found may lie in it */
     size_t begin;
     size_t filled;
@@ -136,6 +146,12 @@ static inline struct tumble_bytes tw_capture_reader_unread(const struct tw_captu
     struct tumble_bytes unread = {reader->block->data + reader->begin, reader->filled - reader->begin};
     return unread;
 }
+/* Goes on in a new block with room for want bytes: the unread tail moves, records given out stay where they are. */
+enum tumble_code tw_capture_reader_move_on(struct tw_capture_reader *reader, size_t want, struct tumble_error *err);
+/* Goes on in that block, which holds nothing yet; no byte is unread. */
+void tw_capture_reader_take_block(struct tw_capture_reader *reader, struct tw_block *block);
+/* Makes the elements of its format. */
+enum tumble_code tw_capture_reader_elements(struct tw_capture_reader *reader, struct tumble_error *err);
 /* How many bytes to ask for after these were not enough: more and more, so that a large record is not parsed anew for
  * every piece that a pipe delivers. */
 size_t tw_capture_reader_want(size_t available);

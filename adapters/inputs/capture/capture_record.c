@@ -5,6 +5,7 @@
 #include <tumble/kpl.h>
 #include <tumble/timestamp.h>
 
+#include "adapters/inputs/capture/capture_ahead.h"
 #include "engine/base/fail.h"
 #include "engine/base/limits.h"
 #include "engine/base/sequence.h"
@@ -179,7 +180,7 @@ static enum tumble_code find_element(struct tw_capture_reader *reader, int *at_e
             return tw_capture_reader_fail(reader, code, err->byte, err);
         }
         /* Between two elements of one array stands a comma. */
-        reader->crossed |= skipped > 1 && memchr(unread.data, ']', skipped);
+        reader->crossed |= skipped == 1 ? unread.data[0] == ']' : skipped && memchr(unread.data, ']', skipped);
         reader->begin += skipped;
         if (code == TUMBLE_OK) {
             return TUMBLE_OK;
@@ -214,6 +215,30 @@ static inline void clear(struct tumble_captured *record) {
     record->offset = 0;
 }
 
+static void taken(struct tw_capture_reader *reader) {
+    tw_elements_taken(reader->elements);
+    if (TW_RARELY(reader->ahead_wanted && !reader->ahead)) {
+        reader->between_length = tw_elements_save(reader->elements, reader->between);
+    }
+}
+
+/* Somebody looked at it before, and knew all but its place. */
+static void take_known(struct tw_capture_reader *reader, const struct tw_ahead_record *known,
+                       struct tumble_captured *record) {
+    const uint64_t line = tw_capture_reader_line(reader);
+    *record = known->record;
+    record->line = line;
+    record->input = reader->input;
+    record->number = ++reader->records;
+    record->begins_event = reader->crossed || record->number == 1;
+    reader->crossed = false;
+    record->offset = reader->block_offset + reader->begin;
+    reader->begin += known->length;
+    tw_capture_reader_count(reader, known->length, known->newlines);
+    reader->given = true;
+    taken(reader);
+}
+
 enum tumble_code tw_capture_reader_find(struct tw_capture_reader *reader, struct tumble_captured *record,
                                         struct tumble_error *err) {
     int at_element;
@@ -222,6 +247,11 @@ enum tumble_code tw_capture_reader_find(struct tw_capture_reader *reader, struct
         reader->begin = reader->filled;
         reader->done = true;
         tw_capture_reader_commit(reader);
+        return TUMBLE_OK;
+    }
+    const struct tw_ahead_record *known = reader->ahead ? tw_ahead_find(reader) : NULL;
+    if (known) {
+        take_known(reader, known, record);
         return TUMBLE_OK;
     }
     clear(record);
@@ -265,7 +295,7 @@ enum tumble_code tw_capture_reader_find(struct tw_capture_reader *reader, struct
     if (tw_layout_fitted(layout)) {
         tw_capture_reader_count(reader, consumed, tw_layout_newlines(layout));
     }
-    tw_elements_taken(reader->elements);
+    taken(reader);
     return TUMBLE_OK;
 }
 
@@ -329,7 +359,9 @@ static __attribute__((noinline)) enum tumble_code plain_kept(struct tw_capture_r
 
 enum tumble_code tw_capture_reader_give(struct tw_capture_reader *reader, struct tumble_captured *record,
                                         struct tumble_error *err) {
-    if (!is_payload(reader)) {
+    if (reader->given) {
+        reader->given = false;
+    } else if (!is_payload(reader)) {
         const struct tumble_kinesis_record *found = &reader->found;
         if (is_escaped(&found->event_id)) {
             TW_TRY(keep(reader, &record->shard_id, err));
