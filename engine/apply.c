@@ -334,7 +334,7 @@ static inline bool recall(const struct tumble_spec *spec, const struct tw_window
 
 enum {
     MANY_SLOTS = 4096, /* their entries are not in a cache of the first level */
-    SLOTS_AHEAD = 16    /* records between a slot's fetch and that of the entry it names */
+    SLOTS_AHEAD = 16   /* records between a slot's fetch and that of the entry it names */
 };
 
 static inline void fetch_entry(const struct tw_window *window, const struct tw_pending *pending) {
