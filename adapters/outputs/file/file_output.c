@@ -16,6 +16,7 @@
 
 enum {
     BUFFER_BYTES = 256 * 1024,
+    LINES_BYTES = 64 * 1024,      /* so many lie well where they are */
     HELD_BYTES = 4 * 1024 * 1024, /* rows a table holds back for its widths, at most */
     GUARD_BYTES = 1024            /* bytes before the committed length that the checkpoint vouches for */
 };
@@ -120,15 +121,19 @@ static enum tumble_code compare_tail(struct file_output *self, const char *data,
     return TUMBLE_OK;
 }
 
-static enum tumble_code drain_buffer(struct file_output *self, struct tumble_error *err) {
+static enum tumble_code put_bytes(struct file_output *self, const char *data, size_t length, struct tumble_error *err) {
     size_t same = 0;
+    if (self->keeps_place) {
+        TW_TRY(compare_tail(self, data, length, &same, err));
+    }
+    return write_all(self, data + same, length - same, err);
+}
+
+static enum tumble_code drain_buffer(struct file_output *self, struct tumble_error *err) {
     if (self->buffer.length == 0) {
         return TUMBLE_OK;
     }
-    if (self->keeps_place) {
-        TW_TRY(compare_tail(self, self->buffer.data, self->buffer.length, &same, err));
-    }
-    TW_TRY(write_all(self, self->buffer.data + same, self->buffer.length - same, err));
+    TW_TRY(put_bytes(self, self->buffer.data, self->buffer.length, err));
     tw_buf_clear(&self->buffer);
     return TUMBLE_OK;
 }
@@ -500,6 +505,20 @@ static enum tumble_code keep_failure(struct file_output *self, enum tumble_code 
     return code;
 }
 
+/* Rows that lie as lines, many of them as they are. */
+static enum tumble_code put_lines(struct file_output *self, const char *lines, size_t length,
+                                  struct tumble_error *err) {
+    if (length >= LINES_BYTES) {
+        TW_TRY(drain_buffer(self, err));
+        return put_bytes(self, lines, length, err);
+    }
+    enum tumble_code code = tw_buf_append(&self->buffer, lines, length);
+    if (code != TUMBLE_OK) {
+        return no_room(self, code, err);
+    }
+    return self->buffer.length >= BUFFER_BYTES ? drain_buffer(self, err) : TUMBLE_OK;
+}
+
 static enum tumble_code file_write(void *ptr, const struct tumble_row *rows, size_t count, struct tumble_delivery *out,
                                    struct tumble_error *err) {
     struct file_output *self = ptr;
@@ -508,8 +527,15 @@ static enum tumble_code file_write(void *ptr, const struct tumble_row *rows, siz
         failure = self->failure;
         return keep_failure(self, failure.code, &failure, err);
     }
+    const bool lines = count && rows[0].line_bytes && self->format == TW_FILE_NDJSON;
+    if (lines) {
+        enum tumble_code code = put_lines(self, rows[0].json.data, rows[0].line_bytes, &failure);
+        if (code != TUMBLE_OK) {
+            return keep_failure(self, code, &failure, err);
+        }
+    }
     for (size_t i = 0; i < count; i++) {
-        enum tumble_code code = format_row(self, &rows[i]);
+        enum tumble_code code = lines ? TUMBLE_OK : format_row(self, &rows[i]);
         if (code != TUMBLE_OK) {
             code = no_room(self, code, &failure);
         } else if (self->buffer.length >= BUFFER_BYTES) {
