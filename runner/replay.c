@@ -20,6 +20,16 @@ static const char *base_name(const char *path) {
     return slash && slash[1] ? slash + 1 : path;
 }
 
+/* Rows that an output takes at once, or the run ends, need not wait anywhere; and without a limit every open window
+ * stays in memory. Then a state that nobody named is not written either. */
+static int needs_directory(const struct tumble_replay_options *options) {
+    int waits = options->failures && !(options->failures->api->flags & TUMBLE_OUTPUT_NO_RETRY);
+    for (size_t i = 0; i < options->output_count; i++) {
+        waits = waits || !(options->outputs[i].api->flags & TUMBLE_OUTPUT_NO_RETRY);
+    }
+    return waits || options->memory_limit_bytes;
+}
+
 static enum tumble_code open_engine(struct replay *replay, struct tumble_error *err) {
     const struct tumble_replay_options *options = replay->options;
     struct tumble_bytes extra[2];
@@ -34,7 +44,7 @@ static enum tumble_code open_engine(struct replay *replay, struct tumble_error *
         extra[extra_count++] = tumble_bytes_of(options->partition_key_field);
     }
     const char *directory = options->state_directory;
-    if (!directory) {
+    if (!directory && needs_directory(options)) {
         const char *parent = getenv("TMPDIR");
         replay->temporary = tumble_runner_format("%s/tumble-XXXXXX", parent && *parent ? parent : "/tmp");
         if (!replay->temporary) {

@@ -40,7 +40,7 @@ struct tumble_replay_options {
     int sort;
     int keep_aggregates;         /* what the Kinesis Producer Library aggregated is one record */
     const char *source;          /* NULL: from the inputs */
-    const char *state_directory; /* NULL: a temporary one */
+    const char *state_directory; /* NULL: a temporary one, or none where nothing can wait */
     enum tumble_durability durability;
     uint32_t sync_every;
     size_t memory_limit_bytes;
