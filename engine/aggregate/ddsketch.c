@@ -3,12 +3,12 @@
 #include "engine/aggregate/ddsketch_block.h"
 
 /* Room for the first number. */
-static bool begin(struct tw_ddsketch *sketch, struct tw_heap *heap) {
-    return sketch->block || tw_sketch_lay_out(sketch, 1, false, heap);
+static bool begin(struct tw_ddsketch *sketch, const struct tw_ddsketch_rules *rules, struct tw_heap *heap) {
+    return sketch->block || tw_sketch_lay_out(sketch, rules, 1, false, heap);
 }
 
 /* In place: no bucket's place is behind the one it had. */
-static void collapse(struct tw_ddsketch *sketch, unsigned level) {
+static void collapse(struct tw_ddsketch *sketch, const struct tw_ddsketch_rules *rules, unsigned level) {
     struct tw_sketch_parts parts = tw_sketch_parts_of(sketch);
     const unsigned shift = level - sketch->level;
     const int32_t first = tw_ddsketch_collapse(parts.first, shift);
@@ -45,13 +45,11 @@ static void collapse(struct tw_ddsketch *sketch, unsigned level) {
         parts.reach->high = tw_ddsketch_collapse(parts.reach->high, shift);
         parts.reach->others = kept;
     }
+    tw_sketch_changed(sketch, rules);
 }
 
 static inline size_t growth(const struct tw_ddsketch *sketch, const struct tw_ddsketch_rules *rules, uint32_t before) {
-    const uint32_t room = tw_sketch_capacity(sketch->block_log2);
-    const uint32_t others =
-        sketch->block_log2 < TW_SKETCH_WINDOWED ? sketch->count : tw_sketch_reach_of(sketch->block)->others;
-    if (sketch->block && (others + before < room || room > rules->limit)) {
+    if (sketch->room > before) {
         return 0;
     }
     const size_t most = (size_t)sketch->count + before + 1;
@@ -91,11 +89,11 @@ static bool count_in(struct tw_ddsketch *sketch, const struct tw_ddsketch_rules 
             parts.counts[rank] += count;
             return true;
         }
-        if (parts.others < tw_sketch_capacity(sketch->block_log2)) {
+        if (parts.others < parts.capacity) {
             insert(&parts, bucket, count, rank);
             break;
         }
-        if (!tw_sketch_lay_out(sketch, 1, false, heap)) {
+        if (!tw_sketch_lay_out(sketch, rules, 1, false, heap)) {
             return false;
         }
     }
@@ -105,8 +103,9 @@ static bool count_in(struct tw_ddsketch *sketch, const struct tw_ddsketch_rules 
         reach->high = sketch->count && reach->high > bucket ? reach->high : bucket;
     }
     sketch->count++;
+    tw_sketch_changed(sketch, rules);
     while (sketch->count > rules->limit && sketch->level + 1 < TW_DDSKETCH_LEVELS) {
-        collapse(sketch, sketch->level + 1u);
+        collapse(sketch, rules, sketch->level + 1u);
     }
     return true;
 }
@@ -117,7 +116,7 @@ static __attribute__((noinline)) void add(struct tw_ddsketch *sketch, const stru
     const bool first = !sketch->block;
     bool lowest = true;
     bool highest = true;
-    if (!begin(sketch, heap)) {
+    if (!begin(sketch, rules, heap)) {
         return; /* never: growth was reserved */
     }
     if (bucket == TW_DDSKETCH_ZERO) {
@@ -156,14 +155,13 @@ static inline bool count_again(struct tw_ddsketch *sketch, int32_t bucket) {
     }
     const struct tw_sketch_reach *reach = tw_sketch_reach_of(sketch->block);
     bucket = tw_ddsketch_collapse(bucket, sketch->level); /* TW_DDSKETCH_ZERO is below all that there are */
-    const uint32_t place = (uint32_t)bucket - (uint32_t)reach->first;
-    uint64_t *count = (uint64_t *)(void *)(sketch->block + TW_SKETCH_FRONT) + place;
-    if (bucket <= reach->low + 1 || bucket >= reach->high - 1 || place >= tw_sketch_places(sketch->block_log2) ||
-        !*count) {
+    if ((uint32_t)bucket - (uint32_t)reach->inner >= reach->inner_places) {
         return false;
     }
-    ++*count;
-    return true;
+    uint64_t *window = (void *)(sketch->block + TW_SKETCH_FRONT);
+    uint64_t *count = &window[bucket - reach->first];
+    *count += *count != 0;
+    return *count != 0;
 }
 
 void tw_ddsketch_add_all(char *const *groups, uint32_t offset, const struct tw_ddsketch_rules *rules,
@@ -244,12 +242,13 @@ enum tumble_code tw_ddsketch_merge(struct tw_ddsketch *sketch, const struct tw_d
     const struct tw_sketch_list theirs = tw_sketch_list_of(other);
     const uint32_t more = wanting(sketch, rules, other, &theirs);
     const bool collapses = other->level > sketch->level || sketch->count + more > rules->limit; /* the window empties */
-    const uint32_t needed = collapses ? sketch->count + more : tw_sketch_parts_of(sketch).others + more;
-    if (needed > tw_sketch_capacity(sketch->block_log2) && !tw_sketch_lay_out(sketch, more, collapses, heap)) {
+    const struct tw_sketch_parts ours = tw_sketch_parts_of(sketch);
+    if ((collapses ? sketch->count : ours.others) + more > ours.capacity &&
+        !tw_sketch_lay_out(sketch, rules, more, collapses, heap)) {
         return TUMBLE_ENOMEM;
     }
     if (other->level > sketch->level) {
-        collapse(sketch, other->level);
+        collapse(sketch, rules, other->level);
     }
     for (uint32_t at = 0; at < theirs.length; at++) {
         int32_t bucket;

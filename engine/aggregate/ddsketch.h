@@ -17,11 +17,11 @@
  * The counts at that level, the count of zeros and both ends are functions of the multiset as well: so is every byte.
  *
  * Memory: 24 bytes in place, and one block. Up to 17 buckets it holds both ends, the counts, and the buckets in
- * ascending order; looking a bucket up is a binary search. From 512 bytes on half of the block is a window of as many
- * neighbouring buckets as it has room for, those that are empty too: there a bucket's count stands where its distance
- * from the first one says. Those outside it lie beside it as in a small block. When there is no room for another
- * one of them, the block is laid out anew: the window goes where it holds the most, and the block is doubled when that
- * leaves less than a quarter free. Where a bucket is shows nowhere outside. */
+ * ascending order; looking a bucket up is a binary search. From 512 bytes on the greater part of the block is a window
+ * of as many neighbouring buckets as it has room for, those that are empty too: there a bucket's count stands where its
+ * distance from the first one says. Those outside it lie beside it as in a small block. When there is no room for
+ * another one of them, the block is laid out anew: the window goes where it holds the most, and the block is doubled
+ * when that leaves less than a quarter free. Where a bucket is shows nowhere outside. */
 
 struct tw_ddsketch {
     char *block; /* NULL: nothing was added */
@@ -29,7 +29,7 @@ struct tw_ddsketch {
     uint32_t count; /* of buckets */
     uint8_t level;
     uint8_t block_log2;
-    uint16_t reserved;
+    uint16_t room; /* how many numbers the block takes whatever they are, or more */
 };
 
 struct tw_ddsketch_rules {

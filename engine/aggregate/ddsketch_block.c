@@ -1,5 +1,7 @@
 #include "engine/aggregate/ddsketch_block.h"
 
+#include "engine/aggregate/aggregate.h"
+
 size_t tw_sketch_block_size(size_t buckets) {
     return buckets <= TW_SKETCH_NARROW ? tw_heap_size(sizeof(struct tw_sketch_ends) + buckets * TW_SKETCH_BUCKET)
                                        : tw_heap_size(2 * (TW_SKETCH_FRONT + buckets * TW_SKETCH_BUCKET));
@@ -31,20 +33,55 @@ static uint32_t best_window(const struct tw_sketch_list *list, uint32_t places, 
     return best;
 }
 
-bool tw_sketch_lay_out(struct tw_ddsketch *sketch, uint32_t more, bool all_outside, struct tw_heap *heap) {
+/* Of a block with a window of so many eighths. */
+static struct tw_sketch_reach shares(unsigned block_log2, unsigned eighths) {
+    const size_t window = ((size_t)1 << (block_log2 - 3)) * eighths;
+    const size_t front = TW_SKETCH_FRONT + window, block = (size_t)1 << block_log2;
+    const size_t others = front < block ? block - front : 0;
+    struct tw_sketch_reach reach = {.places = (uint32_t)(window / sizeof(uint64_t)),
+                                    .capacity = (uint32_t)(others / TW_SKETCH_BUCKET)};
+    return reach;
+}
+
+/* Which shares of a block of this size, if any, leave a quarter of the room outside the window free. */
+static bool find_shares(const struct tw_sketch_list *from, size_t all, unsigned block_log2,
+                        struct tw_sketch_reach *out) {
+    enum { ROOM_LEAST = TW_STEPS_AT_ONCE + 1 }; /* with less, memory would have to be asked for at every chunk */
+    for (unsigned eighths = 7; eighths >= 4; eighths--) {
+        *out = shares(block_log2, eighths);
+        if (eighths > 4 && out->capacity < ROOM_LEAST) {
+            continue;
+        }
+        const uint32_t held = best_window(from, out->places, &out->first);
+        if (all - held + out->capacity / 4 <= out->capacity) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool tw_sketch_lay_out(struct tw_ddsketch *sketch, const struct tw_ddsketch_rules *rules, uint32_t more,
+                       bool all_outside, struct tw_heap *heap) {
     struct tw_sketch_list from = {0};
     const size_t all = (size_t)sketch->count + more;
-    size_t size = tw_sketch_block_size(all);
-    int32_t first = TW_SKETCH_NO_WINDOW;
+    const size_t most = tw_sketch_block_size(all);
+    const unsigned most_log2 = (unsigned)__builtin_ctzll(most);
+    struct tw_sketch_reach reach = {0};
+    size_t size = most;
     if (sketch->block) {
         from = tw_sketch_list_of(sketch);
     }
-    for (unsigned log2 = all_outside ? (unsigned)__builtin_ctzll(size) : TW_SKETCH_WINDOWED;
-         size >> TW_SKETCH_WINDOWED && log2 <= (unsigned)__builtin_ctzll(size); log2++) {
-        const uint32_t room = tw_sketch_capacity(log2);
-        const uint32_t held = best_window(&from, tw_sketch_places(log2), &first);
-        if (all - held + room / 4 <= room) {
+    if (most_log2 >= TW_SKETCH_WINDOWED) {
+        unsigned log2 = all_outside ? most_log2 : TW_SKETCH_WINDOWED;
+        bool found = false;
+        for (; !found && log2 < most_log2; log2++) {
+            found = find_shares(&from, all, log2, &reach);
             size = (size_t)1 << log2;
+        }
+        if (!found) { /* half of it holds them wherever they are */
+            size = most;
+            reach = shares(most_log2, 4);
+            best_window(&from, reach.places, &reach.first);
         }
     }
     char *block = tw_heap_take(heap, size);
@@ -56,7 +93,6 @@ bool tw_sketch_lay_out(struct tw_ddsketch *sketch, uint32_t more, bool all_outsi
     made.block_log2 = (uint8_t)__builtin_ctzll(size);
     const bool windowed = made.block_log2 >= TW_SKETCH_WINDOWED;
     if (windowed) {
-        const struct tw_sketch_reach reach = {.first = first};
         *tw_sketch_reach_of(block) = reach;
     }
     struct tw_sketch_parts to = tw_sketch_parts_of(&made);
@@ -91,5 +127,6 @@ bool tw_sketch_lay_out(struct tw_ddsketch *sketch, uint32_t more, bool all_outsi
         tw_heap_give(heap, sketch->block, (size_t)1 << sketch->block_log2);
     }
     *sketch = made;
+    tw_sketch_changed(sketch, rules);
     return true;
 }

@@ -15,9 +15,13 @@ struct tw_sketch_ends { /* the front of a block */
 /* Behind the ends, where there is a window. */
 struct tw_sketch_reach {
     int32_t first; /* the window's */
-    int32_t low;   /* the lowest and the highest bucket there is */
+    uint32_t places;
+    uint32_t capacity; /* for buckets outside the window */
+    uint32_t others;   /* of these there are */
+    int32_t low;       /* the lowest and the highest bucket there is */
     int32_t high;
-    uint32_t others; /* buckets outside the window */
+    int32_t inner; /* the window's part whose numbers cannot be an end: from here on so many places */
+    uint32_t inner_places;
 };
 
 /* The parts of a block. */
@@ -28,6 +32,7 @@ struct tw_sketch_parts {
     uint32_t places;  /* of the window */
     uint64_t *window; /* counts; 0: no such bucket */
     uint32_t others;  /* outside the window: counts, and buckets ascending */
+    uint32_t capacity;
     uint64_t *counts;
     int32_t *buckets;
 };
@@ -40,17 +45,10 @@ enum {
     TW_SKETCH_NO_WINDOW = 1 << 30 /* first of a window that holds nothing: no bucket is near */
 };
 
-static inline uint32_t tw_sketch_places(unsigned block_log2) {
-    return block_log2 < TW_SKETCH_WINDOWED ? 0
-                                           : UINT32_C(1) << (block_log2 - 4); /* eight bytes each: half of the block */
-}
-
-/* Outside the window. */
-static inline uint32_t tw_sketch_capacity(unsigned block_log2) {
+/* Of a block without a window. */
+static inline uint32_t tw_sketch_narrow_capacity(unsigned block_log2) {
     const size_t bytes = (size_t)1 << block_log2;
-    return block_log2 == 0                   ? 0
-           : block_log2 < TW_SKETCH_WINDOWED ? (uint32_t)((bytes - sizeof(struct tw_sketch_ends)) / TW_SKETCH_BUCKET)
-                                             : (uint32_t)((bytes / 2 - TW_SKETCH_FRONT) / TW_SKETCH_BUCKET);
+    return block_log2 ? (uint32_t)((bytes - sizeof(struct tw_sketch_ends)) / TW_SKETCH_BUCKET) : 0;
 }
 
 static inline struct tw_sketch_reach *tw_sketch_reach_of(char *block) {
@@ -63,12 +61,29 @@ static inline struct tw_sketch_parts tw_sketch_parts_of(const struct tw_ddsketch
     parts.ends = (void *)sketch->block;
     parts.reach = windowed ? tw_sketch_reach_of(sketch->block) : NULL;
     parts.first = windowed ? parts.reach->first : TW_SKETCH_NO_WINDOW;
-    parts.places = tw_sketch_places(sketch->block_log2);
+    parts.places = windowed ? parts.reach->places : 0;
     parts.window = (void *)(sketch->block + (windowed ? TW_SKETCH_FRONT : sizeof(struct tw_sketch_ends)));
+    parts.capacity = windowed ? parts.reach->capacity : tw_sketch_narrow_capacity(sketch->block_log2);
     parts.others = windowed ? parts.reach->others : sketch->count;
     parts.counts = parts.window + parts.places;
-    parts.buckets = (void *)(parts.counts + tw_sketch_capacity(sketch->block_log2));
+    parts.buckets = (void *)(parts.counts + parts.capacity);
     return parts;
+}
+
+/* After any change of the window, the ends' buckets, or how many lie outside the window. A number one bucket beside an
+ * end may still be the end: ddsketch_index.h. */
+static inline void tw_sketch_changed(struct tw_ddsketch *sketch, const struct tw_ddsketch_rules *rules) {
+    const struct tw_sketch_parts parts = tw_sketch_parts_of(sketch);
+    struct tw_sketch_reach *reach = parts.reach;
+    const uint32_t room = parts.capacity > rules->limit ? UINT16_MAX : parts.capacity - parts.others;
+    sketch->room = room < UINT16_MAX ? (uint16_t)room : UINT16_MAX;
+    if (reach) {
+        const int32_t end = parts.first + (int32_t)parts.places;
+        const int32_t from = reach->low + 2 > parts.first ? reach->low + 2 : parts.first;
+        const int32_t to = reach->high - 1 < end ? reach->high - 1 : end;
+        reach->inner = from;
+        reach->inner_places = to > from ? (uint32_t)(to - from) : 0;
+    }
 }
 
 static inline bool tw_sketch_is_zero(const struct tw_decimal *number) { return number->low == 0 && number->high == 0; }
@@ -126,6 +141,7 @@ size_t tw_sketch_block_size(size_t buckets);
 /* A block that has room for `more` buckets more, wherever they are, and the window where it holds the most. The least
  * that leaves a quarter free, but never more than block_size of them all, and that at once when all of them are to have
  * room outside the window. False: no memory, nothing changed. */
-bool tw_sketch_lay_out(struct tw_ddsketch *sketch, uint32_t more, bool all_outside, struct tw_heap *heap);
+bool tw_sketch_lay_out(struct tw_ddsketch *sketch, const struct tw_ddsketch_rules *rules, uint32_t more,
+                       bool all_outside, struct tw_heap *heap);
 
 #endif

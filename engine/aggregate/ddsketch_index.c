@@ -127,12 +127,11 @@ int32_t tw_ddsketch_bucket(const struct tw_ddsketch_scale *scale, const struct t
 
 /* ---- many at once ----
  *
- * In doubles: a number of at most 63 bits times a power of ten from the table is off by less than 2^-50 of itself. So
- * is the octave's part, and L, below 2^12, by less than 2^-40; there are at most 3,510 buckets in an octave, so L / W
- * is off by less than 2^-27, whether or not a compiler fuses a product and a sum. tw_ddsketch_bucket's own cuts come to
- * less than that. Where L / W is further than NEAR from an integer both have the same floor. */
-#define NEAR 0x1p-20
-
+ * In doubles: a number of at most 63 bits times a power of ten from the table is off by less than 2^-50 of itself. Its
+ * bits, as an integer, are 2^52 (e + m + 1023), less than 2^-42 off in e + m as a double; the rest of L is
+ * m (15 − 21 m + 6 m²) / 35. L is off by less than 2^-40, and with at most 3,510 buckets in an octave L / W by less
+ * than 2^-27, whether or not a compiler fuses a product and a sum. tw_ddsketch_bucket's own cuts come to less than
+ * that. So where L / W is 2^-20 from an integer or further, both have the same floor. */
 enum { POWERS = 22 }; /* of ten, on either side */
 
 static const double powers[2 * POWERS + 1] = {
@@ -141,38 +140,48 @@ static const double powers[2 * POWERS + 1] = {
     1e8,   1e9,   1e10,  1e11,  1e12,  1e13,  1e14,  1e15,  1e16,  1e17,  1e18,  1e19,  1e20,  1e21, 1e22,
 };
 
+enum { PLACE_BITS = 20 };
+
+/* L / W × 2^20 = each_bit × bits + constant + m (first − m (second − m third)). */
+struct mapping {
+    double each_bit;
+    double constant;
+    double first;
+    double second;
+    double third;
+};
+
 /* False: ask tw_ddsketch_bucket. */
-static inline __attribute__((always_inline)) bool bucket_soon(double buckets_per_octave,
+static inline __attribute__((always_inline)) bool bucket_soon(const struct mapping *mapping,
                                                               const struct tw_decimal *number, int32_t *out) {
     const int64_t coefficient = (int64_t)number->low;
     const unsigned power = (unsigned)number->exponent + POWERS;
-    if (number->high != coefficient >> 63 || power > 2 * POWERS) {
+    if (number->high != coefficient >> 63 || power > 2 * POWERS || coefficient == 0) {
         return false;
     }
     const double x = (double)coefficient * powers[power];
     uint64_t bits;
     memcpy(&bits, &x, sizeof bits);
-    const int exponent = (int)(bits >> 52 & 2047) - 1023; /* of 0: -1023, and what follows means nothing */
+    bits &= INT64_MAX;
     const uint64_t mantissa = (bits & ((UINT64_C(1) << 52) - 1)) | UINT64_C(1023) << 52;
     double m;
     memcpy(&m, &mantissa, sizeof m);
     m -= 1.0;
-    const double part = m * (50.0 / 35 - m * (21.0 / 35 - m * (6.0 / 35)));
-    const double place = ((double)(exponent + L_BIAS) + part) * buckets_per_octave;
-    const int32_t index = (int32_t)place;
-    const double beyond = place - (double)index;
-    const int32_t sign = (int32_t)(coefficient >> 63);
-    *out = coefficient ? index ^ sign : TW_DDSKETCH_ZERO;
-    return (beyond > NEAR && beyond < 1.0 - NEAR) || !coefficient;
+    const double octave = m * (mapping->first - m * (mapping->second - m * mapping->third));
+    const int64_t place = (int64_t)((double)(int64_t)bits * mapping->each_bit + (mapping->constant + octave));
+    *out = (int32_t)(place >> PLACE_BITS) ^ (int32_t)(coefficient >> 63);
+    return ((place + 1) & ((1 << PLACE_BITS) - 1)) > 1;
 }
 
 void tw_ddsketch_buckets(const struct tw_ddsketch_scale *scale, const struct tw_decimal *numbers, size_t stride,
                          size_t count, int32_t *out) {
-    const double buckets_per_octave = (double)scale->buckets_per_octave * 0x1p-36;
+    const double octave = (double)scale->buckets_per_octave * (0x1p20 / 0x1p36);
+    const struct mapping mapping = {octave * 0x1p-52, octave * (L_BIAS - 1023), octave * (15.0 / 35),
+                                    octave * (21.0 / 35), octave * (6.0 / 35)};
     const char *at = (const char *)numbers;
     for (size_t i = 0; i < count; i++, at += stride) {
         const struct tw_decimal *number = (const void *)at;
-        if (!bucket_soon(buckets_per_octave, number, &out[i])) {
+        if (!bucket_soon(&mapping, number, &out[i])) {
             const bool zero = number->low == 0 && number->high == 0;
             out[i] = zero ? TW_DDSKETCH_ZERO : tw_ddsketch_bucket(scale, number);
         }

@@ -135,7 +135,7 @@ enum tumble_code tw_ddsketch_decode(struct tw_ddsketch *sketch, const struct tw_
     }
     /* First one behind the other, outside any window; then, when they are known to be sound, where they belong. */
     struct tw_ddsketch read = {.zeros = zeros};
-    if (!tw_sketch_lay_out(&read, count ? (uint32_t)count : 1, true, heap)) {
+    if (!tw_sketch_lay_out(&read, rules, count ? (uint32_t)count : 1, true, heap)) {
         return tw_no_memory(err);
     }
     read.count = (uint32_t)count;
@@ -150,10 +150,11 @@ enum tumble_code tw_ddsketch_decode(struct tw_ddsketch *sketch, const struct tw_
         tw_heap_give(heap, read.block, (size_t)1 << read.block_log2);
         return damaged(err);
     }
-    if (parts.reach && !tw_sketch_lay_out(&read, 0, false, heap)) {
+    if (parts.reach && !tw_sketch_lay_out(&read, rules, 0, false, heap)) {
         tw_heap_give(heap, read.block, (size_t)1 << read.block_log2);
         return tw_no_memory(err);
     }
+    tw_sketch_changed(&read, rules);
     *sketch = read;
     return TUMBLE_OK;
 }

@@ -21,7 +21,7 @@ struct distinct {
     uint32_t count;     /* of the table */
     uint8_t slots_log2; /* of the table */
     uint8_t dense;      /* block holds registers */
-    uint8_t reserved[2];
+    uint16_t room;      /* how many values it takes before it needs memory, or more */
 };
 _Static_assert(sizeof(struct distinct) == 16, "distinct costs 16 bytes a group in place");
 
@@ -54,6 +54,11 @@ static unsigned first_slots_log2(const struct tw_params *params) {
 
 /* Hashes that a table takes. */
 static uint32_t room_of(unsigned slots_log2) { return (uint32_t)((UINT64_C(3) << slots_log2) / 4); }
+
+static void set_room(struct distinct *d) {
+    const uint32_t room = d->dense ? UINT16_MAX : d->block ? room_of(d->slots_log2) - d->count : 0;
+    d->room = room < UINT16_MAX ? (uint16_t)room : UINT16_MAX;
+}
 
 static size_t table_bytes(unsigned slots_log2) { return sizeof(uint64_t) << slots_log2; }
 
@@ -150,8 +155,7 @@ static __attribute__((noinline)) size_t growth_soon(const struct distinct *d, co
 static inline size_t growth(const void *state, const struct tw_params *params, const struct tw_input *input) {
     (void)input;
     const struct distinct *d = state;
-    const bool soon = !d->dense && d->count + TW_STEPS_AT_ONCE >= room_of(d->slots_log2); /* of none there is room: 0 */
-    return soon ? growth_soon(d, params) : 0;
+    return d->room > TW_STEPS_AT_ONCE ? 0 : growth_soon(d, params);
 }
 
 /* Nearly always nothing: either there are registers, or the table is far from full. */
@@ -181,16 +185,25 @@ static bool resize_table(struct distinct *d, const struct tw_params *params, uns
     }
     memset(table, 0, table_bytes(slots_log2));
     if (d->block) {
+        enum { SOME = 64 };
         const uint64_t *old = d->block;
-        for (size_t i = 0; i < (size_t)1 << d->slots_log2; i++) {
-            if (old[i]) {
-                *slot_of(table, slots_log2, params, old[i]) = old[i];
+        const size_t slots = (size_t)1 << d->slots_log2;
+        for (size_t i = 0; i < slots; i += SOME) {
+            uint64_t taken[SOME]; /* which slots are taken nobody foresees */
+            size_t count = 0;
+            for (size_t k = i; k < slots && k < i + SOME; k++) {
+                taken[count] = old[k];
+                count += old[k] != 0;
+            }
+            for (size_t k = 0; k < count; k++) {
+                *slot_of(table, slots_log2, params, taken[k]) = taken[k];
             }
         }
         tw_heap_give(heap, d->block, block_bytes(d, params));
     }
     d->block = table;
     d->slots_log2 = (uint8_t)slots_log2;
+    set_room(d);
     return true;
 }
 
@@ -218,6 +231,7 @@ static bool make_dense(struct distinct *d, const struct tw_params *params, struc
     memset(d, 0, sizeof *d);
     d->block = registers;
     d->dense = 1;
+    set_room(d);
     return true;
 }
 
@@ -233,6 +247,7 @@ static bool add(struct distinct *d, const struct tw_params *params, uint64_t has
         if (d->count < room_of(d->slots_log2)) {
             *slot = hash;
             d->count++;
+            set_room(d);
             return true;
         }
         if (d->slots_log2 < most_slots_log2(params)) {
@@ -241,6 +256,7 @@ static bool add(struct distinct *d, const struct tw_params *params, uint64_t has
             }
             *slot_of(d->block, d->slots_log2, params, hash) = hash;
             d->count++;
+            set_room(d);
             return true;
         }
         if (!make_dense(d, params, heap)) {
@@ -323,19 +339,30 @@ static enum tumble_code value_text(const void *state, const struct tw_params *pa
     return append_number(out, count, 0);
 }
 
+enum { SHORT = 24 };
+
+/* By insertion: few, or nearly in order. */
+static void sort_few(char *at, size_t count) {
+    uint64_t before = count ? get_u64(at) : 0;
+    for (size_t i = 1; i < count; i++) {
+        uint64_t hash = get_u64(at + 8 * i);
+        if (hash > before) {
+            before = hash;
+            continue;
+        }
+        size_t k = i;
+        for (; k > 0 && get_u64(at + 8 * (k - 1)) > hash; k--) {
+            memcpy(at + 8 * k, at + 8 * (k - 1), 8);
+        }
+        put_u64(at + 8 * k, hash);
+    }
+}
+
 /* Ascending order for stored hashes, in place: by the byte at shift, then each of its 256 runs by the next one
  * (American flag sort). Linear whatever the hashes; recursion ends at shift 0. */
 static void sort_hashes(char *at, size_t count, unsigned shift) {
-    enum { SHORT = 24 };
     if (count <= SHORT) {
-        for (size_t i = 1; i < count; i++) {
-            uint64_t hash = get_u64(at + 8 * i);
-            size_t k = i;
-            for (; k > 0 && get_u64(at + 8 * (k - 1)) > hash; k--) {
-                memcpy(at + 8 * k, at + 8 * (k - 1), 8);
-            }
-            put_u64(at + 8 * k, hash);
-        }
+        sort_few(at, count);
         return;
     }
     uint32_t next[256] = {0};
@@ -374,6 +401,37 @@ static void sort_hashes(char *at, size_t count, unsigned shift) {
     }
 }
 
+/* The hashes of a table in ascending order. Nearly all that are hashed spread evenly: by their first bits each comes
+ * near its place at once. Where more than a few have the same, sort_hashes puts them in order. */
+static void put_sorted(const struct distinct *d, char *out) {
+    enum { BITS_MOST = 11 };
+    const uint64_t *table = d->block;
+    const size_t slots = (size_t)1 << d->slots_log2;
+    const unsigned bits = d->slots_log2 < BITS_MOST ? d->slots_log2 : BITS_MOST;
+    uint32_t next[(1 << BITS_MOST) + 1] = {0}; /* free slots have the last one; then: where the next of each goes */
+    for (size_t i = 0; i < slots; i++) {
+        next[table[i] ? table[i] >> (64 - bits) : (size_t)1 << bits]++;
+    }
+    uint32_t sum = 0;
+    uint32_t longest = 0;
+    for (size_t b = 0; b < (size_t)1 << bits; b++) {
+        const uint32_t of_it = next[b];
+        longest = of_it > longest ? of_it : longest;
+        next[b] = sum;
+        sum += of_it;
+    }
+    for (size_t i = 0; i < slots; i++) {
+        char nowhere[8];
+        const size_t at = next[table[i] ? table[i] >> (64 - bits) : (size_t)1 << bits]++;
+        put_u64(table[i] ? out + 8 * at : nowhere, table[i]);
+    }
+    if (longest <= SHORT) {
+        sort_few(out, d->count);
+    } else {
+        sort_hashes(out, d->count, 56);
+    }
+}
+
 /* 0 · 1, varint count, the hashes ascending, eight little-endian bytes each · 2 or 3 and registers, see hyperloglog.h.
  * Differences as varints would be no shorter: between 1,536 random hashes they still have 54 bits. */
 static enum tumble_code encode(const void *state, const struct tw_params *params, struct tw_buf *out) {
@@ -387,16 +445,7 @@ static enum tumble_code encode(const void *state, const struct tw_params *params
     TW_TRY(tw_buf_append_byte(out, FORM_HASHES));
     TW_TRY(tw_buf_append_varint(out, d->count));
     TW_TRY(tw_buf_reserve(out, sizeof(uint64_t) * (size_t)d->count));
-    const uint64_t *table = d->block;
-    char *hashes = out->data + out->length;
-    char *at = hashes;
-    for (size_t i = 0; i < (size_t)1 << d->slots_log2; i++) {
-        if (table[i]) {
-            put_u64(at, table[i]);
-            at += sizeof(uint64_t);
-        }
-    }
-    sort_hashes(hashes, d->count, 56);
+    put_sorted(d, out->data + out->length);
     out->length += sizeof(uint64_t) * (size_t)d->count;
     return TUMBLE_OK;
 }
@@ -433,6 +482,7 @@ static enum tumble_code decode_hashes(struct distinct *d, const struct tw_params
         *slot_of(d->block, slots_log2, params, hash) = hash;
     }
     d->count = (uint32_t)count;
+    set_room(d);
     return TUMBLE_OK;
 }
 
