@@ -6,11 +6,12 @@
  * keeps windows in memory or in a state directory. A Lambda handler ("invoke"): the whole event with its state goes in,
  * the response with the next state comes out, and the state travels on in the next event. */
 
-#define _GNU_SOURCE /* memmem */
+#define _GNU_SOURCE /* memmem, sched_getaffinity */
 
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,7 +40,7 @@ struct open_window {
 struct run {
     const char *path, *state_directory, *rows_path, *spec_text;
     enum tumble_durability durability;
-    int invokes, preloads, pipelines;
+    int invokes, preloads, pipelines, shares_processor;
     int64_t window_ms;
     double events_per_second; /* 0: one after the other */
     unsigned long commit_every, skip_events;
@@ -419,9 +420,18 @@ static void begin_figures(struct run *run) {
     run->began_cpu = now_us(CLOCK_PROCESS_CPUTIME_ID);
 }
 
+/* The thread that commits waits for the disk several times a commit, and is to go on as soon as it answers. */
+static int has_one_processor(void) {
+    cpu_set_t processors;
+    return sched_getaffinity(0, sizeof processors, &processors) == 0 && CPU_COUNT(&processors) == 1;
+}
+
 static void apply_all(struct run *run) {
     struct tumble_error error;
     for (double began = intended(run); apply_event(run); began = intended(run)) {
+        if (run->shares_processor) {
+            sched_yield();
+        }
         run->events++;
         if (run->events % run->commit_every == 0) {
             commit(run);
@@ -572,7 +582,8 @@ static const char usage[] =
     "  --durability D       commit (default) or none\n"
     "  --commit-every N     events a commit (1)\n"
     "  --pipelined          an event is read and applied while the one before it is being committed; its response\n"
-    "                       goes out when its own commit is durable\n"
+    "                       goes out when its own commit is durable; where there is one processor, the thread that\n"
+    "                       commits gets it between two events\n"
     "  --rows FILE          where rows go (/dev/null)\n"
     "  --preload            the whole input is in memory before time is taken\n"
     "  --invoke             as a Lambda handler: state comes with the event and goes with the response\n"
@@ -637,6 +648,7 @@ static void open_engine(struct run *run) {
         die(run->rows_path, strerror(errno));
     }
     run->rows = memory(ROW_BYTES);
+    run->shares_processor = run->pipelines && run->state_directory && has_one_processor();
     attach(run);
 }
 

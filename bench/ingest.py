@@ -9,12 +9,15 @@ import shutil
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from figures import COLUMNS, GOALS, LIMITS  # noqa: E402
 from measure import (AGGREGATES, Case, RATE, WINDOW, check_answers, flags, interleaved, machine, middle, parse_arguments, ratios,  # noqa: E402
                      say, spec, spread, table, verdict, write)
 
 DUCKDB_GOALS = {"eventType": 4, "userId": 3}
 SAME_COLUMNS = "DuckDB, rows of the same columns"
 SKETCHES = {"distinct": [("distinct", "distinct", "userId")], "quantile": [("quantile", "quantile", "amount", {"q": [0.5, 0.99]})]}
+SHUFFLED = {"synced": "eventType", "memory": "eventType", "users": "userId"}
+LEFT = 0.7  # of each figure
 SKETCHES["both"] = SKETCHES["distinct"] + SKETCHES["quantile"]
 
 
@@ -77,23 +80,47 @@ def cores(settings, records):
     return found
 
 
-def events_case(settings, name, group, events, aggregates=AGGREGATES, durable=False, pipelined=False):
+def events_case(settings, name, group, events, aggregates=AGGREGATES, durable=False, more=()):
     rows, state = os.path.join(settings.disk, "rows-" + name), os.path.join(settings.disk, name)
-    command = [settings.program("tumble-events"), "--spec", spec(group, aggregates), "--window", WINDOW, "--rows", rows]
-    command += (["--pipelined"] if pipelined else []) + (["--state", state] if durable else []) + [events]
-    return Case(name, command, rows=rows, inner=True, fresh=state if durable else None)
+    command = [settings.program("tumble-events"), "--spec", spec(group, aggregates), "--window", WINDOW, "--rows", rows, *more]
+    return Case(name, command + (["--state", state] if durable else []) + [events], rows=rows, inner=True, fresh=state if durable else None)
 
 
 def shuffled(settings, records):
-    """How much of each speed is left where no record's members come in the order of the one before it."""
+    """How much of each speed is left where no record's members come in the order of the one before it; and, the other way
+    to read that figure, how the main figures stand with such records, handlers and limits having the same file."""
     say("== ingest: members in random order")
     files = {"": settings.events("events-6mb", records, 10000), ", shuffled": settings.events("events-shuffled", records, 10000, "--shuffle-keys")}
-    cases = [events_case(settings, name + suffix, group, path, durable=durable) for suffix, path in files.items()
-             for name, group, durable in (("12 groups, synced", "eventType", True), ("12 groups, in memory", "eventType", False),
-                                          ("100,000 users, synced", "userId", True))]
-    results = interleaved(settings, cases)
-    return {name: {clock: ratios(results[name], results[name + ", shuffled"], clock) for clock in ("wall", "cpu")}
-            for name in results if not name.endswith("shuffled")}
+    cases, own = [], {"eventType": [], "userId": []}
+    for suffix, path in files.items():
+        for column, group in SHUFFLED.items():
+            cases.append(events_case(settings, column + suffix, group, path, durable=column != "memory", more=["--preload"] if column == "memory" else ["--pipelined"]))
+            own[group].append(cases[-1])
+    path = files[", shuffled"]
+    peers = {}
+    for group in own:
+        rows = os.path.join(settings.memory, "rows-python-" + group)
+        peers[group] = Case("CPython, " + group, ["/usr/bin/python3", settings.peer("handler_python.py"), path, group], rows=rows, rows_on_stdout=True)
+    limits = [Case("memcpy", [settings.program("tumble-limits"), "memcpy", path], inner=True)]
+    if settings.program("tumble-simdjson"):
+        limits.append(Case("simdjson", [settings.program("tumble-simdjson"), path], inner=True))
+
+    def check():
+        for group, (first, *others) in own.items():
+            check_answers(group, first.rows, {case.name: case.rows for case in others + [peers[group]]}, exact={case.name for case in others})
+
+    results = interleaved(settings, cases + list(peers.values()) + limits, check=check)
+    found = {"left": {}, "of goals": {}}
+    for column, group in SHUFFLED.items():
+        ours = results[column + ", shuffled"]
+        found["left"][column] = {clock: ratios(results[column], ours, clock) for clock in ("wall", "cpu")}
+        for name, (must, _) in GOALS[column].items():
+            theirs = results.get(name if name in LIMITS else f"{name}, {group}")
+            if theirs:
+                above, below = (ours, theirs) if name in LIMITS else (theirs, ours)
+                found["of goals"][f"{column}|{name}"] = {"must": round(must / LEFT if name in LIMITS else must * LEFT, 2),
+                                                         **{clock: ratios(above, below, clock) for clock in ("wall", "cpu")}}
+    return found
 
 
 def sketches(settings, records):
@@ -101,7 +128,7 @@ def sketches(settings, records):
     say("== ingest: sketches at 12 groups")
     events = settings.events("events-6mb", records, 10000)
     lists = {"four aggregates": [], "its field": [("users", "count", "userId")], **SKETCHES}
-    cases = [events_case(settings, name + suffix, "eventType", events, AGGREGATES + more, durable=bool(suffix), pipelined=bool(suffix))
+    cases = [events_case(settings, name + suffix, "eventType", events, AGGREGATES + more, durable=bool(suffix), more=["--pipelined"] if suffix else [])
              for suffix in ("", ", synced") for name, more in lists.items()]
     results = interleaved(settings, cases)
     return {name + suffix: {clock: ratios(results[name + suffix], results["four aggregates" + suffix], clock) for clock in ("wall", "cpu")}
@@ -127,8 +154,12 @@ def report(result):
                          spread(ratio["wall"]), spread(ratio["cpu"]), goal))
     lines += table(("by", "program", "ns a record", "cpu", "theirs / ours", "cpu", "goal"), rows)
     rows = [(f"two cores over one, {name}", spread(one), "", verdict(one["median"], 1.6, None, True)) for name, one in result["cores"].items()]
-    rows += [(f"members shuffled, {name}: speed that is left", spread(one["wall"]), spread(one["cpu"]), verdict(one["wall"]["median"], 0.7, None, True))
-             for name, one in result["shuffled"].items()]
+    rows += [(f"members shuffled, {COLUMNS[name]}: speed that is left", spread(one["wall"]), spread(one["cpu"]), verdict(one["wall"]["median"], LEFT, None, True))
+             for name, one in result["shuffled"]["left"].items()]
+    for key, one in result["shuffled"]["of goals"].items():
+        column, name = key.split("|")
+        rows.append((f"members shuffled, {COLUMNS[column]}, against {name}: {LEFT:g} of its goal", spread(one["wall"]), spread(one["cpu"]),
+                     verdict(one["wall"]["median"], one["must"], None, name not in LIMITS)))
     rows += [(f"{name}: time over that without", spread(one["wall"]), spread(one["cpu"]),
               "" if name.startswith("its field") else verdict(one["wall"]["median"], 1.05, None, False))
              for name, one in result["sketches"].items()]

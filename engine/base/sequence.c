@@ -115,14 +115,39 @@ bool tw_sequence_follows(struct tumble_bytes text, struct tumble_bytes last) {
 /* Fewest bytes that hold every number of so many digits: ceil(digits × log256(10)), 0.4152410 …; right for 0 … 128. */
 static size_t width_of(size_t digits) { return (digits * 415241 + 999999) / 1000000; }
 
-/* value × factor + addend; value is little-endian words. */
-static void multiply_add(uint64_t value[WORDS], uint64_t factor, uint64_t addend) {
+/* value × factor + addend; value is little-endian words, of which the first `used` are not 0. Gives how many then are.
+ */
+static int multiply_add(uint64_t value[WORDS], int used, uint64_t factor, uint64_t addend) {
     tw_uint128 carry = addend;
-    for (int i = 0; i < WORDS; i++) {
+    for (int i = 0; i < used; i++) {
         carry += (tw_uint128)value[i] * factor;
         value[i] = (uint64_t)carry;
         carry >>= 64;
     }
+    if (carry && used < WORDS) {
+        value[used++] = (uint64_t)carry;
+    }
+    return used;
+}
+
+/* The number of up to 18 digits: eight at once, joined to pairs, fours and eight, as long as there are so many. */
+static uint64_t chunk_of(const char *digits, size_t count) {
+    uint64_t chunk = 0;
+    size_t at = 0;
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    for (; at + 8 <= count; at += 8) {
+        uint64_t word;
+        memcpy(&word, digits + at, sizeof word);
+        word &= UINT64_C(0x0f0f0f0f0f0f0f0f);
+        word = (word * 10 + (word >> 8)) & UINT64_C(0x00ff00ff00ff00ff);
+        word = (word * 100 + (word >> 16)) & UINT64_C(0x0000ffff0000ffff);
+        chunk = chunk * 100000000 + (word * 10000 + (word >> 32)) % (UINT64_C(1) << 32);
+    }
+#endif
+    for (; at < count; at++) {
+        chunk = chunk * 10 + (uint64_t)(digits[at] - '0');
+    }
+    return chunk;
 }
 
 static uint64_t divide_remainder(uint64_t value[WORDS], uint64_t divisor) {
@@ -137,14 +162,11 @@ static uint64_t divide_remainder(uint64_t value[WORDS], uint64_t divisor) {
 
 enum tumble_code tw_sequence_append(struct tw_buf *buf, struct tumble_bytes digits) {
     uint64_t value[WORDS] = {0};
+    int used = 0;
     for (size_t at = 0; at < digits.length;) {
         size_t left = digits.length - at;
         size_t count = left < CHUNK_DIGITS ? left : CHUNK_DIGITS;
-        uint64_t chunk = 0;
-        for (size_t i = 0; i < count; i++) {
-            chunk = chunk * 10 + (uint64_t)(digits.data[at + i] - '0');
-        }
-        multiply_add(value, (uint64_t)tw_power_of_ten[count], chunk);
+        used = multiply_add(value, used, (uint64_t)tw_power_of_ten[count], chunk_of(digits.data + at, count));
         at += count;
     }
     size_t width = width_of(digits.length);

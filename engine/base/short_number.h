@@ -49,33 +49,56 @@ static inline size_t tw_short_decimal(const struct tw_decimal *d, char *out) {
     return tw_short_text((uint32_t)(low < 0 ? -low : low), low < 0, (unsigned)-d->exponent, out);
 }
 
-/* As tw_decimal_encode_ordered; writes up to TW_SHORT_ORDERED bytes. */
+/* Added to a number, by its highest bit, this leaves its count of digits above 32 bits: that of the power of two in
+ * front of it, and one more from the power of ten on that lies between two of them (after D. Lemire). */
+#define TW_DIGITS(n)           ((uint64_t)(n) << 32)
+#define TW_DIGITS_UP(n, power) (TW_DIGITS((n) + 1) - (power))
+static const uint64_t tw_digits_by_bit[] = {TW_DIGITS(1),
+                                            TW_DIGITS(1),
+                                            TW_DIGITS(1),
+                                            TW_DIGITS_UP(1, 10),
+                                            TW_DIGITS(2),
+                                            TW_DIGITS(2),
+                                            TW_DIGITS_UP(2, 100),
+                                            TW_DIGITS(3),
+                                            TW_DIGITS(3),
+                                            TW_DIGITS_UP(3, 1000),
+                                            TW_DIGITS(4),
+                                            TW_DIGITS(4),
+                                            TW_DIGITS(4),
+                                            TW_DIGITS_UP(4, 10000),
+                                            TW_DIGITS(5),
+                                            TW_DIGITS(5),
+                                            TW_DIGITS_UP(5, 100000),
+                                            TW_DIGITS(6),
+                                            TW_DIGITS(6),
+                                            TW_DIGITS_UP(6, 1000000),
+                                            TW_DIGITS(7),
+                                            TW_DIGITS(7),
+                                            TW_DIGITS(7),
+                                            TW_DIGITS_UP(7, 10000000),
+                                            TW_DIGITS(8),
+                                            TW_DIGITS(8),
+                                            TW_DIGITS(8)};
+
+/* As tw_decimal_encode_ordered; writes up to TW_SHORT_ORDERED bytes, as one word. */
 static inline size_t tw_short_ordered(const struct tw_decimal *d, char *out) {
-    static const uint32_t powers[] = {1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000};
-    const int64_t low = (int64_t)d->low;
-    if (!tw_is_short(d) || low == 0) {
+    static const uint32_t powers[] = {100000000, 10000000, 1000000, 100000, 10000, 1000, 100, 10, 1};
+    const uint64_t sign = (uint64_t)((int64_t)d->low >> 63), magnitude = (d->low ^ sign) - sign;
+    if (!tw_is_short(d) || magnitude == 0) {
         return 0;
     }
-    const uint32_t magnitude = (uint32_t)(low < 0 ? -low : low);
-    const unsigned guess = (unsigned)((32 - __builtin_clz(magnitude)) * 1233) >> 12; /* as in tw_digit_count */
-    const unsigned digits = guess + (magnitude >= powers[guess]);
-    const unsigned biased = (unsigned)(d->exponent + (int)digits - 1 + TW_ORDERED_BIAS);
-    uint64_t pairs = tw_four_pairs(magnitude * powers[8 - digits]); /* left-aligned */
+    const unsigned digits = (unsigned)((magnitude + tw_digits_by_bit[63 - __builtin_clzll(magnitude)]) >> 32);
+    const unsigned biased = (unsigned)(d->exponent + (int)digits - 1 + TW_ORDERED_BIAS), hundreds = biased * 5243 >> 19;
+    uint64_t pairs = tw_four_pairs((uint32_t)magnitude * powers[digits]); /* left-aligned */
     pairs = (pairs | pairs >> 8) & UINT64_C(0x0000ffff0000ffff);
-    const uint32_t bytes = (uint32_t)(pairs | pairs >> 16) + 0x01010101u;
-    const size_t count = (digits + 1) / 2;
-    out[0] = TW_ORDERED_POSITIVE;
-    out[1] = (char)(biased / 100 + 1);
-    out[2] = (char)(biased % 100 + 1);
-    memcpy(out + 3, &bytes, sizeof bytes);
-    out[3 + count] = 0;
-    if (low < 0) {
-        out[0] = TW_ORDERED_NEGATIVE;
-        for (size_t i = 1; i < 4 + count; i++) {
-            out[i] = (char)~out[i];
-        }
-    }
-    return 4 + count;
+    pairs = (pairs | pairs >> 16) & UINT32_MAX;
+    const unsigned bits = 24 + (digits + 1) / 2 * 8; /* in front of the byte 0 that ends it */
+    uint64_t word = (uint64_t)TW_ORDERED_POSITIVE | hundreds << 8 | (biased - 100 * hundreds) << 16 | pairs << 24;
+    word = (word + UINT64_C(0x0101010101010100)) & ((UINT64_C(1) << bits) - 1);
+    word ^= sign & (((UINT64_C(256) << bits) - 1 - 0xff) | (TW_ORDERED_POSITIVE ^ TW_ORDERED_NEGATIVE));
+    memcpy(out, &word, sizeof word);
+    return bits / 8 + 1;
 }
 
 #endif

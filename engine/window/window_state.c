@@ -6,106 +6,181 @@
 
 /* Bytes of a window in the store; docs/format-frames.md describes them. */
 
-enum name { BY_KEY, BY_MARKED_KEY, BY_PLACE };
-enum { NAME_AND_RECORDS = 32 };
+/* Groups are encoded a few at a time, aggregate after aggregate: what is short goes into cells, which are then put
+ * together. So no encoding waits for the length of the one before it, and meanwhile groups behind these are on their
+ * way from memory. */
+enum { AT_ONCE = 16, AHEAD = 32, COLUMNS = 8, NAME_AND_RECORDS = 32 };
 
-static __attribute__((noinline)) enum tumble_code
-append_head(const struct tw_group_table *table, const struct tw_group *group, enum name name, struct tw_buf *out) {
-    if (name == BY_PLACE) {
+struct cell {
+    char bytes[TW_ENCODED_IN_PLACE];
+};
+
+struct few {
+    size_t count;
+    struct tw_group *groups[AT_ONCE];
+    struct cell cells[AT_ONCE][COLUMNS];
+    uint8_t lengths[AT_ONCE][COLUMNS]; /* 0: it is not in the cell */
+};
+
+static inline __attribute__((always_inline)) void fill_column(struct few *few, size_t column, enum tw_form form,
+                                                              uint32_t offset) {
+    for (size_t i = 0; i < few->count; i++) {
+        const void *const state = tw_group_state(few->groups[i], offset);
+        few->lengths[i][column] = (uint8_t)tw_encode_in_place(form, state, few->cells[i][column].bytes);
+    }
+}
+
+static void fill_cells(const struct tw_layout *layout, struct few *few) {
+    for (size_t a = 0; a < layout->count && a < COLUMNS; a++) {
+        const uint32_t offset = layout->items[a].offset;
+        switch (layout->items[a].function->form) { /* a loop of its own for each */
+        case TW_FORM_COUNT: fill_column(few, a, TW_FORM_COUNT, offset); break;
+        case TW_FORM_TOTAL: fill_column(few, a, TW_FORM_TOTAL, offset); break;
+        case TW_FORM_EXTREME: fill_column(few, a, TW_FORM_EXTREME, offset); break;
+        case TW_FORM_OTHER:
+        default: fill_column(few, a, TW_FORM_OTHER, offset); break;
+        }
+    }
+}
+
+/* The accumulators of a group whose cells do not have them all. */
+static __attribute__((noinline)) enum tumble_code append_states(const struct tw_layout *layout, struct tw_group *group,
+                                                                const struct cell *cells, const uint8_t *lengths,
+                                                                struct tw_buf *out) {
+    for (size_t a = 0; a < layout->count; a++) {
+        const struct tw_layout_item *const item = &layout->items[a];
+        if (a < COLUMNS && lengths[a]) {
+            TW_TRY(tw_buf_append(out, cells[a].bytes, lengths[a]));
+        } else {
+            TW_TRY(item->function->encode(tw_group_state(group, item->offset), item->params, out));
+        }
+    }
+    return TUMBLE_OK;
+}
+
+static enum tumble_code append_head(const struct tw_group_table *table, const struct tw_group *group,
+                                    const uint64_t *known, struct tw_buf *out) {
+    const bool named = known && group->place < *known;
+    if (named) {
         TW_TRY(tw_buf_append_varint(out, (uint64_t)group->place + 1));
-        return tw_buf_append_varint(out, group->records);
+    } else {
+        const struct tumble_bytes key = tw_group_key(table, group);
+        TW_TRY(known ? tw_buf_append_byte(out, 0) : TUMBLE_OK);
+        TW_TRY(tw_buf_append_varint(out, key.length));
+        TW_TRY(tw_buf_append(out, key.data, key.length));
     }
-    const struct tumble_bytes key = tw_group_key(table, group);
-    if (name == BY_MARKED_KEY) {
-        TW_TRY(tw_buf_append_byte(out, 0));
-    }
-    TW_TRY(tw_buf_append_varint(out, key.length));
-    TW_TRY(tw_buf_append(out, key.data, key.length));
     return tw_buf_append_varint(out, group->records);
 }
 
-/* A group's name (1 + its place; or its key, where others are named by place behind a 0), records and accumulators,
- * in place as far as there is room for what may be written so. */
-static inline enum tumble_code append_group(const struct tw_group_table *table, struct tw_group *group, enum name name,
-                                            struct tw_buf *out) {
-    const struct tw_layout *const layout = table->layout;
-    const size_t states = layout->count * TW_ENCODED_IN_PLACE;
-    bool has_room = tw_buf_reserve(out, NAME_AND_RECORDS + group->key_length + states) == TUMBLE_OK;
-    if (!has_room) {
-        TW_TRY(append_head(table, group, name, out));
-    }
-    char *at = out->data + out->length;
-    if (has_room && name == BY_PLACE) {
+/* The same where there is room for it. */
+static inline char *put_head(const struct tw_group_table *table, const struct tw_group *group, const uint64_t *known,
+                             char *at) {
+    if (known && group->place < *known) {
         at += tw_varint_in_place((uint64_t)group->place + 1, at);
-        at += tw_varint_in_place(group->records, at);
-    } else if (has_room) {
+    } else {
         const struct tumble_bytes key = tw_group_key(table, group);
         *at = 0;
-        at += name == BY_MARKED_KEY;
+        at += known != NULL;
         at += tw_varint_in_place(key.length, at);
         if (key.length) {
             memcpy(at, key.data, key.length);
         }
         at += key.length;
-        at += tw_varint_in_place(group->records, at);
     }
-    for (size_t a = 0; a < layout->count; a++) {
-        const struct tw_layout_item *const item = &layout->items[a];
-        const void *const state = tw_group_state(group, item->offset);
-        const size_t length = has_room ? tw_encode_in_place(item->function->form, state, at) : 0;
-        at += length;
-        if (length == 0) {
-            out->length = (size_t)(at - out->data);
-            TW_TRY(item->function->encode(state, item->params, out));
-            has_room = tw_buf_reserve(out, states) == TUMBLE_OK;
-            at = out->data + out->length;
+    return at + tw_varint_in_place(group->records, at);
+}
+
+/* What names each of the groups, its records and its accumulators. known: of how many groups the store knows the
+ * places, by which those are named, and others by a 0 and the key; NULL: keys name all. */
+static inline enum tumble_code append_few(const struct tw_group_table *table, struct few *few, const uint64_t *known,
+                                          struct tw_buf *out) {
+    const struct tw_layout *const layout = table->layout;
+    fill_cells(layout, few);
+    for (size_t i = 0; i < few->count; i++) {
+        struct tw_group *const group = few->groups[i];
+        const struct cell *const cells = few->cells[i];
+        const uint8_t *const lengths = few->lengths[i];
+        size_t a = 0;
+        if (tw_buf_reserve(out, NAME_AND_RECORDS + group->key_length + sizeof few->cells[i]) == TUMBLE_OK) {
+            char *at = put_head(table, group, known, out->data + out->length);
+            for (out->length = (size_t)(at - out->data); a < layout->count && a < COLUMNS && lengths[a]; a++) {
+                memcpy(at, &cells[a], sizeof cells[a]); /* the whole cell, without a call */
+                at += lengths[a];
+            }
+            out->length = a == layout->count ? (size_t)(at - out->data) : out->length;
+        } else { /* for less there may be */
+            TW_TRY(append_head(table, group, known, out));
         }
+        TW_TRY(a == layout->count ? TUMBLE_OK : append_states(layout, group, cells, lengths, out));
     }
-    out->length = (size_t)(at - out->data);
+    few->count = 0;
     return TUMBLE_OK;
 }
 
 enum tumble_code tw_window_encode_groups(const struct tw_window *window, const struct tw_group_rank *order, size_t n,
                                          struct tw_buf *out) {
     const struct tw_group_table *table = &window->groups;
+    struct few few;
+    few.count = 0;
     for (size_t i = 0; i < n; i++) {
-        if (i + TW_GROUPS_AHEAD < n) {
-            tw_group_fetch(table, order[i + TW_GROUPS_AHEAD].reference);
+        if (i + AHEAD < n) {
+            tw_group_fetch(table, order[i + AHEAD].reference);
         }
-        struct tw_group *group = tw_group_at(table, order[i].reference);
-        TW_TRY(append_group(table, group, BY_KEY, out));
+        few.groups[few.count++] = tw_group_at(table, order[i].reference);
+        if (few.count == AT_ONCE) {
+            TW_TRY(append_few(table, &few, NULL, out));
+        }
     }
-    return TUMBLE_OK;
+    return append_few(table, &few, NULL, out);
+}
+
+/* Of what may be large, one, so that out gets not much longer than it is to be. */
+static size_t most_at_once(const struct tw_layout *layout) {
+    for (size_t a = 0; a < layout->count; a++) {
+        if (layout->items[a].function->form == TW_FORM_OTHER) {
+            return 1;
+        }
+    }
+    return AT_ONCE;
 }
 
 enum tumble_code tw_window_encode_more(const struct tw_window *window, struct tw_group_walk *walk, size_t most,
                                        bool *done, struct tw_buf *out) {
     const struct tw_group_table *table = &window->groups;
+    const size_t at_once = most_at_once(table->layout);
     uint32_t reference;
+    struct few few;
+    few.count = 0;
     *done = false;
-    while (out->length < most) {
-        if (!tw_group_next(table, walk, &reference)) {
-            *done = true;
-            break;
+    while (out->length < most && !*done) {
+        while (few.count < at_once && !*done) {
+            *done = !tw_group_next(table, walk, &reference);
+            if (!*done) {
+                few.groups[few.count] = tw_group_at(table, reference);
+                few.groups[few.count++]->touched = 0;
+            }
         }
-        struct tw_group *group = tw_group_at(table, reference);
-        group->touched = 0;
-        TW_TRY(append_group(table, group, BY_KEY, out));
+        TW_TRY(append_few(table, &few, NULL, out));
     }
     return TUMBLE_OK;
 }
 
 enum tumble_code tw_window_encode_touched(const struct tw_window *window, struct tw_buf *out) {
     const struct tw_group_table *table = &window->groups;
-    for (size_t i = 0; i < table->touched_count; i++) {
-        if (i + TW_GROUPS_AHEAD < table->touched_count) {
-            tw_group_fetch(table, table->touched[i + TW_GROUPS_AHEAD]);
+    const size_t n = table->touched_count;
+    struct few few;
+    few.count = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (i + AHEAD < n) {
+            tw_group_fetch(table, table->touched[i + AHEAD]);
         }
-        struct tw_group *group = tw_group_at(table, table->touched[i]);
-        group->touched = 0;
-        TW_TRY(append_group(table, group, group->place < window->group_count ? BY_PLACE : BY_MARKED_KEY, out));
+        few.groups[few.count] = tw_group_at(table, table->touched[i]);
+        few.groups[few.count++]->touched = 0;
+        if (few.count == AT_ONCE) {
+            TW_TRY(append_few(table, &few, &window->group_count, out));
+        }
     }
-    return TUMBLE_OK;
+    return append_few(table, &few, &window->group_count, out);
 }
 
 static enum tumble_code damaged(struct tumble_error *err, const char *what) {
