@@ -1,5 +1,7 @@
 #include "engine/codec/members.h"
 
+#include <stddef.h>
+
 #include "engine/base/limits.h"
 #include "engine/codec/json_lex.h"
 #include "engine/codec/members_read.h"
@@ -192,7 +194,7 @@ look_at_members(const struct tw_members *members, const struct scan *scan, const
         struct tumble_value *const out = outs[member->wanted] + member->value;
         const uint64_t rest = member->described | found[i].length;
         out->text = scan->text + (value - scan->from);
-        memcpy(&out->length, &rest, sizeof rest);
+        memcpy((char *)out + offsetof(struct tumble_value, length), &rest, sizeof rest);
     }
     if (TW_RARELY(wrong) || TW_RARELY(!read->is_plain(scan->from, scan->length))) {
         return false;
