@@ -117,6 +117,54 @@ static void expect_text(const char *part) {
     }
 }
 
+enum { LINE_BYTES = 64, LINES_MOST = 4000 };
+
+/* Rows i … i + count - 1, lying as lines, in one call. */
+static void write_lines(void *self, const char *lines, size_t i, size_t count) {
+    static struct tumble_row rows[LINES_MOST];
+    static struct tumble_delivery deliveries[LINES_MOST];
+    memset(rows, 0, sizeof rows);
+    for (size_t row = 0; row < count; row++) {
+        rows[row].json.data = lines + (i + row) * LINE_BYTES;
+        rows[row].json.length = LINE_BYTES - 1;
+        rows[row].line_bytes = (count - row) * LINE_BYTES;
+        deliveries[row] = (struct tumble_delivery){TUMBLE_RETRY, 1, "not touched"};
+    }
+    assert_int_equal(tumble_file_output.write(self, rows, count, deliveries, &err), TUMBLE_OK);
+    for (size_t row = 0; row < count; row++) {
+        assert_int_equal(deliveries[row].outcome, TUMBLE_DELIVERED);
+    }
+}
+
+static void rows_that_lie_as_lines_are_written_alike(void **state) {
+    (void)state;
+    static const size_t counts[] = {1, 3, 1100, 2, 1, 2500, 7}; /* 1,100 and 2,500: more than are copied */
+    char *lines = malloc(LINES_MOST * LINE_BYTES + 1), *there = malloc(LINES_MOST * LINE_BYTES + 1);
+    size_t total = 0;
+    for (size_t i = 0; i < LINES_MOST; i++) {
+        sprintf(lines + i * LINE_BYTES, "{\"i\":\"%-55zu\"}\n", i);
+    }
+    struct checkpoint begin = {.length = 0};
+    for (int round = 0; round < 2; round++) { /* the second time all of it is there already, and compared */
+        void *self = open_ok(path, NULL, round ? &begin : NULL);
+        begin = round ? begin : checkpoint_of(self);
+        total = 0;
+        for (size_t c = 0; c < sizeof counts / sizeof *counts; c++) {
+            write_lines(self, lines, total, counts[c]);
+            total += counts[c];
+        }
+        flush_ok(self, 1);
+        tumble_file_output.close(self);
+        FILE *file = fopen(path, "rb");
+        assert_non_null(file);
+        assert_int_equal(fread(there, 1, LINES_MOST * LINE_BYTES, file), total * LINE_BYTES);
+        assert_memory_equal(there, lines, total * LINE_BYTES);
+        fclose(file);
+    }
+    free(there);
+    free(lines);
+}
+
 static void rows_stand_in_the_file_after_flush(void **state) {
     (void)state;
     void *self = open_ok(path, NULL, NULL);
@@ -434,6 +482,7 @@ static void close_takes_null(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(rows_stand_in_the_file_after_flush),
+        TEST(rows_that_lie_as_lines_are_written_alike),
         TEST(first_run_appends_to_what_is_there),
         TEST(rows_are_not_glued_to_half_a_line),
         TEST(pending_rows_already_there_are_not_written_twice),
