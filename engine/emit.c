@@ -10,7 +10,7 @@
  * them in a later commit. An output in trouble is held and leaves the others alone. */
 
 enum {
-    ROWS_AT_ONCE = 512,
+    ROWS_AT_ONCE = 1024,
     FRAGMENTS_AT_ONCE = 128,
     BYTES_AT_ONCE = 1024 * 1024,
     FLUSH_ROWS = 65536, /* a long backlog is acknowledged in parts */
