@@ -226,7 +226,11 @@ static void open_input(struct run *run) {
     run->capacity = EVENT_BYTES_MAX + PIECE_BYTES;
     run->text = memory(EVENT_BYTES_MAX + PIECE_BYTES);
     if (!run->preloads) {
-        run->buffer = memory(run->capacity);
+        /* Few pages: a record's bytes lie wherever read() left off. */
+        if (posix_memalign((void **)&run->buffer, 2 << 20, run->capacity) != 0) {
+            die("out of memory", NULL);
+        }
+        madvise(run->buffer, run->capacity, MADV_HUGEPAGE);
         return;
     }
     run->capacity = (size_t)status.st_size + 1;
