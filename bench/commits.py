@@ -7,7 +7,7 @@ import os
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from measure import (Case, WINDOW, check_answers, flags, interleaved, machine, middle, parse_arguments, ratios, run, say, spec,  # noqa: E402
+from measure import (Case, WINDOW, check_answers, flags, interleaved, machine, middle, parse_arguments, pythons, ratios, run, say, spec,  # noqa: E402
                      spread, table, verdict, write)
 
 SHARDS = 16
@@ -31,14 +31,15 @@ def group_commit(settings, batch, records):
     cases = [ours("group commit", SHARDS), ours("a commit a batch", 1),
              Case("replay", [settings.program("tumble"), "replay", "--window", WINDOW, *flags("eventType"), "--batch-size", batch, "--format", "ndjson",
                              "--quiet", "--state", state, events], rows=rows("replay"), rows_on_stdout=True, fresh=state),
-             Case("CPython", ["/usr/bin/python3", settings.peer("handler_python.py"), events, "eventType"], rows=rows("python"), rows_on_stdout=True)]
+             *(Case(name, [python, settings.peer("handler_python.py"), events, "eventType"], rows=rows(name.replace("/", "-")), rows_on_stdout=True)
+               for name, python in pythons().items())]
     if settings.node():
         cases.append(Case("Node", [settings.node(), settings.peer("handler_node.mjs"), events, "eventType"], rows=rows("node"), rows_on_stdout=True))
     results = interleaved(settings, cases, check=lambda: check_answers(
         "eventType", cases[0].rows, {case.name: case.rows for case in cases[1:]}, exact={"a commit a batch", "replay"}))
     return {"records": records, "times": {name: middle([one["wall"] for one in rounds]) for name, rounds in results.items()},
             "ratios": {f"{own}|{peer}": {clock: ratios(results[peer], results[own], clock) for clock in ("wall", "cpu")}
-                       for own in ("group commit", "a commit a batch", "replay") for peer in ("CPython", "Node") if peer in results}}
+                       for own in ("group commit", "a commit a batch", "replay") for peer in results if peer.startswith(("CPython", "Node"))}}
 
 
 def lone_batch(settings):
@@ -100,7 +101,7 @@ def report(result):
     for batch, one in result["group_commit"].items():
         for pair, ratio in one["ratios"].items():
             own, peer = pair.split("|")
-            goal = GROUP_COMMIT_GOALS[int(batch)] if peer == "CPython" and own == "group commit" else None
+            goal = GROUP_COMMIT_GOALS[int(batch)] if peer.startswith("CPython") and own == "group commit" else None
             rows.append((batch, own, peer, spread(ratio["wall"]), spread(ratio["cpu"]), verdict(ratio["wall"]["median"], goal, None, True) if goal else ""))
     lines += table(("batch", "ours", "against", "theirs / ours", "cpu", "goal"), rows)
     lone, many = result["lone"], result["few_of_many"]

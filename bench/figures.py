@@ -5,11 +5,10 @@ what the machine can do with the same bytes at all.
     figures.py [--quick] [--rounds N] [--records N] [--core N] [--bin DIR] [--tools DIR] [--directory DIR]"""
 
 import os
-import shutil
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from measure import (Case, WINDOW, check_answers, flags, interleaved, machine, middle, output_of, parse_arguments, plot, ratios, say,  # noqa: E402
+from measure import (Case, WINDOW, check_answers, flags, interleaved, machine, middle, parse_arguments, plot, pythons, ratios, say,  # noqa: E402
                      shown, spec, spread, table, verdict, write)
 
 # what it is against: (must, after); a handler's and DuckDB's time over ours, ours over a limit's
@@ -20,17 +19,6 @@ GOALS = {
 }
 COLUMNS = {"synced": "12 groups, synced", "memory": "12 groups, in memory: events too", "users": "100,000 users, synced, rows written"}
 LIMITS = ("simdjson", "memcpy")
-
-
-def pythons():
-    """Debian's, and the first one on PATH where that is another: builds of one version differ by a factor of two."""
-    found = {}
-    for path in ("/usr/bin/python3", shutil.which("python3")):
-        if path and os.access(path, os.X_OK):
-            real = output_of(path, "-c", "import os, sys; print(os.path.realpath(sys.executable))")
-            if real and real not in found.values():
-                found["CPython" if not found else f"CPython {real}"] = real
-    return found
 
 
 def cases_of(settings, events):
@@ -70,9 +58,8 @@ def cases_of(settings, events):
         add("replay, " + column, group, replay, ours=True, rows=rows("replay-" + column), rows_on_stdout=True, fresh=None if column == "memory" else state)
     for group in ("eventType", "userId"):
         for name, python in pythons().items():
-            if group == "eventType" or name == "CPython":
-                add(f"{name}, {group}", group, [python, settings.peer("handler_python.py"), events, group], peer=True,
-                    rows=rows(f"python-{len(cases)}"), rows_on_stdout=True)
+            add(f"{name}, {group}", group, [python, settings.peer("handler_python.py"), events, group], peer=True,
+                rows=rows(f"python-{len(cases)}"), rows_on_stdout=True)
         if settings.node():
             add(f"Node, {group}", group, [settings.node(), settings.peer("handler_node.mjs"), events, group], peer=True, rows=rows("node-" + group),
                 rows_on_stdout=True)

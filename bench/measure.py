@@ -97,6 +97,17 @@ class Settings:
         return os.path.join(ROOT, "bench", "peers", name)
 
 
+def pythons():
+    """Debian's, and the first one on PATH where that is another: builds of one version differ by a factor of two."""
+    found = {}
+    for path in ("/usr/bin/python3", shutil.which("python3")):
+        if path and os.access(path, os.X_OK):
+            real = output_of(path, "-c", "import os, sys; print(os.path.realpath(sys.executable))")
+            if real and real not in found.values():
+                found["CPython" if not found else f"CPython {real}"] = real
+    return found
+
+
 def parse_arguments(description, more=None):
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=0, help="interleaved rounds (7; 3 with --quick)")
