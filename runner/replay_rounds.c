@@ -5,7 +5,8 @@
 
 /* ---- rounds ---- */
 
-enum { EARLY = 128 }; /* records a shard for which it is worth to begin applying */
+/* For how many it is worth to begin applying: payloads of a shard; captured records, of whichever shards. */
+enum { EARLY = 128, EARLY_RECORDS = 512 };
 
 static void tell_closed(const struct replay *replay, struct tumble_shard *shard, int64_t window_start_ms) {
     struct tumble_watch *watch = replay->options->watch;
@@ -302,7 +303,7 @@ static enum tumble_code take_and_maybe_end(struct replay *replay, const struct t
         code = end_round(replay, 0, err);
         tell_progress(replay, 0);
     } else if (code == TUMBLE_OK && replay->applies_early && replay->options->threads > 1 && !captured->more &&
-               replay->round.records - replay->early >= EARLY * replay->round.lane_count) {
+               replay->round.records - replay->early >= EARLY_RECORDS) {
         code = apply_early(replay, err);
     }
     return code;
