@@ -20,6 +20,7 @@
 #include "adapters/outputs/dynamodb/dynamodb_form.h"
 #include "adapters/outputs/dynamodb/dynamodb_output.h"
 #include "adapters/outputs/s3/s3_output.h"
+#include "bench/command_line.h"
 #include "engine/base/buf.h"
 #include "engine/codec/base64.h"
 #include "engine/codec/hash.h"
@@ -455,13 +456,23 @@ static int measure_s3(const char *url, const char *bucket, int rounds, size_t ob
     return 0;
 }
 
+static const char program[] = "tumble-deliver";
+static const char usage[] =
+    "Usage: tumble-deliver dynamodb URL TABLE ROUNDS BATCHES | s3 URL BUCKET ROUNDS OBJECTS\n"
+    "Rows through an output against a bare libcurl loop that sends the same bytes: batches of 25 items,\n"
+    "objects of 1 MB. One line of JSON: rates of the loop and of ours, in items and MB a second, and the\n"
+    "median of the rounds' ratios. ROUNDS is 1 to 101; bench/outputs.py starts the servers.\n";
+
 int main(int argc, char **argv) {
-    int rounds = argc == 6 ? (int)strtol(argv[4], NULL, 10) : 0;
-    long count = argc == 6 ? strtol(argv[5], NULL, 10) : 0;
-    if (rounds < 1 || rounds > ROUNDS_MAX || count < 1) {
-        stop_with("usage: tumble-deliver dynamodb|s3 URL TABLE|BUCKET ROUNDS COUNT");
+    static const char *const outputs[] = {"dynamodb", "s3", NULL};
+    command_words(program, argc, argv, 5, usage);
+    if (argc != 6) {
+        command_refuse(program, "takes dynamodb or s3, URL, TABLE or BUCKET, ROUNDS, BATCHES or OBJECTS");
     }
+    int to_s3 = command_choice(program, "the first argument", argv[1], outputs);
+    int rounds = (int)command_whole(program, "ROUNDS", argv[4], 1, ROUNDS_MAX);
+    size_t count = command_whole(program, to_s3 ? "OBJECTS" : "BATCHES", argv[5], 1, 1000000);
     curl_global_init(CURL_GLOBAL_DEFAULT);
-    return strcmp(argv[1], "s3") == 0 ? measure_s3(argv[2], argv[3], rounds, (size_t)count)
-                                      : measure_dynamodb(argv[2], argv[3], rounds, (size_t)count);
+    int failed = (to_s3 ? measure_s3 : measure_dynamodb)(argv[2], argv[3], rounds, count);
+    return failed ? failed : command_end(program);
 }

@@ -11,6 +11,7 @@
 #include <tumble/timestamp.h>
 
 #include "bench/click_payload.h"
+#include "bench/command_line.h"
 #include "emulator/emulator.h"
 
 enum format { FORMAT_NDJSON, FORMAT_ARRAY, FORMAT_LAMBDA, FORMAT_GET_RECORDS };
@@ -18,7 +19,8 @@ enum format { FORMAT_NDJSON, FORMAT_ARRAY, FORMAT_LAMBDA, FORMAT_GET_RECORDS };
 enum {
     RECORD_ENVELOPE_BYTES = 1024, /* more than any record takes around its data */
     EVENT_BYTES = 6000000,        /* an event is cut before it passes this: Lambda's limit is 6 MiB */
-    SHARDS_MAX = 10000
+    SHARDS_MAX = 10000,
+    PADDED_BYTES_MIN = 200 /* a payload as it comes, and the member that pads it */
 };
 
 struct shard_event { /* the event a shard is filling */
@@ -39,6 +41,8 @@ struct generator {
     struct shard_event *shards;
     size_t event_count;
 };
+
+static const char program[] = "tumble-generate";
 
 static void die(const char *what, const char *argument) {
     fprintf(stderr, "tumble-generate: %s%s%s\n", what, argument ? ": " : "", argument ? argument : "");
@@ -226,60 +230,29 @@ static void generate(struct generator *generator) {
     free(click.payload);
 }
 
-static const char usage[] = "Usage: tumble-generate [option]…\n"
-                            "A click stream made from a seed, on standard output.\n\n"
-                            "  --records N         how many (1000000)\n"
-                            "  --first N           index of the first one: the same records as of one long run (0)\n"
-                            "  --seed N            same seed, same payloads, in every format (1)\n"
-                            "  --format FORMAT     ndjson (default), array, lambda, get-records\n"
-                            "  --batch N           records an event, lambda and get-records (1000)\n"
-                            "  --window SECONDS    lambda: events are cut at windows, and carry them\n"
-                            "  --shards N          lambda: shards the users are spread over (1)\n"
-                            "  --groups N          event types, unevenly frequent (12)\n"
-                            "  --users N           users, evenly frequent (100000)\n"
-                            "  --users-in-turn     user 0, 1, 2 … again and again\n"
-                            "  --rate N            records a second of event time (1000)\n"
-                            "  --start MS          time of the first record (1762732800000)\n"
-                            "  --timestamp FORM    ms (default), s, iso\n"
-                            "  --out-of-order MS   timestamps lie up to this far back (0)\n"
-                            "  --payload-bytes N   pads payloads to this length\n"
-                            "  --null-rate P       part of the amounts that are null (0)\n"
-                            "  --escapes P         part of the records with backslash escapes (0)\n"
-                            "  --non-ascii P       part of the records with text beyond ASCII (0)\n"
-                            "  --mixed P           part of the records with other members beside the five (0)\n"
-                            "  --shuffle-keys      members in random order\n";
-
-static uint64_t whole(const char *name, const char *value, uint64_t least, uint64_t most) {
-    char *end = NULL;
-    errno = 0;
-    unsigned long long number = strtoull(value, &end, 10);
-    if (errno || end == value || *end || *value == '-' || number < least || number > most) {
-        fprintf(stderr, "tumble-generate: --%s takes a whole number from %llu to %llu, not '%s'\n", name,
-                (unsigned long long)least, (unsigned long long)most, value);
-        exit(2);
-    }
-    return number;
-}
-
-static double number(const char *name, const char *value, double least, double most) {
-    char *end = NULL;
-    double result = strtod(value, &end);
-    if (end == value || *end || !(result >= least && result <= most)) {
-        fprintf(stderr, "tumble-generate: --%s takes a number from %g to %g, not '%s'\n", name, least, most, value);
-        exit(2);
-    }
-    return result;
-}
-
-static int choice(const char *name, const char *value, const char *const *names) {
-    for (int i = 0; names[i]; i++) {
-        if (strcmp(value, names[i]) == 0) {
-            return i;
-        }
-    }
-    fprintf(stderr, "tumble-generate: --%s does not know '%s'\n", name, value);
-    exit(2);
-}
+static const char usage[] =
+    "Usage: tumble-generate [option]…\n"
+    "A click stream made from a seed, on standard output.\n\n"
+    "  --records N         how many (1000000)\n"
+    "  --first N           index of the first one: the same records as of one long run (0)\n"
+    "  --seed N            same seed, same payloads, in every format (1)\n"
+    "  --format FORMAT     ndjson (default), array, lambda, get-records\n"
+    "  --batch N           records an event, lambda and get-records (1000)\n"
+    "  --window SECONDS    lambda: events are cut at windows, and carry them\n"
+    "  --shards N          lambda, and no other format: shards the users are spread over (1)\n"
+    "  --groups N          event types, unevenly frequent (12)\n"
+    "  --users N           users, evenly frequent (100000)\n"
+    "  --users-in-turn     user 0, 1, 2 … again and again\n"
+    "  --rate N            records a second of event time (1000)\n"
+    "  --start MS          time of the first record (1762732800000)\n"
+    "  --timestamp FORM    ms (default), s, iso\n"
+    "  --out-of-order MS   timestamps lie up to this far back (0)\n"
+    "  --payload-bytes N   pads payloads to this length, 200 at least (0: no padding, some 140)\n"
+    "  --null-rate P       part of the amounts that are null (0)\n"
+    "  --escapes P         part of the records with backslash escapes (0)\n"
+    "  --non-ascii P       part of the records with text beyond ASCII (0)\n"
+    "  --mixed P           part of the records with other members beside the five (0)\n"
+    "  --shuffle-keys      members in random order\n";
 
 enum {
     OPT_RECORDS = 256,
@@ -333,30 +306,35 @@ static void read_options(struct generator *generator, int argc, char **argv) {
     struct click_options *clicks = &generator->clicks;
     int option, index = 0;
     while ((option = getopt_long(argc, argv, "h", options, &index)) != -1) {
-        const char *name = option < 256 ? "" : options[option - OPT_RECORDS].name;
+        char name[32];
+        snprintf(name, sizeof name, "--%s", option < 256 ? "" : options[option - OPT_RECORDS].name);
         switch (option) {
-        case OPT_RECORDS: generator->records = whole(name, optarg, 0, UINT64_C(1) << 40); break;
-        case OPT_FIRST: generator->first = whole(name, optarg, 0, UINT64_C(1) << 40); break;
-        case OPT_WINDOW: generator->window_ms = (int64_t)whole(name, optarg, 1, 86400) * 1000; break;
-        case OPT_SEED: clicks->seed = whole(name, optarg, 0, UINT64_MAX) * UINT64_C(0xd1342543de82ef95); break;
-        case OPT_FORMAT: generator->format = (enum format)choice(name, optarg, formats); break;
-        case OPT_BATCH: generator->batch = whole(name, optarg, 1, 1000000); break;
-        case OPT_SHARDS: generator->shard_count = (uint32_t)whole(name, optarg, 1, SHARDS_MAX); break;
-        case OPT_GROUPS: clicks->groups = whole(name, optarg, 1, UINT32_MAX); break;
-        case OPT_USERS: clicks->users = whole(name, optarg, 1, UINT32_MAX); break;
+        case OPT_RECORDS: generator->records = command_whole(program, name, optarg, 0, UINT64_C(1) << 40); break;
+        case OPT_FIRST: generator->first = command_whole(program, name, optarg, 0, UINT64_C(1) << 40); break;
+        case OPT_WINDOW: generator->window_ms = (int64_t)command_whole(program, name, optarg, 1, 86400) * 1000; break;
+        case OPT_SEED:
+            clicks->seed = command_whole(program, name, optarg, 0, UINT64_MAX) * UINT64_C(0xd1342543de82ef95);
+            break;
+        case OPT_FORMAT: generator->format = (enum format)command_choice(program, name, optarg, formats); break;
+        case OPT_BATCH: generator->batch = command_whole(program, name, optarg, 1, 1000000); break;
+        case OPT_SHARDS: generator->shard_count = (uint32_t)command_whole(program, name, optarg, 1, SHARDS_MAX); break;
+        case OPT_GROUPS: clicks->groups = command_whole(program, name, optarg, 1, UINT32_MAX); break;
+        case OPT_USERS: clicks->users = command_whole(program, name, optarg, 1, UINT32_MAX); break;
         case OPT_IN_TURN: clicks->users_in_turn = 1; break;
-        case OPT_RATE: clicks->rate = number(name, optarg, 1e-6, 1e9); break;
-        case OPT_START: clicks->start_ms = (int64_t)whole(name, optarg, 0, UINT64_C(253402300799999)); break;
-        case OPT_TIMESTAMP: clicks->time = (enum click_time)choice(name, optarg, times); break;
-        case OPT_OUT_OF_ORDER: clicks->out_of_order_ms = whole(name, optarg, 0, UINT32_MAX - 1); break;
-        case OPT_PAYLOAD: clicks->payload_bytes = whole(name, optarg, 0, 10 * 1024 * 1024); break;
-        case OPT_NULLS: clicks->null_rate = number(name, optarg, 0, 1); break;
-        case OPT_ESCAPES: clicks->escape_rate = number(name, optarg, 0, 1); break;
-        case OPT_NON_ASCII: clicks->non_ascii_rate = number(name, optarg, 0, 1); break;
-        case OPT_MIXED: clicks->mixed_rate = number(name, optarg, 0, 1); break;
+        case OPT_RATE: clicks->rate = command_number(program, name, optarg, 1e-6, 1e9); break;
+        case OPT_START:
+            clicks->start_ms = (int64_t)command_whole(program, name, optarg, 0, UINT64_C(253402300799999));
+            break;
+        case OPT_TIMESTAMP: clicks->time = (enum click_time)command_choice(program, name, optarg, times); break;
+        case OPT_OUT_OF_ORDER: clicks->out_of_order_ms = command_whole(program, name, optarg, 0, UINT32_MAX - 1); break;
+        case OPT_PAYLOAD: clicks->payload_bytes = command_whole(program, name, optarg, 0, 10 * 1024 * 1024); break;
+        case OPT_NULLS: clicks->null_rate = command_number(program, name, optarg, 0, 1); break;
+        case OPT_ESCAPES: clicks->escape_rate = command_number(program, name, optarg, 0, 1); break;
+        case OPT_NON_ASCII: clicks->non_ascii_rate = command_number(program, name, optarg, 0, 1); break;
+        case OPT_MIXED: clicks->mixed_rate = command_number(program, name, optarg, 0, 1); break;
         case OPT_SHUFFLE: clicks->shuffle_keys = 1; break;
         case 'h': fputs(usage, stdout); exit(0);
-        default: fputs(usage, stderr); exit(2);
+        default: command_refuse(program, "wrong options");
         }
     }
     if (optind != argc) {
@@ -365,8 +343,13 @@ static void read_options(struct generator *generator, int argc, char **argv) {
     if (generator->window_ms && generator->format != FORMAT_LAMBDA) {
         die("only events have windows: --window needs --format lambda", NULL);
     }
-    if (generator->format == FORMAT_GET_RECORDS && generator->shard_count > 1) {
-        die("get-records reads one shard: --shards needs --format lambda", NULL);
+    if (generator->format != FORMAT_LAMBDA && generator->shard_count > 1) {
+        die("only events have shards: --shards needs --format lambda", NULL);
+    }
+    if (clicks->payload_bytes && clicks->payload_bytes < PADDED_BYTES_MIN) {
+        fprintf(stderr, "tumble-generate: --payload-bytes is 0 (no padding) or %d at least, not %zu\n",
+                PADDED_BYTES_MIN, clicks->payload_bytes);
+        exit(2);
     }
 }
 

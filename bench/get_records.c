@@ -4,12 +4,19 @@
 #include <time.h>
 
 #include "adapters/inputs/kinesis/get_records_body.h"
+#include "bench/command_line.h"
 #include "engine/codec/base64.h"
 
 /* Time of reading what GetRecords answers: 10,000 records, data decoded. AWS gives a shard's reader 2 MiB a second, so
  * this says how many shards one core keeps up with. Medians over rounds.
  *
  *     build/release/bin/tumble-get-records [ROUNDS] */
+
+static const char program[] = "tumble-get-records";
+static const char usage[] =
+    "Usage: tumble-get-records [ROUNDS]\n"
+    "Nanoseconds a record, and megabytes a second, of reading what GetRecords answers, data decoded: medians\n"
+    "of ROUNDS (101; 1 to 1001) of 10,000 records each.\n";
 
 enum { RECORDS = 10000, MOST_ROUNDS = 1001, HEAD = 400 };
 
@@ -79,11 +86,11 @@ static void make_body(const struct subject *subject, struct tw_buf *body) {
 
 int main(int argc, char **argv) {
     static double times[MOST_ROUNDS];
-    int rounds = argc > 1 ? (int)strtol(argv[1], NULL, 10) : 101;
+    command_words(program, argc, argv, 1, usage);
+    int rounds = argc > 1 ? (int)command_whole(program, "ROUNDS", argv[1], 1, MOST_ROUNDS) : 101;
     struct tw_get_records answer;
     struct tw_buf text;
     struct tumble_error err;
-    rounds = rounds < 1 ? 1 : rounds > MOST_ROUNDS ? MOST_ROUNDS : rounds;
     tw_get_records_init(&answer, (struct tumble_alloc){0});
     tw_buf_init(&text, tw_alloc_default(), SIZE_MAX / 4);
     printf("%-16s %10s %12s %14s %14s\n", "data", "body MB", "ns a record", "MB of body/s", "MB of data/s");
@@ -105,5 +112,5 @@ int main(int argc, char **argv) {
     }
     tw_buf_clean_up(&text);
     tw_get_records_clean_up(&answer);
-    return 0;
+    return command_end(program);
 }

@@ -5,11 +5,20 @@
 
 #include <tumble/invoke.h>
 
+#include "bench/command_line.h"
+
 /* What an invocation costs in the process: the bytes of an event in, those of its response out. "hit": each event
  * carries the state that the last answer gave; "miss": the same event again and again, so that its state is decoded
  * each time, as in another sandbox. The difference to a window of one group is what carrying the groups costs.
  *
  *     build/release/bin/tumble-invocations [GROUPS [RECORDS [ROUNDS]]] */
+
+static const char program[] = "tumble-invocations";
+static const char usage[] =
+    "Usage: tumble-invocations [GROUPS [RECORDS [ROUNDS]]]\n"
+    "Microseconds of processor time of an invocation of RECORDS (100) whose state holds one group, and\n"
+    "GROUPS (10000): \"hit\" where the state is the last answer's, \"miss\" where it is decoded each time.\n"
+    "Medians of ROUNDS (51).\n";
 
 struct text {
     char *data;
@@ -161,18 +170,18 @@ int main(int argc, char **argv) {
                                "{\"name\":\"s\",\"function\":\"sum\",\"field\":\"amount\"},"
                                "{\"name\":\"lo\",\"function\":\"min\",\"field\":\"amount\"},"
                                "{\"name\":\"hi\",\"function\":\"max\",\"field\":\"amount\"}]}";
-    unsigned long groups = argc > 1 ? strtoul(argv[1], NULL, 10) : 10000;
-    unsigned long records = argc > 2 ? strtoul(argv[2], NULL, 10) : 100;
-    size_t rounds = argc > 3 ? strtoul(argv[3], NULL, 10) : 51;
+    command_words(program, argc, argv, 3, usage);
+    unsigned long groups = argc > 1 ? command_whole(program, "GROUPS", argv[1], 1, 1000000) : 10000;
+    unsigned long records = argc > 2 ? command_whole(program, "RECORDS", argv[2], 1, 10000) : 100;
+    size_t rounds = argc > 3 ? command_whole(program, "ROUNDS", argv[3], 1, 1000000) : 51;
     struct tumble_spec *spec;
     struct tumble_error error;
     struct tumble_bytes json = {text, sizeof text - 1};
     struct tumble_alloc alloc = {0};
-    must(groups > 0 && rounds > 0, "GROUPS and ROUNDS are at least 1");
     must(tumble_spec_parse(json, NULL, alloc, &spec, &error) == TUMBLE_OK, "the spec cannot be read");
     printf("%9s %9s %12s %12s %12s\n", "groups", "records", "state bytes", "hit us", "miss us");
     measure(spec, 1, records, rounds);
     measure(spec, groups, records, rounds);
     tumble_spec_destroy(spec);
-    return 0;
+    return command_end(program);
 }

@@ -2,7 +2,9 @@
  *
  *     tumble-limits memcpy FILE            the file's bytes, from memory to memory
  *     tumble-limits append DIR BYTES N     N times: append BYTES to a file, fdatasync
- *     tumble-limits lmdb DIR BYTES N       N times: one upsert of BYTES, a durable commit of LMDB */
+ *     tumble-limits lmdb DIR BYTES N       N times: one upsert of BYTES, a durable commit of LMDB
+ *
+ * What it makes in DIR it removes. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,6 +16,10 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "bench/command_line.h"
+
+static const char program[] = "tumble-limits";
 
 static void must(int condition, const char *what) {
     if (!condition) {
@@ -68,7 +74,7 @@ static void print(double *us, size_t count) {
 static void append(const char *directory, char *bytes, size_t length, double *us, size_t count) {
     char path[4096];
     snprintf(path, sizeof path, "%s/appended", directory);
-    int file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0666);
+    int file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0666);
     must(file >= 0, path);
     for (size_t i = 0; i < count; i++) {
         double began = now_us(CLOCK_MONOTONIC);
@@ -76,12 +82,20 @@ static void append(const char *directory, char *bytes, size_t length, double *us
         us[i] = now_us(CLOCK_MONOTONIC) - began;
     }
     close(file);
+    unlink(path);
 }
 
 static void upsert(const char *directory, char *bytes, size_t length, double *us, size_t count) {
     MDB_env *env;
     MDB_txn *txn;
     MDB_dbi table;
+    char data[4096], lock[4096];
+    snprintf(data, sizeof data, "%s/data.mdb", directory);
+    snprintf(lock, sizeof lock, "%s/lock.mdb", directory);
+    if (access(data, F_OK) == 0) { /* somebody's, who wants to keep it */
+        errno = EEXIST;
+        must(0, data);
+    }
     must(!mdb_env_create(&env) && !mdb_env_set_mapsize(env, (size_t)1 << 30) && !mdb_env_open(env, directory, 0, 0666),
          directory);
     must(!mdb_txn_begin(env, NULL, 0, &txn) && !mdb_dbi_open(txn, NULL, 0, &table) && !mdb_txn_commit(txn), directory);
@@ -94,24 +108,42 @@ static void upsert(const char *directory, char *bytes, size_t length, double *us
         us[i] = now_us(CLOCK_MONOTONIC) - began;
     }
     mdb_env_close(env);
+    unlink(data);
+    unlink(lock);
 }
 
+static const char usage[] =
+    "Usage: tumble-limits memcpy FILE | append DIR BYTES N | lmdb DIR BYTES N\n"
+    "What the machine can do, to set figures against. One line of JSON.\n\n"
+    "  memcpy FILE        seconds for the file's bytes, from memory to memory\n"
+    "  append DIR BYTES N  microseconds to append BYTES to a new file and fdatasync it, of N\n"
+    "  lmdb DIR BYTES N    microseconds of a durable commit of LMDB of one value of BYTES, of N\n\n"
+    "DIR exists; what is made there is removed.\n";
+
 int main(int argc, char **argv) {
-    if (argc == 3 && strcmp(argv[1], "memcpy") == 0) {
+    static const char *const ways[] = {"memcpy", "append", "lmdb", NULL};
+    command_words(program, argc, argv, 4, usage);
+    if (argc < 2) {
+        command_refuse(program, "takes memcpy, append or lmdb");
+    }
+    int way = command_choice(program, "the first argument", argv[1], ways);
+    if (way == 0) {
+        if (argc != 3) {
+            command_refuse(program, "memcpy takes FILE");
+        }
         copy(argv[2]);
-        return 0;
+        return command_end(program);
     }
-    if (argc != 5 || (strcmp(argv[1], "append") != 0 && strcmp(argv[1], "lmdb") != 0)) {
-        fputs("Usage: tumble-limits memcpy FILE | append DIR BYTES N | lmdb DIR BYTES N\n", stderr);
-        return 2;
+    if (argc != 5) {
+        command_refuse(program, way == 1 ? "append takes DIR BYTES N" : "lmdb takes DIR BYTES N");
     }
-    size_t length = strtoul(argv[3], NULL, 10), count = strtoul(argv[4], NULL, 10);
-    must(length > 0 && count > 0, "BYTES and N are at least 1");
+    size_t length = command_whole(program, "BYTES", argv[3], 1, 1 << 30);
+    size_t count = command_whole(program, "N", argv[4], 1, 100000000);
     double *us = calloc(count, sizeof *us);
     char *bytes = pages(length);
     must(us != NULL, "memory");
     (*argv[1] == 'a' ? append : upsert)(argv[2], bytes, length, us, count);
     print(us, count);
     free(us);
-    return 0;
+    return command_end(program);
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "bench/command_line.h"
 #include "emulator/emulator.h"
 #include "emulator/event_json.h"
 #include "emulator/mapping.h"
@@ -11,6 +12,13 @@
  * a state ("structs"), and with one that writes each event as JSON ("events").
  *
  *     build/release/bin/tumble-emulation [RECORDS [BATCH [FACTOR]]] */
+
+static const char program[] = "tumble-emulation";
+static const char usage[] =
+    "Usage: tumble-emulation [RECORDS [BATCH [FACTOR]]]\n"
+    "Nanoseconds a record of emulating the event source mapping, three times: with a function that only\n"
+    "answers a state (structs), and one that writes each event as JSON (events). RECORDS (3600000) in\n"
+    "batches of BATCH (10000; 1 to 10000), FACTOR (1; 1 to 10) batches of a shard at once.\n";
 
 enum { RING = 65536 }; /* records at hand: enough for any batch, and for what is read ahead */
 
@@ -116,13 +124,14 @@ static void measure(const char *name, struct tumble_stream_record *records, uint
 }
 
 int main(int argc, char **argv) {
-    uint64_t count = argc > 1 ? strtoull(argv[1], NULL, 10) : 3600000;
-    uint32_t batch = argc > 2 ? (uint32_t)strtoul(argv[2], NULL, 10) : 10000;
-    uint32_t factor = argc > 3 ? (uint32_t)strtoul(argv[3], NULL, 10) : 1;
+    command_words(program, argc, argv, 3, usage);
+    uint64_t count = argc > 1 ? command_whole(program, "RECORDS", argv[1], 1, UINT64_C(1) << 40) : 3600000;
+    uint32_t batch = argc > 2 ? (uint32_t)command_whole(program, "BATCH", argv[2], 1, 10000) : 10000;
+    uint32_t factor = argc > 3 ? (uint32_t)command_whole(program, "FACTOR", argv[3], 1, 10) : 1;
     struct tumble_stream_record *records = make_records();
     for (int round = 0; round < 3; round++) {
         measure("structs", records, count, batch, factor, 0);
         measure("events", records, count, batch, factor, 1);
     }
-    return 0;
+    return command_end(program);
 }

@@ -4,11 +4,18 @@
 #include <time.h>
 
 #include "adapters/aws/sigv4.h"
+#include "bench/command_line.h"
 
 /* Time of one signature: what DynamoDB and S3 are sent, its body's SHA-256 included. "whole" makes the signing key
  * each time, "kept" uses the day's, as a client does. Medians over rounds.
  *
  *     build/release/bin/tumble-sign [ROUNDS] */
+
+static const char program[] = "tumble-sign";
+static const char usage[] =
+    "Usage: tumble-sign [ROUNDS]\n"
+    "Microseconds of a signature for AWS, the SHA-256 of its body included; \"whole\" makes the signing\n"
+    "key each time, \"kept\" uses the day's. Medians of ROUNDS (21; 1 to 1001) of 2,000 signatures each.\n";
 
 enum { SIGNATURES_A_ROUND = 2000, MOST_ROUNDS = 1001 };
 
@@ -79,8 +86,8 @@ int main(int argc, char **argv) {
     static char body[16384];
     static double whole[MOST_ROUNDS];
     static double kept[MOST_ROUNDS];
-    long rounds = argc > 1 ? strtol(argv[1], NULL, 10) : 21;
-    must(argc <= 2 && rounds > 0 && rounds <= MOST_ROUNDS, "usage: tumble-sign [ROUNDS]");
+    command_words(program, argc, argv, 1, usage);
+    long rounds = argc > 1 ? (long)command_whole(program, "ROUNDS", argv[1], 1, MOST_ROUNDS) : 21;
     memset(body, 'x', sizeof body);
     printf("%-28s %10s %10s\n", "us a signature", "whole", "kept");
     for (size_t i = 0; i < sizeof subjects / sizeof *subjects; i++) {
@@ -92,5 +99,5 @@ int main(int argc, char **argv) {
         qsort(kept, (size_t)rounds, sizeof *kept, by_value);
         printf("%-28s %10.2f %10.2f\n", subjects[i].name, whole[rounds / 2], kept[rounds / 2]);
     }
-    return 0;
+    return command_end(program);
 }

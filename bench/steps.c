@@ -3,6 +3,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "bench/command_line.h"
 #include "engine/aggregate/aggregate.h"
 
 /* Time of one step of each aggregate: values of a click stream (two decimals, 100,000 users) into 64 groups, as the
@@ -10,6 +11,12 @@
  * medians.
  *
  *     build/release/bin/tumble-steps [ROUNDS] */
+
+static const char program[] = "tumble-steps";
+static const char usage[] =
+    "Usage: tumble-steps [ROUNDS]\n"
+    "Nanoseconds of one step of each aggregate, values of a click stream into 64 groups: median,\n"
+    "least and most of ROUNDS (11; 1 to 1000) of 131,072 steps each.\n";
 
 enum { VALUES = 8192, GROUPS = 64, STEPS_A_ROUND = 1 << 17, MOST = 64, STATE_BYTES = 512 };
 
@@ -133,9 +140,9 @@ int main(int argc, char **argv) {
     static struct subject subjects[MOST];
     static struct tw_value numbers[VALUES], strings[VALUES];
     static char text[VALUES][16], sequence[VALUES][57];
-    long rounds = argc > 1 ? strtol(argv[1], NULL, 10) : 11;
+    command_words(program, argc, argv, 1, usage);
+    long rounds = argc > 1 ? (long)command_whole(program, "ROUNDS", argv[1], 1, 1000) : 11;
     size_t count = 0;
-    must(rounds >= 1 && rounds <= 1000, "ROUNDS is a number from 1 to 1000");
     make_values(numbers, strings, text, sequence);
     for (const struct tw_aggregate *const *all = tw_aggregate_all(); *all && count < MOST; all++, count++) {
         subjects[count].function = *all;
@@ -160,5 +167,5 @@ int main(int argc, char **argv) {
                subjects[i].ns[rounds - 1]);
         free(subjects[i].ns);
     }
-    return 0;
+    return command_end(program);
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "bench/command_line.h"
 #include "engine/aggregate/total.h"
 
 /* What exactness costs: texts of numbers as a click stream has them, read and added up, by the engine's own functions
@@ -11,6 +12,12 @@
  * 1990). Rounds are interleaved; the table shows medians.
  *
  *     build/release/bin/tumble-sums [ROUNDS] */
+
+static const char program[] = "tumble-sums";
+static const char usage[] =
+    "Usage: tumble-sums [ROUNDS]\n"
+    "Nanoseconds to read a number's text and add it to one of 16 sums, exactly and in doubles: median,\n"
+    "least and most of ROUNDS (21; 1 to 1000) of 131,072 numbers each.\n";
 
 enum { VALUES = 1 << 17, GROUPS = 16, TURNS = 1, WAYS = 3, ROUNDS_MOST = 1000 };
 
@@ -123,8 +130,8 @@ int main(int argc, char **argv) {
         double (*sum)(void);
     } ways[WAYS] = {{"exact decimals", exact}, {"doubles, one division", by_division}, {"doubles, strtod", by_strtod}};
     static double ns[WAYS][ROUNDS_MOST];
-    long rounds = argc > 1 ? strtol(argv[1], NULL, 10) : 21;
-    must(rounds >= 1 && rounds <= ROUNDS_MOST, "ROUNDS is a number from 1 to 1000");
+    command_words(program, argc, argv, 1, usage);
+    long rounds = argc > 1 ? (long)command_whole(program, "ROUNDS", argv[1], 1, ROUNDS_MOST) : 21;
     make_texts();
     double sums[WAYS];
     for (long round = 0; round < rounds; round++) {
@@ -142,5 +149,5 @@ int main(int argc, char **argv) {
         qsort(ns[way], (size_t)rounds, sizeof(double), ascending);
         printf("%-24s %10.1f %10.1f %10.1f\n", ways[way].name, ns[way][rounds / 2], ns[way][0], ns[way][rounds - 1]);
     }
-    return 0;
+    return command_end(program);
 }
