@@ -1,14 +1,12 @@
 #!/usr/bin/python3
-"""Durable commits: many shards in one transaction, a lone small batch against LMDB by itself, and few of many groups.
-
-    commits.py [--quick] [--rounds N] [--core N] [--bin DIR] [--directory DIR]"""
+"""Durable commits: many shards in one transaction, a lone small batch against LMDB by itself, and few of many groups."""
 
 import os
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from measure import (Case, WINDOW, check_answers, flags, interleaved, machine, middle, parse_arguments, pythons, ratios, run, say, spec,  # noqa: E402
-                     spread, table, verdict, write)
+from measure import (Case, WINDOW, check_answers, flags, interleaved, machine, middle, parse_arguments, pythons, ratios, run, run_part, say, spec,  # noqa: E402
+                     spread, table, verdict)
 
 SHARDS = 16
 GROUP_COMMIT_GOALS = {1000: 33, 100: 14}
@@ -91,19 +89,20 @@ def few_of_many(settings):
 
 def measure(settings):
     records = settings.args.records
-    return {"machine": machine(settings), "group_commit": {batch: group_commit(settings, batch, records) for batch in (1000, 100)},
+    return {"machine": machine(settings), "workload": f"{records:,} records in batches of {SHARDS} shards", "group_commit": {batch: group_commit(settings, batch, records) for batch in (1000, 100)},
             "lone": lone_batch(settings), "few_of_many": few_of_many(settings)}
 
 
 def report(result):
-    lines = ["# Commits", "", f"Batches of {SHARDS} shards in flight, every commit synced; rows written:", ""]
+    lines = ["# Commits", "", f"Batches of {SHARDS} shards in flight, every commit synced; rows written. Group commit: one "
+             f"durable commit for a batch of each of the {SHARDS} shards, while the next batches are applied; \"a commit a batch\" waits for each one.", ""]
     rows = []
     for batch, one in result["group_commit"].items():
         for pair, ratio in one["ratios"].items():
             own, peer = pair.split("|")
             goal = GROUP_COMMIT_GOALS[int(batch)] if peer.startswith("CPython") and own == "group commit" else None
             rows.append((batch, own, peer, spread(ratio["wall"]), spread(ratio["cpu"]), verdict(ratio["wall"]["median"], goal, None, True) if goal else ""))
-    lines += table(("batch", "ours", "against", "theirs / ours", "cpu", "goal"), rows)
+    lines += table(("batch", "ours", "against", "theirs / ours", "by processor time", "goal"), rows)
     lone, many = result["lone"], result["few_of_many"]
     lines += table(("what", "measured", "goal"), [
         ("a lone synced batch of 100 records: p50 of the event, µs", spread(lone["event_p50"]), ""),
@@ -117,9 +116,7 @@ def report(result):
 
 
 def main():
-    settings = parse_arguments(__doc__)
-    result = measure(settings)
-    write(settings, "commits", report(result), result)
+    run_part(parse_arguments(__doc__), "commits", measure, report)
 
 
 if __name__ == "__main__":

@@ -1,15 +1,13 @@
 #!/usr/bin/python3
 """The main figures: Lambda events in, state committed, response out, against handlers as one writes them, DuckDB, and
-what the machine can do with the same bytes at all.
-
-    figures.py [--quick] [--rounds N] [--records N] [--core N] [--bin DIR] [--tools DIR] [--directory DIR]"""
+what the machine can do with the same bytes at all."""
 
 import os
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from measure import (Case, WINDOW, check_answers, flags, interleaved, machine, middle, parse_arguments, plot, pythons, ratios, say,  # noqa: E402
-                     shown, spec, spread, table, verdict, write)
+from measure import (Case, WINDOW, check_answers, flags, interleaved, machine, middle, parse_arguments, plot, pythons, ratios, run_part, say,  # noqa: E402
+                     shown, spec, spread, table, verdict)
 
 # what it is against: (must, after); a handler's and DuckDB's time over ours, ours over a limit's
 GOALS = {
@@ -17,8 +15,16 @@ GOALS = {
     "memory": {"CPython": (45, 65), "Node": (22, 33), "DuckDB": (20, 28), "simdjson": (1.0, 0.65), "memcpy": (3.3, 2.1)},
     "users": {"CPython": (45, 65), "Node": (33, 45), "DuckDB": (8, 12), "simdjson": (2.7, 1.7), "memcpy": (8.5, 5.5)},
 }
-COLUMNS = {"synced": "12 groups, synced", "memory": "12 groups, in memory: events too", "users": "100,000 users, synced, rows written"}
+COLUMNS = {"synced": "12 groups, synced", "memory": "12 groups, in memory", "users": "100,000 users, synced, rows written"}
 LIMITS = ("simdjson", "memcpy")
+TITLES = {**COLUMNS, "synced, one event after the other": "12 groups, synced, one event after the other", "read, not synced": "12 groups, read, not synced",
+          "invoke": "12 groups, by tumble_engine_invoke", **{"replay, " + key: "tumble replay, " + title for key, title in COLUMNS.items()},
+          "replay, users": "tumble replay, 100,000 users, synced"}
+
+
+def title_of(program):
+    """The same name in every table and plot."""
+    return TITLES.get(program, program.replace(", eventType", ", 12 groups").replace(", userId", ", 100,000 users"))
 
 
 def cases_of(settings, events):
@@ -94,41 +100,36 @@ def measure(settings):
                 compared[f"{ours}|{other}"] = {clock: ratios(results[ours], results[other], clock) for clock in ("wall", "cpu")}
             elif other.endswith(", " + group):
                 compared[f"{ours}|{other[:-len(group) - 2]}"] = {clock: ratios(results[other], results[ours], clock) for clock in ("wall", "cpu")}
-    bars = [(f"{column}: {name}", compared[f"{column}|{name}"]["wall"]["median"], must) for column, goals in GOALS.items()
+    bars = [(f"{COLUMNS[column]}: {name}", compared[f"{column}|{name}"]["wall"]["median"], must) for column, goals in GOALS.items()
             for name, (must, _) in goals.items() if name not in LIMITS and f"{column}|{name}" in compared]
-    plot(settings, "figures", "set style data histogram\nset style fill solid\nset xtics rotate by -30\nset yrange [0:*]\nset key outside top\nset ylabel 'times as quick'\n"
+    workload = f"{records:,} records ({os.path.getsize(events) / 1e6:.0f} MB) in events of up to 6 MB"
+    plot(settings, "figures", workload, "set style data histogram\nset style fill solid\nset xtics rotate by -30\nset yrange [0:*]\nset key outside top\nset ylabel 'times as quick'\n"
          "plot $data using 2:xtic(1) title 'measured', '' using 3 title 'goal'", bars)
-    return {"machine": machine(settings), "records": records, "bytes": os.path.getsize(events), "compared": compared,
+    return {"machine": machine(settings), "workload": workload, "records": records, "bytes": os.path.getsize(events), "compared": compared,
             "times": {name: {clock: middle([one[clock] for one in rounds]) for clock in ("wall", "cpu")} for name, rounds in results.items()}}
 
 
 def report(result):
-    host = result["machine"]
-    lines = ["# Main figures", "", f"{host['cpu']}, {host['cores']} cores; {host['system']}; " +
-             ", ".join(f"{name} {version}" for name, version in host["versions"].items()) +
-             f"; {host['date']}, load {host['load']:.1f} when it ended, {host['rounds']} rounds, one core", "",
-             f"{result['records']:,} records ({result['bytes'] / 1e6:.0f} MB) in events of up to 6 MB; count, exact sum, min, max. Ratios are formed inside each "
-             "round: median (least–greatest). \"cpu\" is the same of processor time, which neighbours disturb less and in which waiting for the disk "
-             "is not counted.", ""]
+    lines = ["# Main figures", "",
+             "Count, exact sum, least and greatest. Ratios are formed inside each round: median (least–greatest). Neighbours disturb processor time less, and "
+             "waiting for the disk is not counted in it.", ""]
     rows = []
     for column, goals in GOALS.items():
         for name, (must, after) in goals.items():
             one = result["compared"].get(f"{column}|{name}")
             if one:
                 rows.append((COLUMNS[column], name, spread(one["wall"]), spread(one["cpu"]), verdict(one["wall"]["median"], must, after, name not in LIMITS)))
-    lines += table(("ours", "against", "× (peers: theirs / ours; limits: ours / theirs)", "cpu ×", "goal: must / after"), rows)
-    others = [(key.split("|")[0], key.split("|")[1], spread(one["wall"]), spread(one["cpu"])) for key, one in result["compared"].items()
+    lines += table(("ours", "against", "× (peers: theirs / ours; limits: ours / theirs)", "× by processor time", "goal: must / after"), rows)
+    others = [(title_of(key.split("|")[0]), key.split("|")[1], spread(one["wall"]), spread(one["cpu"])) for key, one in result["compared"].items()
               if key.split("|")[0] not in GOALS or key.split("|")[1] not in GOALS[key.split("|")[0]]]
-    lines += ["Other ways of ours, and other interpreters:", ""] + table(("ours", "against", "×", "cpu ×"), others)
-    times = [(name, spread({key: value * 1e3 for key, value in one["wall"].items()}), f"{one['wall']['median'] / result['records'] * 1e9:.0f}",
+    lines += ["Other ways of ours, and other interpreters:", ""] + table(("ours", "against", "×", "× by processor time"), others)
+    times = [(title_of(name), spread({key: value * 1e3 for key, value in one["wall"].items()}), f"{one['wall']['median'] / result['records'] * 1e9:.0f}",
               shown(one["cpu"]["median"] * 1e3), f"{one['cpu']['median'] / result['records'] * 1e9:.0f}") for name, one in result["times"].items()]
-    return lines + table(("program", "ms", "ns a record", "cpu ms", "cpu ns a record"), times)
+    return lines + table(("program", "ms", "ns a record", "ms of processor time", "ns of it a record"), times)
 
 
 def main():
-    settings = parse_arguments(__doc__)
-    result = measure(settings)
-    write(settings, "figures", report(result), result)
+    run_part(parse_arguments(__doc__), "figures", measure, report)
 
 
 if __name__ == "__main__":

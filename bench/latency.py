@@ -1,15 +1,13 @@
 #!/usr/bin/python3
 """Latency under open load: events come when they come, however far behind the engine is. An event's latency counts from
-the time at which it was to come (no coordinated omission) to its response, state committed.
-
-    latency.py [--quick] [--core N] [--bin DIR] [--directory DIR]"""
+the time at which it was to come (no coordinated omission) to its response, state committed."""
 
 import os
 import statistics
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from measure import Case, WINDOW, machine, parse_arguments, plot, run, say, shown, spec, table, write  # noqa: E402
+from measure import Case, WINDOW, machine, parse_arguments, plot, run, run_part, say, shown, spec, table  # noqa: E402
 
 LOADS = (0.3, 0.5, 0.7, 0.85)
 PERCENTILES = ("p50", "p90", "p99", "p999", "max")
@@ -33,26 +31,25 @@ def measure(settings):
             capacity = statistics.median(each["events"] / each["seconds"] for each in closed)
             for load in LOADS:
                 runs = [one(settings, events, durable, capacity * load)["event_us"] for _ in range(rounds)]
-                found.append({"batch": batch, "synced": durable, "load": load, "events_per_second": capacity * load,
+                found.append({"batch": batch, "synced": durable, "capacity": capacity, "load": load, "events_per_second": capacity * load,
                               **{name: statistics.median(each[name] for each in runs) for name in PERCENTILES}})
     data = [(each["load"] * 100, each["p50"], each["p99"], each["p999"]) for each in found if each["batch"] == 1000 and each["synced"]]
-    plot(settings, "latency", "set logscale y\nset xlabel 'load, % of what it can take'\nset ylabel 'µs, batches of 1,000, synced'\n"
+    plot(settings, "latency", "Open load, events of 1,000 records, synced", "set logscale y\nset xlabel 'load, % of what it can take'\nset ylabel 'µs, batches of 1,000, synced'\n"
          "plot $data using 1:2 with linespoints lw 2 pt 7 title 'p50', '' using 1:3 with linespoints lw 2 pt 7 title 'p99', "
          "'' using 1:4 with linespoints lw 2 pt 7 title 'p99.9'", data)
-    return {"machine": machine(settings), "runs": found}
+    return {"machine": machine(settings), "workload": "events of 100 and of 1,000 records", "runs": found}
 
 
 def report(result):
-    return ["# Latency under open load", "", "From the time an event was to come to its response, one shard, one core, µs:", ""] + table(
-        ("batch", "commits", "load", "events a second", *("p99.9" if name == "p999" else name for name in PERCENTILES)),
-        [(each["batch"], "synced" if each["synced"] else "in memory", f"{each['load'] * 100:.0f} %", shown(each["events_per_second"]),
+    return ["# Latency under open load", "", "From the time an event was to come to its response, one shard, one core, µs. Load is a part of the capacity: what it "
+            "takes where each event comes when the one before it is answered, median of three runs.", ""] + table(
+        ("batch", "commits", "capacity, events a second", "load", "events a second", *("p99.9" if name == "p999" else name for name in PERCENTILES)),
+        [(each["batch"], "synced" if each["synced"] else "in memory", shown(each["capacity"]), f"{each['load'] * 100:.0f} %", shown(each["events_per_second"]),
           *(shown(each[name]) for name in PERCENTILES)) for each in result["runs"]])
 
 
 def main():
-    settings = parse_arguments(__doc__)
-    result = measure(settings)
-    write(settings, "latency", report(result), result)
+    run_part(parse_arguments(__doc__), "latency", measure, report)
 
 
 if __name__ == "__main__":

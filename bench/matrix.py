@@ -1,8 +1,6 @@
 #!/usr/bin/python3
 """Workloads of every kind: how many groups, how large a batch and a payload, mixed shapes, escapes, text beyond ASCII,
-aggregates of the Kinesis Producer Library; and the ways in which an invocation can come.
-
-    matrix.py [--quick] [--rounds N] [--core N] [--bin DIR] [--tools DIR] [--directory DIR]"""
+aggregates of the Kinesis Producer Library; and the ways in which an invocation can come."""
 
 import base64
 import hashlib
@@ -11,8 +9,8 @@ import os
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from measure import (Case, RATE, WINDOW, check_answers, flags, interleaved, machine, middle, parse_arguments, plot, ratios, say, shown,  # noqa: E402
-                     spec, spread, table, write)
+from measure import (Case, RATE, WINDOW, check_answers, flags, interleaved, machine, middle, parse_arguments, plot, ratios, run_part, say, shown,  # noqa: E402
+                     spec, spread, table)
 
 # name: (group, batch, part of the records to take, options of the generator)
 WORKLOADS = {f"{groups:,} groups, batch {batch:,}": (group, batch, 1, options) for groups, group, options in
@@ -117,11 +115,11 @@ def ways(settings, records):
 def measure(settings):
     records = 30000 if settings.quick else 100000
     found = {name: workload(settings, name, group, batch, int(records * part), options) for name, (group, batch, part, options) in WORKLOADS.items()}
-    plot(settings, "matrix", "set style data histogram\nset style fill solid\nset xtics rotate by -35\nset yrange [0:*]\nset key outside top\n"
+    plot(settings, "matrix", f"{records:,} records", "set style data histogram\nset style fill solid\nset xtics rotate by -35\nset yrange [0:*]\nset key outside top\n"
          "set ylabel 'times as quick (processor time)'\n"
          "plot $data using 2:xtic(1) title 'than CPython', '' using 3 title 'than Node'",
          [(name, one["ratios"]["CPython"]["cpu"]["median"], one["ratios"].get("Node", {"cpu": {"median": 0}})["cpu"]["median"]) for name, one in found.items()])
-    return {"machine": machine(settings), "workloads": found, "kpl": kpl(settings, records), "ways": ways(settings, records)}
+    return {"machine": machine(settings), "workload": f"{records:,} records", "workloads": found, "kpl": kpl(settings, records), "ways": ways(settings, records)}
 
 
 def report(result):
@@ -129,7 +127,7 @@ def report(result):
              *(spread(one["ratios"][peer][clock]) if peer in one["ratios"] else "" for peer in ("CPython", "Node") for clock in ("wall", "cpu")))
             for name, one in result["workloads"].items()]
     lines = ["# Workloads", "", "`tumble-events`, in memory; ns and MB/s of processor time, whole process:", ""]
-    lines += table(("workload", "ns a record", "MB/s of events", "CPython / ours", "cpu", "Node / ours", "cpu"), rows)
+    lines += table(("workload", "ns a record", "MB/s of events", "CPython / ours", "by processor time", "Node / ours", "by processor time"), rows)
     lines += ["Records of the Kinesis Producer Library, by `tumble replay`:", ""]
     lines += table(("records", "ns of processor time a record"), [(name, spread(one)) for name, one in result["kpl"].items()])
     lines += ["Ways to invoke, batches of 1,000, by the emulated event source mapping (its own time included; the processor time of both processes):", ""]
@@ -137,9 +135,7 @@ def report(result):
 
 
 def main():
-    settings = parse_arguments(__doc__)
-    result = measure(settings)
-    write(settings, "matrix", report(result), result)
+    run_part(parse_arguments(__doc__), "matrix", measure, report)
 
 
 if __name__ == "__main__":

@@ -10,9 +10,11 @@ import datetime
 import json
 import os
 import platform
+import resource
 import shutil
 import signal
 import statistics
+import string
 import subprocess
 import sys
 import tempfile
@@ -23,6 +25,12 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 AGGREGATES = [("n", "count", None), ("sum", "sum", "amount"), ("min", "min", "amount"), ("max", "max", "amount")]
 WINDOW = 60
 RATE = 1667  # 100,020 records a window
+PARTS = ("figures", "commits", "ingest", "scaling", "memory", "latency", "matrix")
+OF_RECORDS = PARTS[:3]  # so many records as --records says; the others have sizes of their own
+PROGRAMS = ("tumble", "tumble-generate", "tumble-events", "tumble-limits")  # without them nothing can be measured
+GOALS_RECORDS = 1000000
+QUIET_SPREAD = 0.3  # of half the figures, between their least and their greatest round
+QUIET_OTHERS = 0.2  # cores that other programs use
 
 
 def say(text):
@@ -40,6 +48,11 @@ def flags(group, aggregates=AGGREGATES):
     return ["--group-by", group] + [part for name, function, field in aggregates for part in ("-a", f"{name}={function}({field or ''})")]
 
 
+def refuse(why):
+    say(f"{os.path.basename(sys.argv[0])}: {why}")
+    sys.exit(2)
+
+
 class Settings:
     """Where things are, and how often to measure."""
 
@@ -49,8 +62,19 @@ class Settings:
         self.tools = os.path.abspath(args.tools)
         self.out = os.path.abspath(args.directory)
         self.rounds, self.core, self.quick, self.long = args.rounds, args.core, args.quick, args.long
-        os.makedirs(self.out, exist_ok=True)
-        self.disk = tempfile.mkdtemp(prefix="work-", dir=self.out)  # states: what is synced must reach a disk
+        cores = sorted(os.sched_getaffinity(0))
+        if self.core not in cores:
+            refuse(f"--core {self.core}: this process may use {', '.join(map(str, cores))}")
+        if not shutil.which("taskset"):
+            refuse("taskset is not there: it comes with util-linux")
+        missing = [name for name in PROGRAMS if not self.program(name)]
+        if missing:
+            refuse(f"--bin {args.bin}: {', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not there; ./dev bench builds them")
+        try:
+            os.makedirs(self.out, exist_ok=True)
+            self.disk = tempfile.mkdtemp(prefix="work-", dir=self.out)  # states: what is synced must reach a disk
+        except OSError as error:
+            refuse(f"--directory {args.directory}: {error.strerror}")
         self.memory = tempfile.mkdtemp(prefix="tumble-bench-", dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else self.out)
         atexit.register(self.clean_up)
 
@@ -108,21 +132,31 @@ def pythons():
     return found
 
 
+def at_least_one(text):
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"takes a whole number of at least 1, not '{text}'")
+    return int(text)
+
+
 def parse_arguments(description, more=None):
+    """The same options for the suite and for each part alone."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=0, help="interleaved rounds (7; 3 with --quick)")
-    parser.add_argument("--records", type=int, default=0, help="of the main workload (1000000; 200000 with --quick)")
-    parser.add_argument("--core", type=int, default=max(os.sched_getaffinity(0)), help="everything is pinned to it")
-    parser.add_argument("--bin", default=os.path.join(ROOT, "build/release/bin"), help="where tumble's programs are")
-    parser.add_argument("--tools", default=os.path.join(ROOT, "build/tools"), help="where node_modules with DuckDB is")
-    parser.add_argument("--directory", default=os.path.join(ROOT, "build/bench"), help="for results, and states: on a disk")
+    parser.add_argument("--rounds", type=at_least_one, metavar="N", help="interleaved rounds (7; 3 with --quick)")
+    parser.add_argument("--records", type=at_least_one, metavar="N",
+                        help=f"of {', '.join(OF_RECORDS)} ({GOALS_RECORDS}, which goals are for; 200000 with --quick)")
+    parser.add_argument("--core", type=int, metavar="N", default=max(os.sched_getaffinity(0)),
+                        help="everything is pinned to it (the last one that there is: %(default)s)")
+    parser.add_argument("--bin", metavar="DIR", default=os.path.join(ROOT, "build/release/bin"), help="where tumble's programs are (%(default)s)")
+    parser.add_argument("--tools", metavar="DIR", default=os.path.join(ROOT, "build/tools"), help="where node_modules with Node and DuckDB is (%(default)s)")
+    parser.add_argument("--directory", metavar="DIR", default=os.path.join(ROOT, "build/bench"),
+                        help="for tables, figures, plots, inputs and states: on a disk (%(default)s)")
     parser.add_argument("--quick", action="store_true", help="a first impression")
     parser.add_argument("--long", action="store_true", help="also what takes an hour")
     if more:
         more(parser)
     args = parser.parse_args()
     args.rounds = args.rounds or (3 if args.quick else 7)
-    args.records = args.records or (200000 if args.quick else 1000000)
+    args.records = args.records or (200000 if args.quick else GOALS_RECORDS)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended too
     return Settings(args)
 
@@ -266,7 +300,7 @@ def machine(settings):
         versions["duckdb"] = json.load(open(package, encoding="utf-8"))["version"]
     return {"cpu": model, "cores": os.cpu_count(), "kernel": platform.release(), "system": platform.platform(), "load": os.getloadavg()[0],
             "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%MZ"), "versions": {k: v for k, v in versions.items() if v},
-            "rounds": settings.rounds, "core": settings.core}
+            "rounds": settings.rounds, "core": settings.core, "quick": settings.quick}
 
 
 def shown(value):
@@ -286,15 +320,71 @@ def table(header, rows):
 def verdict(value, must, after, at_least):
     """A figure against the goal that it must reach and the one it is after."""
     reached = (lambda goal: value >= goal) if at_least else (lambda goal: value <= goal)
-    sign = "≥" if at_least else "≤"
+    sign = "≥" if at_least else "≤"  # GOAL_NOTE says how to read what this makes
     goal = f"{sign} {must:g}" + (f" / {after:g}" if after is not None else "")
     if not reached(must):
         return f"{goal}: **missed**, {value / must:.2f} of it"
     return f"{goal}: {'both met' if after is not None and reached(after) else 'met'}"
 
 
+GOAL_NOTE = ("A goal is what a figure must reach, and behind the stroke what it is after; \"0.39 of it\" is what was measured over what it must reach. "
+             "Where a table has both, goals are held against wall time.")
+
+
+def busy_seconds():
+    """(processor time of the whole machine, of this process and what it has waited for)."""
+    with open("/proc/stat", encoding="ascii") as file:
+        user, nice, system, _, _, *more = map(int, file.readline().split()[1:9])  # idle, and waiting for the disk
+    own = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return (user + nice + system + sum(more)) / os.sysconf("SC_CLK_TCK"), sum(one.ru_utime + one.ru_stime for one in own)
+
+
+def spreads(result):
+    """Of every figure of wall time: how far its rounds lie apart, over their median."""
+    if not isinstance(result, dict):
+        return []
+    own = [(one["max"] - one["min"]) / one["median"] for key, one in result.items() if key == "wall" and isinstance(one, dict) and one.get("median")]
+    return own + [each for one in result.values() for each in spreads(one)]
+
+
+def head(settings, name, result):
+    """What stands above a part's tables."""
+    host = result["machine"]
+    lines = [f"{host['cpu']}, {host['cores']} cores; {host['system']}; " + ", ".join(f"{name} {version if name == 'commit' else version.lstrip(string.ascii_letters + ' -')}" for name, version in host["versions"].items()) +
+             f"; {host['date']}; {result['workload']}; {host['rounds']} rounds, core {host['core']}", ""]
+    others, apart = host["others"], host["spread"]
+    if others > QUIET_OTHERS or apart > QUIET_SPREAD:
+        lines += [f"The machine was not quiet (load {host['load_before']:.1f} before, {host['load']:.1f} after; others used {others:.1f} cores"
+                  f"{f'; rounds lie {apart:.0%} apart' if apart else ''}): trust processor time.", ""]
+    if name in OF_RECORDS and settings.args.records != GOALS_RECORDS:
+        lines += [f"Goals are for {GOALS_RECORDS:,} records.{' This run had --quick.' if settings.quick else ''}", ""]
+    elif settings.quick:
+        lines += ["This run had --quick.", ""]
+    return lines
+
+
+def run_part(settings, name, measure, report):
+    """Measures a part and writes its page, and the page of all parts that there are. The result names its "workload"."""
+    load, began, (machine_before, own_before) = os.getloadavg()[0], time.monotonic(), busy_seconds()
+    result = measure(settings)
+    machine_after, own_after = busy_seconds()
+    others = ((machine_after - machine_before) - (own_after - own_before)) / (time.monotonic() - began)
+    result["machine"].update(machine(settings), load_before=load, others=max(0.0, others), spread=statistics.median(spreads(result) or [0]))
+    title, *lines = report(result)
+    lines = [title, "", *head(settings, name, result), *lines[1 if lines and not lines[0] else 0:]]
+    if any("≥ " in line or "≤ " in line for line in lines):
+        lines += [GOAL_NOTE, ""]
+    write(settings, name, lines, result)
+    with open(os.path.join(settings.out, "results.md"), "w", encoding="utf-8") as out:
+        for part in PARTS:
+            path = os.path.join(settings.out, part + ".md")
+            if os.path.exists(path):
+                with open(path, encoding="utf-8") as file:
+                    out.write(file.read() + "\n")
+
+
 def write(settings, name, lines, data):
-    """name.md and name.json; earlier parts of one suite run stay beside them."""
+    """name.md and name.json; earlier parts stay beside them."""
     with open(os.path.join(settings.out, name + ".md"), "w", encoding="utf-8") as file:
         file.write("\n".join(lines) + "\n")
     with open(os.path.join(settings.out, name + ".json"), "w", encoding="utf-8") as file:
@@ -302,11 +392,13 @@ def write(settings, name, lines, data):
     print("\n".join(lines), flush=True)
 
 
-def plot(settings, name, script, data):
+def plot(settings, name, title, script, data):
     """name.svg by gnuplot; data: rows that the script finds as "$data". Without gnuplot there are no plots."""
     if not shutil.which("gnuplot"):
         return
     block = "\n".join(" ".join(f'"{part}"' if isinstance(part, str) else f"{part:.9g}" for part in row) for row in data)
+    host = machine(settings)
+    title = f"{title}; {host['cpu']}, {host['date'][:10]}".replace("'", "")
     text = (f"set terminal svg size 900,480 dynamic font 'sans,13' background '#ffffff'\nset output '{os.path.join(settings.out, name)}.svg'\n"
-            f"$data << END\n{block}\nEND\nset grid ytics lc rgb '#dddddd'\nset key top left\n{script}\n")
+            f"$data << END\n{block}\nEND\nset grid ytics lc rgb '#dddddd'\nset key top left\nset title '{title}' noenhanced\n{script}\n")
     subprocess.run(["gnuplot"], input=text.encode(), check=True)

@@ -1,25 +1,30 @@
 #!/usr/bin/python3
-"""Memory: the whole process at 12 groups, and what a group takes at 1,000,000.
-
-    memory.py [--quick] [--core N] [--bin DIR] [--directory DIR]"""
+"""Memory: the whole process at 12 groups, and what a group takes at 1,000,000."""
 
 import array
+import errno
 import fcntl
 import os
 import subprocess
 import sys
 import termios
-import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from measure import flags, machine, parse_arguments, say, table, verdict, write  # noqa: E402
+from measure import flags, machine, parse_arguments, run_part, say, table, verdict  # noqa: E402
+
+RECORDS = 2000000
 
 
 def status(pid, name):
     """A line of /proc/PID/status in bytes."""
     with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
         return next((int(line.split()[1]) * 1024 for line in file if line.startswith(name + ":")), 0)
+
+
+def check(process, command):
+    if process.poll() is not None:
+        raise SystemExit(f"{' '.join(command)}: exit {process.returncode}")
 
 
 def settled(settings, group, *options):
@@ -29,31 +34,37 @@ def settled(settings, group, *options):
     command = ["taskset", "-c", str(settings.core), settings.program("tumble"), "replay", "--window", "86400", "--timestamp", "timestamp", *flags(group),
                "--batch-size", "1000", "--durability", "none", "--format", "ndjson", "--quiet", "--input-format", "ndjson", fifo]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    feed = None
+    feed = generator = None
     try:
-        feed = os.open(fifo, os.O_WRONLY)
-        done = threading.Event()
-
-        def generate():
-            subprocess.run([settings.program("tumble-generate"), "--records", "2000000", "--rate", "1000000", *options], stdout=feed, check=True)
-            done.set()
-
-        threading.Thread(target=generate, daemon=True).start()
+        while feed is None:
+            try:
+                feed = os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)  # which fails as long as nobody reads
+            except OSError as error:
+                if error.errno != errno.ENXIO:
+                    raise
+                check(process, command)
+                time.sleep(0.01)
+        os.set_blocking(feed, True)
+        generating = [settings.program("tumble-generate"), "--records", str(RECORDS), "--rate", "1000000", *options]
+        generator = subprocess.Popen(generating, stdout=feed)
         last, quiet = None, 0
         while quiet < 10:
-            if process.poll() is not None:
-                raise SystemExit(f"{' '.join(command)}: exit {process.returncode}")
+            check(process, command)
+            if generator.poll():
+                check(generator, generating)
             time.sleep(0.1)
             waiting = array.array("i", [0])
             fcntl.ioctl(feed, termios.FIONREAD, waiting)
             with open(f"/proc/{process.pid}/stat", encoding="ascii") as file:
                 cpu = file.read().rsplit(")", 1)[1].split()[11:13]
-            quiet = quiet + 1 if done.is_set() and waiting[0] == 0 and cpu == last else 0
+            quiet = quiet + 1 if generator.poll() == 0 and waiting[0] == 0 and cpu == last else 0
             last = cpu
         return status(process.pid, "VmHWM"), status(process.pid, "RssAnon")
     finally:
         if feed is not None:
             os.close(feed)
+        if generator and generator.poll() is None:
+            generator.kill()
         process.kill() if sys.exc_info()[0] else process.wait()
         os.unlink(fifo)
 
@@ -63,7 +74,7 @@ def measure(settings):
     groups = 1000000
     rss, few = settled(settings, "eventType")
     _, many = settled(settings, "userId", "--users", str(groups), "--users-in-turn")
-    return {"machine": machine(settings), "rss": rss, "rss_anon": few, "rss_anon_many": many, "groups": groups, "bytes_per_group": (many - few) / (groups - 12)}
+    return {"machine": machine(settings), "workload": f"{RECORDS:,} records", "rss": rss, "rss_anon": few, "rss_anon_many": many, "groups": groups, "bytes_per_group": (many - few) / (groups - 12)}
 
 
 def report(result):
@@ -74,9 +85,7 @@ def report(result):
 
 
 def main():
-    settings = parse_arguments(__doc__)
-    result = measure(settings)
-    write(settings, "memory", report(result), result)
+    run_part(parse_arguments(__doc__), "memory", measure, report)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,12 @@
 #!/usr/bin/python3
 """Time a record, with more and more records, and with more and more groups. The generator writes payloads into a pipe, so
-nothing has to fit anywhere; what counts is the processor time of the replay, less that of one of a single record.
-
-    scaling.py [--quick] [--long] [--rounds N] [--core N] [--bin DIR] [--directory DIR]"""
+nothing has to fit anywhere; what counts is the processor time of the replay, less that of one of a single record."""
 
 import os
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from measure import Case, RATE, WINDOW, flags, interleaved, machine, middle, parse_arguments, plot, say, spread, table, verdict, write  # noqa: E402
+from measure import Case, RATE, WINDOW, flags, interleaved, machine, middle, parse_arguments, plot, run_part, say, spread, table, verdict  # noqa: E402
 
 
 def piped(settings, name, group, records, window, *options):
@@ -51,9 +49,9 @@ def by_groups(settings):
 
 
 def measure(settings):
-    result = {"machine": machine(settings), "records": by_records(settings), "groups": by_groups(settings)}
+    result = {"machine": machine(settings), "workload": "records and groups as the tables say", "records": by_records(settings), "groups": by_groups(settings)}
     for name, one in (("records", result["records"]), ("groups", result["groups"])):
-        plot(settings, "scaling-" + name, f"set logscale x\nset xlabel '{name}'\nset ylabel 'ns a record (processor time)'\nset yrange [0:*]\n"
+        plot(settings, "scaling-" + name, f"Time a record, by {name}", f"set logscale x\nset xlabel '{name}'\nset ylabel 'ns a record (processor time)'\nset yrange [0:*]\n"
              "plot $data using 1:2:3:4 with yerrorlines lw 2 pt 7 lc rgb '#1f77b4' title 'tumble replay, payloads through a pipe'",
              [(size, time["median"], time["min"], time["max"]) for size, time in one.items()])
     return result
@@ -74,9 +72,7 @@ def report(result):
 
 
 def main():
-    settings = parse_arguments(__doc__)
-    result = measure(settings)
-    write(settings, "scaling", report(result), result)
+    run_part(parse_arguments(__doc__), "scaling", measure, report)
 
 
 if __name__ == "__main__":
