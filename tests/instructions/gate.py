@@ -39,9 +39,25 @@ CASES = {
 }
 
 
+ACCEPT = "./dev instructions --accept makes what is counted here the baseline"
+
+
 def compiler(tumble):
-    text = subprocess.run(["readelf", "-p", ".comment", tumble], capture_output=True, text=True, check=True).stdout
-    return re.search(r"\]\s+(.*)", text).group(1).strip()
+    read = subprocess.run(["readelf", "-p", ".comment", tumble], capture_output=True, text=True, check=False)
+    found = re.search(r"\]\s+(.*)", read.stdout)
+    if not found:
+        sys.exit(f"{tumble} does not say which compiler made it\n{read.stderr}".rstrip())
+    return found.group(1).strip()
+
+
+def read_baseline():
+    """None: there is none that can be read."""
+    try:
+        with open(BASELINE, encoding="utf-8") as file:
+            baseline = json.load(file)
+        return baseline if {"compiler", "machine", "instructions_per_record"} <= baseline.keys() else None
+    except (OSError, ValueError, AttributeError):
+        return None
 
 
 def instructions(command, directory):
@@ -71,16 +87,24 @@ def measure(tumble, generate, case, directory):
 def main():
     arguments = sys.argv[1:]
     accept = "--accept" in arguments
-    only = arguments[arguments.index("--only") + 1] if "--only" in arguments else None
+    only = arguments[arguments.index("--only") + 1] if "--only" in arguments[:-1] else None
+    if only not in (None, *CASES):
+        sys.exit(f"gate.py: there is no case \"{only}\"; there are {'; '.join(CASES)}")
+    if len(arguments) < 2:
+        sys.exit("Usage: gate.py TUMBLE GENERATE [--accept] [--only CASE]")
     tumble, generate = arguments[:2]
     made_with = compiler(tumble)
-    with open(BASELINE, encoding="utf-8") as file:
-        baseline = json.load(file)
+    baseline = read_baseline()
+    if not accept and not baseline:
+        print(f"nothing to compare: {BASELINE} is not there or no baseline; {ACCEPT}")
+        return SKIPPED
     if not accept and (made_with != baseline["compiler"] or os.uname().machine != baseline["machine"]):
         print(f"nothing to compare: the baseline was made by {baseline['compiler']} for {baseline['machine']}, "
-              f"this is {made_with} for {os.uname().machine}")
+              f"this is {made_with} for {os.uname().machine}; {ACCEPT}")
         return SKIPPED
+    baseline = baseline or {"instructions_per_record": {}}
     failed = []
+    new = []
     counted = {}
     with tempfile.TemporaryDirectory() as directory:
         for case in CASES:
@@ -89,23 +113,27 @@ def main():
             now = counted[case] = measure(tumble, generate, case, directory)
             before = baseline["instructions_per_record"].get(case)
             change = now / before - 1 if before else 0
-            print(f"{case:34} {now:9.1f} instructions a record" + (f", {change:+.1%} of {before}" if before else ", new"))
-            if not accept and (not before or change > TOLERANCE):
+            print(f"{case:34} {now:9.1f} instructions a record" + (f", {change:+.1%} of {before}" if before else ", new: not in the baseline"))
+            if not accept and not before:
+                new.append(case)
+            elif not accept and change > TOLERANCE:
                 failed.append(case)
             elif before and change < -TOLERANCE:
                 print(f"{'':34} quicker: make it the baseline with ./dev instructions --accept")
     if accept:
-        figures = dict(baseline["instructions_per_record"]) if only else {}
+        comparable = (baseline.get("compiler"), baseline.get("machine")) == (made_with, os.uname().machine)
+        figures = dict(baseline["instructions_per_record"]) if only and comparable else {}
         figures.update(counted)
         with open(BASELINE, "w", encoding="utf-8") as file:
             json.dump({"compiler": made_with, "machine": os.uname().machine, "instructions_per_record": figures}, file, indent=2)
             file.write("\n")
         print(f"{BASELINE} holds these now")
     if failed:
-        print(f"more than {TOLERANCE:.0%} above the baseline: {', '.join(failed)}\n"
+        print(f"more than {TOLERANCE:.0%} above the baseline: {'; '.join(failed)}\n"
               "if that is what the change is worth: ./dev instructions --accept, and say why in the commit")
-        return 1
-    return 0
+    if new:
+        print(f"not in the baseline yet: {'; '.join(new)}\n{ACCEPT}")
+    return 1 if failed or new else 0
 
 
 if __name__ == "__main__":
