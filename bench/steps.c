@@ -1,9 +1,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "bench/command_line.h"
+#include "bench/timing.h"
 #include "engine/aggregate/aggregate.h"
 
 /* Time of one step of each aggregate: values of a click stream (two decimals, 100,000 users) into 64 groups, as the
@@ -26,21 +26,6 @@ struct subject {
     struct tw_decimal numbers[TW_OPTIONS_MOST][8];
     double *ns; /* a round each */
 };
-
-static uint64_t seed = 88172645463325252u;
-
-static uint64_t draw(uint64_t below) {
-    seed ^= seed << 13;
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-    return seed % below;
-}
-
-static double now_ns(void) {
-    struct timespec at;
-    clock_gettime(CLOCK_MONOTONIC, &at);
-    return (double)at.tv_sec * 1e9 + (double)at.tv_nsec;
-}
 
 static void must(int condition, const char *what) {
     if (!condition) {
@@ -129,11 +114,6 @@ static double run(const struct subject *subject, const struct tw_value *numbers,
     double ns = (now_ns() - began) / STEPS_A_ROUND;
     tw_heap_clean_up(&heap);
     return ns;
-}
-
-static int ascending(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
 }
 
 int main(int argc, char **argv) {

@@ -1,9 +1,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "bench/command_line.h"
+#include "bench/timing.h"
 #include "engine/aggregate/total.h"
 
 /* What exactness costs: texts of numbers as a click stream has them, read and added up, by the engine's own functions
@@ -23,21 +23,6 @@ enum { VALUES = 1 << 17, GROUPS = 16, TURNS = 1, WAYS = 3, ROUNDS_MOST = 1000 };
 
 static char text[VALUES * 8]; /* "12.34", one behind the other, each with a comma */
 static size_t begins[VALUES + 1];
-
-static uint64_t seed = 88172645463325252u;
-
-static uint64_t draw(uint64_t below) {
-    seed ^= seed << 13;
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-    return seed % below;
-}
-
-static double now_ns(void) {
-    struct timespec at;
-    clock_gettime(CLOCK_MONOTONIC, &at);
-    return (double)at.tv_sec * 1e9 + (double)at.tv_nsec;
-}
 
 static void must(int condition, const char *what) {
     if (!condition) {
@@ -117,11 +102,6 @@ static double by_division(void) {
         all += totals[g];
     }
     return all;
-}
-
-static int ascending(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
 }
 
 int main(int argc, char **argv) {
