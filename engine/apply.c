@@ -542,7 +542,7 @@ static enum tumble_code touch_groups(struct tumble_shard *shard, struct tw_windo
     }
     for (size_t a = 0; a < spec->aggregate_count && chunk->alike; a++) {
         const struct tw_spec_aggregate *aggregate = &spec->aggregates[a];
-        if (aggregate->function->growth_all && (shard->types_steps[a / 64] >> a % 64 & 1)) {
+        if (aggregate->function->growth_all && tw_shard_takes(shard, a)) {
             growth += aggregate->function->growth_all(states, aggregate->state_offset, &aggregate->params, count);
         }
     }
@@ -567,7 +567,7 @@ static void step_groups(struct tumble_shard *shard, struct tw_window *window, co
         const struct tw_spec_aggregate *aggregate = &spec->aggregates[a];
         const uint32_t offset = aggregate->state_offset;
         if (chunk->alike && aggregate->function->step_all) {
-            if (shard->types_steps[a / 64] >> a % 64 & 1) {
+            if (tw_shard_takes(shard, a)) {
                 aggregate->function->step_all(states, offset, &aggregate->params,
                                               aggregate->field >= 0 ? shard->values + aggregate->field : shard->values,
                                               stride, count, &window->heap);

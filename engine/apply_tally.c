@@ -51,10 +51,6 @@ struct tw_tallies {
 
 /* ---- what can be done ---- */
 
-static bool takes(const struct tumble_shard *shard, size_t aggregate) {
-    return shard->types_steps[aggregate / 64] >> aggregate % 64 & 1;
-}
-
 static bool plan_fields(const struct tumble_shard *shard, struct tw_tallies *tallies) {
     const struct tumble_spec *spec = shard->engine->spec;
     tallies->number_count = tallies->other_count = 0;
@@ -83,7 +79,8 @@ static bool plan(const struct tumble_shard *shard, struct tw_tallies *tallies) {
     tallies->types = shard->types;
     tallies->possible = plan_fields(shard, tallies);
     for (size_t i = 0; i < spec->aggregate_count; i++) {
-        tallies->possible = tallies->possible && (!takes(shard, i) || spec->aggregates[i].function->step_tally);
+        tallies->possible =
+            tallies->possible && (!tw_shard_takes(shard, i) || spec->aggregates[i].function->step_tally);
     }
     return tallies->possible;
 }
@@ -323,7 +320,7 @@ static bool touch(const struct tumble_shard *shard, struct tw_window *window, co
     }
     for (size_t a = 0; a < spec->aggregate_count; a++) {
         const struct tw_aggregate *function = spec->aggregates[a].function;
-        if (takes(shard, a) && function->growth) {
+        if (tw_shard_takes(shard, a) && function->growth) {
             growth += tallies->used_count * function->growth(NULL, &spec->aggregates[a].params, NULL);
         }
     }
@@ -348,7 +345,7 @@ static void step(const struct tumble_shard *shard, struct tw_window *window, con
     group->records += place->count;
     for (size_t a = 0; a < spec->aggregate_count; a++) {
         const struct tw_spec_aggregate *aggregate = &spec->aggregates[a];
-        if (!takes(shard, a)) {
+        if (!tw_shard_takes(shard, a)) {
             continue;
         }
         size_t k = 0;

@@ -85,6 +85,11 @@ struct tumble_shard {
     struct tw_event_scratch *event; /* event_apply.h; NULL: no event was applied */
 };
 
+/* Does an aggregate take records of the types that are remembered? */
+static inline bool tw_shard_takes(const struct tumble_shard *shard, size_t aggregate) {
+    return shard->types_steps[aggregate / 64] >> aggregate % 64 & 1;
+}
+
 struct tw_note {
     char name[TW_LIMIT_NOTE_NAME_BYTES + 1];
     struct tw_buf value;

@@ -1,6 +1,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "engine/window/group_key.h"
 #include "engine/window/group_table.h"
 
 /* Where there are many: by the bits in which prefixes differ, side by side and from the last one on, while they are
@@ -314,27 +315,6 @@ static void sort_all(const struct tw_group_table *table, struct tw_group_rank *o
     }
 }
 
-/* Both have so many bytes; the halves overlap. */
-static inline bool same_bytes(const char *a, const char *b, size_t length) {
-    if (length >= 8 && length <= 16) {
-        uint64_t one[2], other[2];
-        memcpy(&one[0], a, 8);
-        memcpy(&one[1], a + length - 8, 8);
-        memcpy(&other[0], b, 8);
-        memcpy(&other[1], b + length - 8, 8);
-        return ((one[0] ^ other[0]) | (one[1] ^ other[1])) == 0;
-    }
-    if (length >= 4 && length < 8) {
-        uint32_t one[2], other[2];
-        memcpy(&one[0], a, 4);
-        memcpy(&one[1], a + length - 4, 4);
-        memcpy(&other[0], b, 4);
-        memcpy(&other[1], b + length - 4, 4);
-        return ((one[0] ^ other[0]) | (one[1] ^ other[1])) == 0;
-    }
-    return length == 0 || memcmp(a, b, length) == 0;
-}
-
 enum { PROBED = 64 }; /* what these share at the front, all mostly do */
 
 /* References in order[0 … n-1] become ranks. */
@@ -362,7 +342,7 @@ void tw_group_order(const struct tw_group_table *table, struct tw_group_rank *or
     bool alike = true;
     while (tw_group_next(table, &walk, &reference)) {
         const struct tumble_bytes key = tw_group_key(table, tw_group_at(table, reference));
-        alike = alike && key.length >= skip && same_bytes(key.data, first, skip);
+        alike = alike && key.length >= skip && tw_group_key_same(key.data, first, skip);
         if (alike) {
             varies |= rank(table, reference, skip, &order[n]) ^ order[0].prefix;
         }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "engine/base/fail.h"
+#include "engine/window/group_key.h"
 
 enum { FIRST_BLOCK_BYTES = 2048, FIRST_SLOTS = 16, FIRST_TOUCHED = 16 };
 
@@ -188,30 +189,6 @@ static enum tumble_code add(struct tw_group_table *table, struct tumble_bytes ke
     return TUMBLE_OK;
 }
 
-/* tumble_bytes_equal, in place for keys of usual length; the halves overlap. */
-static inline bool same_key(struct tumble_bytes a, struct tumble_bytes b) {
-    if (a.length != b.length) {
-        return false;
-    }
-    if (a.length >= 8 && a.length <= 16) {
-        uint64_t one[2], other[2];
-        memcpy(&one[0], a.data, 8);
-        memcpy(&one[1], a.data + a.length - 8, 8);
-        memcpy(&other[0], b.data, 8);
-        memcpy(&other[1], b.data + a.length - 8, 8);
-        return ((one[0] ^ other[0]) | (one[1] ^ other[1])) == 0;
-    }
-    if (a.length >= 4 && a.length < 8) {
-        uint32_t one[2], other[2];
-        memcpy(&one[0], a.data, 4);
-        memcpy(&one[1], a.data + a.length - 4, 4);
-        memcpy(&other[0], b.data, 4);
-        memcpy(&other[1], b.data + a.length - 4, 4);
-        return ((one[0] ^ other[0]) | (one[1] ^ other[1])) == 0;
-    }
-    return tumble_bytes_equal(a, b);
-}
-
 enum tumble_code tw_group_touch(struct tw_group_table *table, struct tumble_bytes key, uint32_t hash,
                                 uint32_t *reference) {
     if (table->slot_count) {
@@ -219,7 +196,8 @@ enum tumble_code tw_group_touch(struct tw_group_table *table, struct tumble_byte
         for (uint32_t at = hash & mask; table->slots[at].reference; at = (at + 1) & mask) {
             if (table->slots[at].hash == hash) {
                 struct tw_group *group = tw_group_at(table, table->slots[at].reference - 1);
-                if (same_key(tw_group_key(table, group), key)) {
+                if (group->key_length == key.length &&
+                    tw_group_key_same(tw_group_key(table, group).data, key.data, key.length)) {
                     *reference = table->slots[at].reference - 1;
                     return touch(table, group, *reference);
                 }
