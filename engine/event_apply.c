@@ -19,7 +19,13 @@
  * An event may come in pieces. What a piece ends within is kept in a buffer (tail) until enough bytes have come for it
  * to be whole, and read there; everything else is read where it lies. No slice outlives the piece it points into. */
 
-enum { SLICE = TW_CHUNK_RECORDS, FIRST_ROOM = 32768, AHEAD = 4096, LINE = 64, PROJECTED_MAX = 32 };
+enum {
+    SLICE = 256, /* records: what known groups come to goes to their accumulators once in so many */
+    FIRST_ROOM = 65536,
+    AHEAD = 4096,
+    LINE = 64,
+    PROJECTED_MAX = 32
+};
 
 static const struct tumble_event_result no_result = {.first_arrival_ms = -1, .last_arrival_ms = -1};
 
