@@ -108,7 +108,7 @@ static enum tumble_code write_delta(struct commit *commit, struct window_plan *p
         return TUMBLE_OK; /* only filtered or bad records: the header alone changes */
     }
     size_t mark;
-    TW_TRY(frame_begin(commit, TW_FRAME_TOUCHED, &mark, err));
+    TW_TRY(frame_begin(commit, TW_FRAME_BRIEF, &mark, err));
     TW_TRY(text_of(err, tw_window_encode_touched(window, &engine->frame)));
     return put_groups(commit, plan, 'D', plan->deltas++, mark, &plan->delta_bytes, err);
 }

@@ -27,20 +27,22 @@ static enum tumble_code load_part(void *ctx, struct tumble_bytes key, struct tum
     if (key.length < 18) {
         return damaged(err, "a key of groups");
     }
-    bool snapshot = key.data[17] == 'S', by_place = !snapshot && tw_frame_kind_of(value) == TW_FRAME_TOUCHED;
+    const bool snapshot = key.data[17] == 'S';
+    const unsigned written = tw_frame_kind_of(value);
+    const bool by_place = !snapshot && (written == TW_FRAME_TOUCHED || written == TW_FRAME_BRIEF);
+    const enum tw_frame_kind kind = snapshot   ? TW_FRAME_SNAPSHOT
+                                    : by_place ? (enum tw_frame_kind)written
+                                               : TW_FRAME_DELTA;
     struct tumble_bytes payload;
-    TW_TRY(tw_frame_open(value,
-                         snapshot   ? TW_FRAME_SNAPSHOT
-                         : by_place ? TW_FRAME_TOUCHED
-                                    : TW_FRAME_DELTA,
-                         load->engine->spec->digest, snapshot ? "a snapshot" : "a delta", &payload, err));
+    TW_TRY(tw_frame_open(value, kind, load->engine->spec->digest, snapshot ? "a snapshot" : "a delta", &payload, err));
     if (snapshot) {
         load->snapshot_chunks++;
     } else {
         load->deltas++;
     }
     if (by_place) {
-        return tw_window_decode_touched(load->window, payload, &load->places, tw_engine_key_hash, load->engine, err);
+        return tw_window_decode_touched(load->window, payload, kind == TW_FRAME_BRIEF, &load->places,
+                                        tw_engine_key_hash, load->engine, err);
     }
     return tw_window_decode_groups(load->window, payload, tw_engine_key_hash, load->engine, err);
 }

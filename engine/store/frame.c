@@ -42,7 +42,7 @@ static enum tumble_code damaged(const char *what, const char *why, struct tumble
 static const char *kind_name(unsigned kind) {
     static const char *const names[] = {"none",       "snapshot", "delta",  "window",  "outbox", "meta",
                                         "counters",   "note",     "cursor", "shard",   "state",  "spill",
-                                        "early rows", "fragment", "rows",   "touched", "closed"};
+                                        "early rows", "fragment", "rows",   "touched", "closed", "brief"};
     return kind < sizeof names / sizeof names[0] ? names[kind] : "unknown";
 }
 

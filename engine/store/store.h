@@ -83,7 +83,8 @@ enum tw_frame_kind {
     TW_FRAME_FRAGMENT = 13,
     TW_FRAME_ROWS = 14,    /* of one fragment, in the outbox; 12 were such without a head */
     TW_FRAME_TOUCHED = 15, /* a delta that names groups by their places */
-    TW_FRAME_CLOSED = 16   /* in the outbox, a window whose rows its groups will make */
+    TW_FRAME_CLOSED = 16,  /* in the outbox, a window whose rows its groups will make */
+    TW_FRAME_BRIEF = 17    /* such a delta, in which what is alike stands once */
 };
 /* Appends a header to buf and remembers where in *mark; append the payload to buf, then seal. */
 enum tumble_code tw_frame_begin(struct tw_buf *buf, enum tw_frame_kind kind, uint64_t spec_digest, size_t *mark);

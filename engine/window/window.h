@@ -51,6 +51,9 @@ static inline struct tumble_bytes tw_window_last(const struct tw_window *window)
     return digits;
 }
 
+/* Most records that a stored group can have. */
+#define TW_GROUP_RECORDS_MOST (UINT64_MAX >> 2)
+
 /* Appends the groups named by references, ascending by key: for each varint key length, key, varint records, the
  * encoding of each accumulator. Canonical: the same groups give the same bytes. order is scratch of n entries and holds
  * the references already ranked. Errors: ENOMEM, ELIMIT. */
@@ -71,19 +74,26 @@ enum tumble_code tw_window_decode_groups(struct tw_window *window, struct tumble
 enum tumble_code tw_window_encode_more(const struct tw_window *window, struct tw_group_walk *walk, size_t most,
                                        bool *done, struct tw_buf *out);
 /* Appends the touched groups: for each varint 1 + its place, or 0 and its key where the store does not have it (its
- * place is not below window->group_count), then records and accumulators. Errors as above. */
+ * place is not below window->group_count), then records and accumulators, what is alike once. Errors as above. */
 enum tumble_code tw_window_encode_touched(const struct tw_window *window, struct tw_buf *out);
-/* Reads what encode_touched wrote; places, begun with zeros, serves all deltas of a window in turn. Errors: as
- * decode_groups. */
+/* Reads what encode_touched wrote, or, not brief, what it wrote before: every accumulator in full. places, begun with
+ * zeros, serves all deltas of a window in turn. Errors: as decode_groups. */
 struct tw_group_places {
     uint32_t *references;
     size_t count;
     size_t capacity;
 };
 void tw_group_places_clean_up(struct tw_group_places *places, const struct tw_window *window);
-enum tumble_code tw_window_decode_touched(struct tw_window *window, struct tumble_bytes bytes,
+enum tumble_code tw_window_decode_touched(struct tw_window *window, struct tumble_bytes bytes, bool brief,
                                           struct tw_group_places *places, tw_key_hash_fn *hash, const void *ctx,
                                           struct tumble_error *err);
+
+/* What decode is made of: finds or adds the group of the key that stands next; and reads a group's records and
+ * accumulators. Errors: as decode_groups. */
+enum tumble_code tw_window_take_key(struct tw_window *window, struct tw_cursor *in, tw_key_hash_fn *hash,
+                                    const void *ctx, uint32_t *reference, struct tumble_error *err);
+enum tumble_code tw_window_take_states(struct tw_window *window, struct tw_cursor *in, uint32_t reference,
+                                       struct tumble_error *err);
 
 /* The window's own figures (records, sequence numbers, what lies in the store). */
 enum tumble_code tw_window_encode_header(const struct tw_window *window, struct tw_buf *out);

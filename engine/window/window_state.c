@@ -9,7 +9,7 @@
 /* Groups are encoded a few at a time, aggregate after aggregate: what is short goes into cells, which are then put
  * together. So no encoding waits for the length of the one before it, and meanwhile groups behind these are on their
  * way from memory. */
-enum { AT_ONCE = 16, AHEAD = 32, COLUMNS = 8, NAME_AND_RECORDS = 32 };
+enum { AT_ONCE = 16, AHEAD = 32, COLUMNS = 8 };
 
 struct cell {
     char bytes[TW_ENCODED_IN_PLACE];
@@ -58,42 +58,16 @@ static __attribute__((noinline)) enum tumble_code append_states(const struct tw_
     return TUMBLE_OK;
 }
 
+/* What names a group, and its records. */
 static enum tumble_code append_head(const struct tw_group_table *table, const struct tw_group *group,
-                                    const uint64_t *known, struct tw_buf *out) {
-    const bool named = known && group->place < *known;
-    if (named) {
-        TW_TRY(tw_buf_append_varint(out, (uint64_t)group->place + 1));
-    } else {
-        const struct tumble_bytes key = tw_group_key(table, group);
-        TW_TRY(known ? tw_buf_append_byte(out, 0) : TUMBLE_OK);
-        TW_TRY(tw_buf_append_varint(out, key.length));
-        TW_TRY(tw_buf_append(out, key.data, key.length));
-    }
+                                    struct tw_buf *out) {
+    const struct tumble_bytes key = tw_group_key(table, group);
+    TW_TRY(tw_buf_append_varint(out, key.length));
+    TW_TRY(tw_buf_append(out, key.data, key.length));
     return tw_buf_append_varint(out, group->records);
 }
 
-/* The same where there is room for it. */
-static inline char *put_head(const struct tw_group_table *table, const struct tw_group *group, const uint64_t *known,
-                             char *at) {
-    if (known && group->place < *known) {
-        at += tw_varint_in_place((uint64_t)group->place + 1, at);
-    } else {
-        const struct tumble_bytes key = tw_group_key(table, group);
-        *at = 0;
-        at += known != NULL;
-        at += tw_varint_in_place(key.length, at);
-        if (key.length) {
-            memcpy(at, key.data, key.length);
-        }
-        at += key.length;
-    }
-    return at + tw_varint_in_place(group->records, at);
-}
-
-/* What names each of the groups, its records and its accumulators. known: of how many groups the store knows the
- * places, by which those are named, and others by a 0 and the key; NULL: keys name all. */
-static inline enum tumble_code append_few(const struct tw_group_table *table, struct few *few, const uint64_t *known,
-                                          struct tw_buf *out) {
+static inline enum tumble_code append_few(const struct tw_group_table *table, struct few *few, struct tw_buf *out) {
     const struct tw_layout *const layout = table->layout;
     fill_cells(layout, few);
     for (size_t i = 0; i < few->count; i++) {
@@ -101,15 +75,14 @@ static inline enum tumble_code append_few(const struct tw_group_table *table, st
         const struct cell *const cells = few->cells[i];
         const uint8_t *const lengths = few->lengths[i];
         size_t a = 0;
-        if (tw_buf_reserve(out, NAME_AND_RECORDS + group->key_length + sizeof few->cells[i]) == TUMBLE_OK) {
-            char *at = put_head(table, group, known, out->data + out->length);
-            for (out->length = (size_t)(at - out->data); a < layout->count && a < COLUMNS && lengths[a]; a++) {
+        TW_TRY(append_head(table, group, out));
+        if (tw_buf_reserve(out, sizeof few->cells[i]) == TUMBLE_OK) { /* for less there may be */
+            char *at = out->data + out->length;
+            for (; a < layout->count && a < COLUMNS && lengths[a]; a++) {
                 memcpy(at, &cells[a], sizeof cells[a]); /* the whole cell, without a call */
                 at += lengths[a];
             }
             out->length = a == layout->count ? (size_t)(at - out->data) : out->length;
-        } else { /* for less there may be */
-            TW_TRY(append_head(table, group, known, out));
         }
         TW_TRY(a == layout->count ? TUMBLE_OK : append_states(layout, group, cells, lengths, out));
     }
@@ -128,10 +101,10 @@ enum tumble_code tw_window_encode_groups(const struct tw_window *window, const s
         }
         few.groups[few.count++] = tw_group_at(table, order[i].reference);
         if (few.count == AT_ONCE) {
-            TW_TRY(append_few(table, &few, NULL, out));
+            TW_TRY(append_few(table, &few, out));
         }
     }
-    return append_few(table, &few, NULL, out);
+    return append_few(table, &few, out);
 }
 
 /* Of what may be large, one, so that out gets not much longer than it is to be. */
@@ -160,27 +133,9 @@ enum tumble_code tw_window_encode_more(const struct tw_window *window, struct tw
                 few.groups[few.count++]->touched = 0;
             }
         }
-        TW_TRY(append_few(table, &few, NULL, out));
+        TW_TRY(append_few(table, &few, out));
     }
     return TUMBLE_OK;
-}
-
-enum tumble_code tw_window_encode_touched(const struct tw_window *window, struct tw_buf *out) {
-    const struct tw_group_table *table = &window->groups;
-    const size_t n = table->touched_count;
-    struct few few;
-    few.count = 0;
-    for (size_t i = 0; i < n; i++) {
-        if (i + AHEAD < n) {
-            tw_group_fetch(table, table->touched[i + AHEAD]);
-        }
-        few.groups[few.count] = tw_group_at(table, table->touched[i]);
-        few.groups[few.count++]->touched = 0;
-        if (few.count == AT_ONCE) {
-            TW_TRY(append_few(table, &few, &window->group_count, out));
-        }
-    }
-    return append_few(table, &few, &window->group_count, out);
 }
 
 static enum tumble_code damaged(struct tumble_error *err, const char *what) {
@@ -188,9 +143,8 @@ static enum tumble_code damaged(struct tumble_error *err, const char *what) {
                    "the stored groups of a window are damaged (%s): restore the state directory or start anew", what);
 }
 
-/* Finds or adds the group of the key that stands next. */
-static enum tumble_code take_key(struct tw_window *window, struct tw_cursor *in, tw_key_hash_fn *hash, const void *ctx,
-                                 uint32_t *reference, struct tumble_error *err) {
+enum tumble_code tw_window_take_key(struct tw_window *window, struct tw_cursor *in, tw_key_hash_fn *hash,
+                                    const void *ctx, uint32_t *reference, struct tumble_error *err) {
     uint64_t length;
     struct tumble_bytes key;
     if (!tw_take_varint(in, &length) || length > TW_LIMIT_GROUP_KEY_BYTES || !tw_take_bytes(in, (size_t)length, &key)) {
@@ -200,13 +154,13 @@ static enum tumble_code take_key(struct tw_window *window, struct tw_cursor *in,
     return code == TUMBLE_OK ? TUMBLE_OK : tw_fail(err, code, "%s while reading a window back", tumble_code_text(code));
 }
 
-static enum tumble_code take_states(struct tw_window *window, struct tw_cursor *in, uint32_t reference,
-                                    struct tumble_error *err) {
+enum tumble_code tw_window_take_states(struct tw_window *window, struct tw_cursor *in, uint32_t reference,
+                                       struct tumble_error *err) {
     const struct tw_group_table *table = &window->groups;
     struct tw_group *group = tw_group_at(table, reference);
     uint64_t records;
-    if (!tw_take_varint(in, &records)) {
-        return damaged(err, "a group is cut");
+    if (!tw_take_varint(in, &records) || records > TW_GROUP_RECORDS_MOST) {
+        return damaged(err, "a group's records");
     }
     group->records = records;
     for (size_t a = 0; a < table->layout->count; a++) {
@@ -223,74 +177,8 @@ enum tumble_code tw_window_decode_groups(struct tw_window *window, struct tumble
     struct tw_cursor in = tw_cursor_of(bytes);
     while (tw_cursor_left(&in)) {
         uint32_t reference;
-        TW_TRY(take_key(window, &in, hash, ctx, &reference, err));
-        TW_TRY(take_states(window, &in, reference, err));
-    }
-    tw_group_untouch_all(&window->groups);
-    return TUMBLE_OK;
-}
-
-void tw_group_places_clean_up(struct tw_group_places *places, const struct tw_window *window) {
-    tw_free(&window->groups.alloc, places->references);
-    memset(places, 0, sizeof *places);
-}
-
-static enum tumble_code add_place(struct tw_group_places *places, const struct tw_window *window, uint32_t reference) {
-    if (places->count == places->capacity) {
-        size_t capacity = places->capacity ? places->capacity * 2 : 64;
-        capacity = capacity < window->groups.count ? window->groups.count : capacity;
-        uint32_t *references = tw_resize(&window->groups.alloc, places->references,
-                                         places->capacity * sizeof *references, capacity * sizeof *references);
-        if (!references) {
-            return TUMBLE_ENOMEM;
-        }
-        places->references = references;
-        places->capacity = capacity;
-    }
-    places->references[places->count++] = reference;
-    return TUMBLE_OK;
-}
-
-/* The groups there are already, before the first delta that names them by their places. */
-static enum tumble_code begin_places(struct tw_group_places *places, const struct tw_window *window) {
-    struct tw_group_walk walk = {0};
-    uint32_t reference;
-    if (places->count == window->groups.count) {
-        return TUMBLE_OK;
-    }
-    places->count = 0;
-    while (tw_group_next(&window->groups, &walk, &reference)) {
-        TW_TRY(add_place(places, window, reference));
-    }
-    return TUMBLE_OK;
-}
-
-enum tumble_code tw_window_decode_touched(struct tw_window *window, struct tumble_bytes bytes,
-                                          struct tw_group_places *places, tw_key_hash_fn *hash, const void *ctx,
-                                          struct tumble_error *err) {
-    struct tw_cursor in = tw_cursor_of(bytes);
-    if (begin_places(places, window) != TUMBLE_OK) {
-        return tw_no_memory(err);
-    }
-    while (tw_cursor_left(&in)) {
-        uint64_t named;
-        uint32_t reference;
-        if (!tw_take_varint(&in, &named) || named > places->count) {
-            return damaged(err, "a delta names a group that is not there");
-        }
-        if (named) {
-            reference = places->references[named - 1];
-        } else {
-            uint32_t before = window->groups.count;
-            TW_TRY(take_key(window, &in, hash, ctx, &reference, err));
-            if (window->groups.count == before) {
-                return damaged(err, "a delta adds a group that is there");
-            }
-            if (add_place(places, window, reference) != TUMBLE_OK) {
-                return tw_no_memory(err);
-            }
-        }
-        TW_TRY(take_states(window, &in, reference, err));
+        TW_TRY(tw_window_take_key(window, &in, hash, ctx, &reference, err));
+        TW_TRY(tw_window_take_states(window, &in, reference, err));
     }
     tw_group_untouch_all(&window->groups);
     return TUMBLE_OK;

@@ -73,8 +73,8 @@ static void try_groups(struct tumble_bytes bytes) {
     tw_buf_clean_up(&twice);
 }
 
-/* The first byte says how long the groups before the delta are. */
-static void try_delta(struct tumble_bytes bytes) {
+/* The first byte says how long the groups before the delta are. brief: as it is written today. */
+static void try_delta(struct tumble_bytes bytes, bool brief) {
     struct tw_layout_item items[64];
     struct tw_layout layout = layout_of_all(items);
     struct tw_window window, again;
@@ -87,7 +87,7 @@ static void try_delta(struct tumble_bytes bytes) {
     struct tumble_bytes groups = {bytes.data + 1, before}, delta = {bytes.data + 1 + before, bytes.length - 1 - before};
     tw_buf_init(&once, tw_alloc_default(), SIZE_MAX / 4);
     if (decode(&window, groups, &layout) &&
-        tw_window_decode_touched(&window, delta, &places, key_hash, NULL, NULL) == TUMBLE_OK) {
+        tw_window_decode_touched(&window, delta, brief, &places, key_hash, NULL, NULL) == TUMBLE_OK) {
         bool done;
         struct tw_group_walk walk = {0};
         FUZZ_CHECK(tw_window_encode_more(&window, &walk, SIZE_MAX, &done, &once) == TUMBLE_OK && done);
@@ -129,7 +129,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     }
     struct tumble_bytes bytes = {(const char *)data + 1, size - 1};
     if (data[0] >= 0xf0) { /* leaves what is in the corpus what it was */
-        try_delta(bytes);
+        try_delta(bytes, data[0] >= 0xf8);
         return 0;
     }
     switch (data[0] % 3) {

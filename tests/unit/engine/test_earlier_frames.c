@@ -66,8 +66,8 @@ static char *rows_of(struct tumble_engine *engine) {
     return kept[0].text;
 }
 
-/* Kind 2: a delta whose groups stand with their keys. */
-static void write_delta_with_keys(const char *directory) {
+/* Kind 2: a delta whose groups stand with their keys; 15: with their places, and every accumulator in full. */
+static void write_earlier_delta(const char *directory, enum tw_frame_kind kind) {
     static const char prefix[] = {'G'};
     struct tumble_error error;
     struct stored_value delta = {0};
@@ -75,26 +75,28 @@ static void write_delta_with_keys(const char *directory) {
     struct tw_store *store = store_of(directory);
     ok(tw_store_scan(store, whole_prefix, whole_prefix, keep_value, &delta, &error)); /* 'D' stands before 'S' */
     assert_int_equal(delta.key[17], 'D');
-    ok(tw_frame_open((struct tumble_bytes){delta.bytes, delta.length}, TW_FRAME_TOUCHED, 0, "it", &payload, &error));
-    assert_int_equal(payload.data[0], 3); /* c, the third */
+    ok(tw_frame_open((struct tumble_bytes){delta.bytes, delta.length}, TW_FRAME_BRIEF, 0, "it", &payload, &error));
+    static const char brief[] = {3, 2 << 2 | 1, (char)(17 << 3), 66, (char)(17 << 3), 6}; /* c, the third: 33 and 3 */
+    assert_memory_equal(payload.data, brief, sizeof brief);
     struct tw_buf frame;
     size_t mark;
     uint64_t digest;
     memcpy(&digest, delta.bytes + 8, sizeof digest);
     tw_buf_init(&frame, tw_alloc_default(), 4096);
-    assert_int_equal(tw_frame_begin(&frame, TW_FRAME_DELTA, digest, &mark), TUMBLE_OK);
-    assert_int_equal(tw_buf_append(&frame, "\3\5c\0", 4), TUMBLE_OK);
-    assert_int_equal(tw_buf_append(&frame, payload.data + 1, payload.length - 1), TUMBLE_OK);
+    assert_int_equal(tw_frame_begin(&frame, kind, digest, &mark), TUMBLE_OK);
+    assert_int_equal(tw_buf_append(&frame, "\3\5c\0", kind == TW_FRAME_DELTA ? 4 : 1), TUMBLE_OK);
+    assert_int_equal(tw_buf_append(&frame, "\2\2\1\0\x21\3\x0b\1\x1f\0", 10), TUMBLE_OK);
+    assert_int_equal(tw_buf_append(&frame, payload.data + sizeof brief, payload.length - sizeof brief), TUMBLE_OK);
     assert_int_equal(tw_frame_seal(&frame, mark), TUMBLE_OK);
     ok(tw_store_put(store, (struct tumble_bytes){delta.key, delta.key_length}, tw_buf_view(&frame), &error));
     commit_and_close(store);
     tw_buf_clean_up(&frame);
 }
 
-static void deltas_with_keys_are_read_and_followed_by_those_with_places(void **state) {
+static void deltas_of_before_are_read_and_followed_by_those_of_today(void **state) {
     (void)state;
     struct tumble_spec *spec = spec_of(SPEC);
-    char expected[4096], directory[] = "/tmp/tumble-test-XXXXXX";
+    char expected[4096];
     struct tumble_engine *engine = engine_of(spec, NULL, 0);
     apply(engine, 1, at_first, 4);
     apply(engine, 5, touched, 1);
@@ -103,19 +105,23 @@ static void deltas_with_keys_are_read_and_followed_by_those_with_places(void **s
     assert_non_null(strstr(expected, "\"k\":\"c\",\"n\":3,\"s\":333,"));
     tumble_engine_destroy(engine);
 
-    assert_non_null(mkdtemp(directory));
-    engine = engine_of(spec, directory, 0);
-    apply(engine, 1, at_first, 4);
-    apply(engine, 5, touched, 1);
-    tumble_engine_destroy(engine);
-    write_delta_with_keys(directory);
-    engine = engine_of(spec, directory, 0);
-    apply(engine, 6, later, 2);
-    tumble_engine_destroy(engine);
-    engine = engine_of(spec, directory, 0);
-    assert_string_equal(rows_of(engine), expected);
-    tumble_engine_destroy(engine);
-    remove_state(directory);
+    static const enum tw_frame_kind kinds[] = {TW_FRAME_DELTA, TW_FRAME_TOUCHED};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        char directory[] = "/tmp/tumble-test-XXXXXX";
+        assert_non_null(mkdtemp(directory));
+        engine = engine_of(spec, directory, 0);
+        apply(engine, 1, at_first, 4);
+        apply(engine, 5, touched, 1);
+        tumble_engine_destroy(engine);
+        write_earlier_delta(directory, kinds[i]);
+        engine = engine_of(spec, directory, 0);
+        apply(engine, 6, later, 2);
+        tumble_engine_destroy(engine);
+        engine = engine_of(spec, directory, 0);
+        assert_string_equal(rows_of(engine), expected);
+        tumble_engine_destroy(engine);
+        remove_state(directory);
+    }
     tumble_spec_destroy(spec);
 }
 
@@ -260,7 +266,7 @@ static void chunks_of_text_are_delivered(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(chunks_of_text_are_delivered),
-        cmocka_unit_test(deltas_with_keys_are_read_and_followed_by_those_with_places),
+        cmocka_unit_test(deltas_of_before_are_read_and_followed_by_those_of_today),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

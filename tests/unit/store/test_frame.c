@@ -131,7 +131,7 @@ static void recorded_frames_of_version_1_are_read_and_written_the_same(void **st
     (void)state;
     static const char *const names[] = {"snapshot", "delta",  "window",  "outbox", "meta",  "counters",
                                         "note",     "cursor", "shard",   "state",  "spill", "rows",
-                                        "fragment", "chunk",  "touched", "closed"};
+                                        "fragment", "chunk",  "touched", "closed", "brief"};
     for (unsigned i = 0; i < sizeof names / sizeof *names; i++) {
         char path[100], recorded[200], payload[64];
         snprintf(path, sizeof path, "golden/frames/v1_%s.bin", names[i]);
