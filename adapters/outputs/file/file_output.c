@@ -6,17 +6,19 @@
 #include <poll.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "adapters/outputs/file/file_format.h"
 #include "adapters/outputs/file/file_options.h"
+#include "adapters/outputs/file/file_room.h"
 #include "engine/base/fail.h"
 #include "engine/codec/hash.h"
 #include "engine/codec/json_scan.h"
 
 enum {
     BUFFER_BYTES = 256 * 1024,
-    LINES_BYTES = 64 * 1024,      /* so many lie well where they are */
+    LINES_BYTES = 64 * 1024,      /* so many lie well where they are, and are written up to a multiple of it */
     HELD_BYTES = 4 * 1024 * 1024, /* rows a table holds back for its widths, at most */
     GUARD_BYTES = 1024            /* bytes before the committed length that the checkpoint vouches for */
 };
@@ -28,11 +30,14 @@ struct file_output {
     bool owns_fd;
     bool keeps_place; /* a regular file that was named: written at known offsets, checked against the checkpoint */
     bool can_cut;     /* a regular file: what a failed write left behind can be taken away */
+    bool has_room;    /* there can be blocks ahead of the bytes */
+    struct tw_file_room room;
     bool durable;
     enum tw_file_format format;
     const struct tumble_spec *spec; /* borrowed: lives as long as the engine that owns this output */
     int64_t flushed;                /* length that holds whole, flushed rows */
     int64_t position;               /* where the next byte goes */
+    int64_t opened_at;              /* where the first one went */
     int64_t tail_end; /* bytes from position up to here were there at open and must equal what is written */
     uint64_t guard;   /* hash of the GUARD_BYTES before flushed */
     bool header_due;  /* nothing was written to an empty file yet */
@@ -64,9 +69,17 @@ static void take_back(struct file_output *self) {
     }
 }
 
-static enum tumble_code write_all(struct file_output *self, const char *data, size_t length, struct tumble_error *err) {
-    while (length > 0) {
-        ssize_t n = self->keeps_place ? pwrite(self->fd, data, length, self->position) : write(self->fd, data, length);
+static ssize_t write_some(const struct file_output *self, struct tumble_bytes first, struct tumble_bytes second) {
+    const struct iovec parts[2] = {{(void *)(uintptr_t)first.data, first.length},
+                                   {(void *)(uintptr_t)second.data, second.length}};
+    return self->keeps_place ? pwritev(self->fd, parts, 2, self->position) : writev(self->fd, parts, 2);
+}
+
+/* Bytes that lie in two places, as if they lay in one. */
+static enum tumble_code write_all(struct file_output *self, struct tumble_bytes first, struct tumble_bytes second,
+                                  struct tumble_error *err) {
+    while (first.length + second.length > 0) {
+        ssize_t n = write_some(self, first, second);
         if (n < 0 && errno == EINTR) {
             continue;
         }
@@ -80,8 +93,11 @@ static enum tumble_code write_all(struct file_output *self, const char *data, si
             take_back(self);
             return code;
         }
-        data += n;
-        length -= (size_t)n;
+        const size_t of_first = (size_t)n < first.length ? (size_t)n : first.length;
+        first.data = of_first ? first.data + of_first : first.data; /* there may be none */
+        first.length -= of_first;
+        second.data += (size_t)n - of_first;
+        second.length -= (size_t)n - of_first;
         self->position += n;
     }
     return TUMBLE_OK;
@@ -126,7 +142,7 @@ static enum tumble_code put_bytes(struct file_output *self, const char *data, si
     if (self->keeps_place) {
         TW_TRY(compare_tail(self, data, length, &same, err));
     }
-    return write_all(self, data + same, length - same, err);
+    return write_all(self, (struct tumble_bytes){data + same, length - same}, (struct tumble_bytes){"", 0}, err);
 }
 
 static enum tumble_code drain_buffer(struct file_output *self, struct tumble_error *err) {
@@ -323,6 +339,7 @@ static enum tumble_code open_named(struct file_output *self, struct tumble_bytes
         return fail_errno(self, err, "look at it", errno);
     }
     self->tail_end = info.st_size;
+    self->has_room = true;
     return !exists && self->durable ? sync_directory(self, err) : TUMBLE_OK;
 }
 
@@ -333,6 +350,7 @@ static void open_stdout(struct file_output *self) {
         int flags = fcntl(self->fd, F_GETFL);
         int64_t at = flags >= 0 && (flags & O_APPEND) ? info.st_size : lseek(self->fd, 0, SEEK_CUR);
         self->can_cut = at >= 0 && at == info.st_size; /* never cut off what stands behind our place */
+        self->has_room = self->can_cut && !(flags & O_APPEND);
         self->flushed = self->position = at > 0 ? at : 0;
     }
 }
@@ -428,6 +446,9 @@ static void file_close(void *ptr) {
     if (!self) {
         return;
     }
+    if (self->has_room && self->position > self->opened_at) {
+        tw_file_room_give_back(&self->room, self->fd, self->position);
+    }
     if (self->owns_fd) {
         close(self->fd);
     }
@@ -488,6 +509,10 @@ static enum tumble_code file_open(const struct tumble_output_open *how, void **o
     }
     /* Standard output has no checkpoint: what this run writes there is an output of its own, whatever stands before. */
     self->header_due = to_stdout || self->position == 0;
+    self->opened_at = self->position;
+    if (self->has_room) {
+        tw_file_room_begin(&self->room, self->fd);
+    }
     *out = self;
     return TUMBLE_OK;
 }
@@ -505,14 +530,23 @@ static enum tumble_code keep_failure(struct file_output *self, enum tumble_code 
     return code;
 }
 
-/* Rows that lie as lines, many of them as they are. */
+/* Rows that lie as lines, many of them as they are. The kernel takes twice as long for pages that are written in two
+ * parts, and whole runs of pages together: what stands behind the last such place waits for the next rows. */
 static enum tumble_code put_lines(struct file_output *self, const char *lines, size_t length,
                                   struct tumble_error *err) {
-    if (length >= LINES_BYTES) {
+    const struct tumble_bytes before = tw_buf_view(&self->buffer);
+    size_t now = 0;
+    if (length >= LINES_BYTES && self->has_room && self->position >= self->tail_end) {
+        const int64_t end = self->position + (int64_t)(before.length + length);
+        now = length - (size_t)(end % LINES_BYTES);
+        tw_file_room_ask(&self->room, self->fd, self->position, end - end % LINES_BYTES);
+        TW_TRY(write_all(self, before, (struct tumble_bytes){lines, now}, err));
+        tw_buf_clear(&self->buffer);
+    } else if (length >= LINES_BYTES) {
         TW_TRY(drain_buffer(self, err));
         return put_bytes(self, lines, length, err);
     }
-    enum tumble_code code = tw_buf_append(&self->buffer, lines, length);
+    enum tumble_code code = tw_buf_append(&self->buffer, lines + now, length - now);
     if (code != TUMBLE_OK) {
         return no_room(self, code, err);
     }

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "adapters/outputs/file/file_output.h"
@@ -163,6 +164,106 @@ static void rows_that_lie_as_lines_are_written_alike(void **state) {
     }
     free(there);
     free(lines);
+}
+
+/* ---- blocks ahead of the bytes ---- */
+
+enum { MANY_ROWS = 4 * LINES_MOST, LENGTH_OF_MANY = MANY_ROWS * LINE_BYTES };
+
+/* A megabyte of rows in four calls, not flushed. */
+static void write_many(void *self) {
+    char *lines = malloc(LINES_MOST * LINE_BYTES + 1);
+    for (size_t i = 0; i < LINES_MOST; i++) {
+        sprintf(lines + i * LINE_BYTES, "{\"i\":\"%-55zu\"}\n", i);
+    }
+    for (size_t i = 0; i < MANY_ROWS; i += LINES_MOST) {
+        write_lines(self, lines, 0, LINES_MOST);
+    }
+    free(lines);
+}
+
+static void expect_blocks_of_its_bytes_alone(off_t length) {
+    struct stat info;
+    assert_int_equal(stat(path, &info), 0);
+    assert_int_equal(info.st_size, length);
+    assert_in_range(info.st_blocks * 512, 0, length + 128 * 1024); /* those that describe it included */
+}
+
+static void blocks_asked_for_ahead_are_given_back(void **state) {
+    (void)state;
+    struct stat info;
+    void *self = open_ok(path, NULL, NULL);
+    write_many(self);
+    flush_ok(self, 1);
+    assert_int_equal(stat(path, &info), 0);
+    assert_int_equal(info.st_size, LENGTH_OF_MANY); /* nobody sees them */
+    tumble_file_output.close(self);
+    expect_blocks_of_its_bytes_alone(LENGTH_OF_MANY);
+}
+
+static void blocks_left_by_a_crash_are_given_back_by_the_next_run(void **state) {
+    (void)state;
+    struct checkpoint at;
+    int ends[2], status;
+    assert_int_equal(pipe(ends), 0);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        void *self = open_ok(path, NULL, NULL);
+        write_many(self);
+        tumble_file_output.flush(self, 1, &err);
+        at = checkpoint_of(self);
+        write_many(self); /* in part behind the checkpoint */
+        _exit(write(ends[1], &at, sizeof at) == (ssize_t)sizeof at ? 0 : 1);
+    }
+    assert_int_equal(read(ends[0], &at, sizeof at), sizeof at);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    close(ends[0]);
+    close(ends[1]);
+    void *self = open_ok(path, NULL, &at);
+    write_many(self);
+    flush_ok(self, 1);
+    tumble_file_output.close(self);
+    expect_blocks_of_its_bytes_alone(2 * LENGTH_OF_MANY);
+}
+
+static void what_others_wrote_behind_the_rows_is_not_cut_off(void **state) {
+    (void)state;
+    struct stat info;
+    void *self = open_ok(path, NULL, NULL);
+    write_many(self);
+    flush_ok(self, 1);
+    FILE *file = fopen(path, "ab");
+    assert_non_null(file);
+    assert_int_equal(fputs("another's line\n", file) >= 0, 1);
+    assert_int_equal(fclose(file), 0);
+    tumble_file_output.close(self);
+    assert_int_equal(stat(path, &info), 0);
+    assert_int_equal(info.st_size, LENGTH_OF_MANY + 15);
+}
+
+static void many_rows_that_do_not_fit_leave_nothing_behind(void **state) {
+    (void)state;
+    struct rlimit old, small;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+    void *self = open_ok(path, NULL, NULL);
+    write_many(self);
+    flush_ok(self, 1);
+    small = old;
+    small.rlim_cur = LENGTH_OF_MANY + 100 * 1024; /* a write of the next rows is cut short */
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    static char lines[LINES_MOST * LINE_BYTES];
+    memset(lines, '\n', sizeof lines);
+    struct tumble_row row = {.json = {lines, 1}, .line_bytes = sizeof lines};
+    struct tumble_delivery delivery;
+    enum tumble_code code = tumble_file_output.write(self, &row, 1, &delivery, &err);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+    assert_int_equal(code, TUMBLE_EOUTPUT);
+    expect_text(strerror(EFBIG));
+    tumble_file_output.close(self);
+    expect_blocks_of_its_bytes_alone(LENGTH_OF_MANY);
 }
 
 static void rows_stand_in_the_file_after_flush(void **state) {
@@ -483,6 +584,10 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(rows_stand_in_the_file_after_flush),
         TEST(rows_that_lie_as_lines_are_written_alike),
+        TEST(blocks_asked_for_ahead_are_given_back),
+        TEST(blocks_left_by_a_crash_are_given_back_by_the_next_run),
+        TEST(what_others_wrote_behind_the_rows_is_not_cut_off),
+        TEST(many_rows_that_do_not_fit_leave_nothing_behind),
         TEST(first_run_appends_to_what_is_there),
         TEST(rows_are_not_glued_to_half_a_line),
         TEST(pending_rows_already_there_are_not_written_twice),
