@@ -23,15 +23,14 @@
 #include <tumble/event.h>
 #include <tumble/invoke.h>
 
+#include "adapters/outputs/file/file_output.h"
 #include "bench/command_line.h"
 
 enum {
     PIECE_BYTES = 256 << 10, /* read at a time: with what is made of it, less than half of an L2 cache */
     EVENT_BYTES_MAX = 16 << 20,
     SHARDS_MAX = 1024,
-    SPEC_BYTES_MAX = 1 << 20,
-    ROW_BYTES = 1 << 20,
-    ROWS_AT_ONCE = 64 << 10 /* are written as they are */
+    SPEC_BYTES_MAX = 1 << 20
 };
 
 struct open_window {
@@ -63,14 +62,10 @@ struct run {
     char response[64]; /* goes nowhere */
     int response_length;
 
-    int rows_fd;
-    char *rows;
-    size_t rows_used;
-
     int awaits; /* the event before this one: it was applied and is being committed */
     double awaits_since;
 
-    uint64_t record_total, events, commits, rows_total, skipped_committed;
+    uint64_t record_total, events, commits, skipped_committed;
     double *event_us, *commit_us, *commit_bytes;
     size_t event_capacity, commit_capacity, bytes_capacity;
     uint64_t committed_before;
@@ -119,81 +114,25 @@ static void note(double **list, size_t *capacity, uint64_t count, double value) 
 
 /* ---- rows ---- */
 
-static void write_all(int fd, const char *bytes, size_t length) {
-    while (length) {
-        ssize_t done = write(fd, bytes, length);
-        if (done < 0 && errno != EINTR) {
-            die("cannot write rows", strerror(errno));
-        }
-        bytes += done > 0 ? done : 0;
-        length -= done > 0 ? (size_t)done : 0;
-    }
-}
-
+/* The output of tumble replay, but that rows get no further than the page cache, as those of handlers do. */
 static enum tumble_code rows_open(const struct tumble_output_open *how, void **self, struct tumble_error *err) {
-    (void)how;
-    (void)err;
-    *self = &the_run;
-    return TUMBLE_OK;
+    struct tumble_output_open own = *how;
+    own.durable = 0;
+    return tumble_file_output.open(&own, self, err);
 }
-
-static void rows_put(struct run *run, const char *bytes, size_t length) {
-    if (length > ROW_BYTES - run->rows_used || length >= ROWS_AT_ONCE) {
-        write_all(run->rows_fd, run->rows, run->rows_used);
-        run->rows_used = 0;
-    }
-    if (length >= ROWS_AT_ONCE) {
-        write_all(run->rows_fd, bytes, length);
-    } else {
-        memcpy(run->rows + run->rows_used, bytes, length);
-        run->rows_used += length;
-    }
-}
-
-static enum tumble_code rows_write(void *self, const struct tumble_row *rows, size_t count, struct tumble_delivery *out,
-                                   struct tumble_error *err) {
-    struct run *run = self;
-    (void)err;
-    if (count && rows[0].line_bytes) {
-        rows_put(run, rows[0].json.data, rows[0].line_bytes);
-    } else {
-        for (size_t i = 0; i < count; i++) {
-            rows_put(run, rows[i].json.data, rows[i].json.length);
-            rows_put(run, "\n", 1);
-        }
-    }
-    for (size_t i = 0; i < count; i++) {
-        out[i] = (struct tumble_delivery){TUMBLE_DELIVERED, 0, NULL};
-    }
-    run->rows_total += count;
-    return TUMBLE_OK;
-}
-
-static enum tumble_code rows_flush(void *self, int pending_done, struct tumble_error *err) {
-    struct run *run = self;
-    (void)pending_done;
-    (void)err;
-    write_all(run->rows_fd, run->rows, run->rows_used);
-    run->rows_used = 0;
-    return TUMBLE_OK;
-}
-
-static void rows_close(void *self) { (void)self; }
-
-static const struct tumble_output_api rows_output = {.struct_size = sizeof rows_output,
-                                                     .abi_version = TUMBLE_OUTPUT_ABI,
-                                                     .name = "rows",
-                                                     .open = rows_open,
-                                                     .write = rows_write,
-                                                     .flush = rows_flush,
-                                                     .close = rows_close};
 
 static void attach(struct run *run) {
+    static struct tumble_output_api rows_output;
     struct tumble_error error;
-    struct tumble_output_open how = {.struct_size = sizeof how,
-                                     .kind = TUMBLE_ROW_WINDOW,
-                                     .spec = run->spec,
-                                     .durable = run->durability == TUMBLE_DURABILITY_COMMIT};
+    int fd = open(run->rows_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666); /* it begins anew */
+    if (fd < 0) {
+        die(run->rows_path, strerror(errno));
+    }
+    close(fd);
+    rows_output = tumble_file_output;
+    rows_output.open = rows_open;
+    struct tumble_output_open how = {
+        .struct_size = sizeof how, .kind = TUMBLE_ROW_WINDOW, .spec = run->spec, .target = run->rows_path};
     must(tumble_engine_attach(run->engine, "rows:", &rows_output, &how, &error), "cannot attach the rows", &error);
 }
 
@@ -712,11 +651,6 @@ static void open_engine(struct run *run) {
     must(run->invokes ? tumble_engine_open_carried(&options, &carried, &run->engine, &error)
                       : tumble_engine_open(&options, &run->engine, &error),
          "cannot open the engine", &error);
-    run->rows_fd = open(run->rows_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (run->rows_fd < 0) {
-        die(run->rows_path, strerror(errno));
-    }
-    run->rows = memory(ROW_BYTES);
     run->shares_processor = run->pipelines && run->state_directory && has_one_processor();
     attach(run);
 }
@@ -736,7 +670,7 @@ int main(int argc, char **argv) {
     printf("{\"seconds\":%.6f,\"cpu_seconds\":%.6f,\"records\":%llu,\"events\":%llu,\"commits\":%llu,\"rows\":%llu,"
            "\"groups_peak\":%llu,\"bytes_committed\":%llu",
            seconds, cpu, (unsigned long long)run->record_total, (unsigned long long)run->events,
-           (unsigned long long)run->commits, (unsigned long long)run->rows_total,
+           (unsigned long long)run->commits, (unsigned long long)counters.rows,
            (unsigned long long)counters.groups_peak,
            (unsigned long long)(counters.bytes_committed - run->skipped_committed));
     print_percentiles("event_us", run->event_us + run->skip_events, run->events - run->skip_events);
