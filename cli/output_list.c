@@ -83,8 +83,8 @@ enum tumble_code tw_output_list_read(const struct tw_output_wishes *wishes, stru
 enum tumble_code tw_output_list_check_files(const struct tw_output_list *outputs, const char *state,
                                             const struct tw_written_file *others, const struct tw_read_files *read,
                                             struct tumble_error *err) {
-    static const char *const state_files[] = {"data.mdb", "lock.mdb", "tumble.lock"};
-    static char state_paths[3][4096];
+    static const char *const state_files[] = {"data.mdb", "lock.mdb", "tumble.lock", "redo.log"};
+    static char state_paths[4][4096];
     static struct tw_file_uses written;
     for (size_t i = 0; i < outputs->count; i++) {
         const struct tumble_output_uri *uri = &outputs->uris[i];
@@ -101,7 +101,7 @@ enum tumble_code tw_output_list_check_files(const struct tw_output_list *outputs
             tw_file_uses_add(&written, others->role, others->name, others->name, false);
         }
     }
-    for (size_t i = 0; i < 3 && state; i++) {
+    for (size_t i = 0; i < 4 && state; i++) {
         snprintf(state_paths[i], sizeof state_paths[i], "%s/%s", state, state_files[i]);
         tw_file_uses_add(&written, "state file", state_paths[i], state_paths[i], false);
     }

@@ -102,7 +102,7 @@ static enum tumble_code make_temporary(struct live *live, struct tumble_error *e
 
 /* The files stay open but lose their names at once: whatever happens, nothing is left behind. */
 static void unlink_temporary(struct live *live) {
-    static const char *const files[] = {"data.mdb", "lock.mdb", "tumble.lock"};
+    static const char *const files[] = {"data.mdb", "lock.mdb", "tumble.lock", "redo.log"};
     for (size_t i = 0; live->temporary && i < sizeof files / sizeof *files; i++) {
         char *path = tumble_runner_format("%s/%s", live->temporary, files[i]);
         if (path) {

@@ -78,7 +78,7 @@ static enum tumble_code open_engine(struct replay *replay, struct tumble_error *
 
 /* The files of a temporary state stay open but lose their names at once: whatever happens, nothing is left behind. */
 static void unlink_temporary(struct replay *replay) {
-    static const char *const files[] = {"data.mdb", "lock.mdb", "tumble.lock"};
+    static const char *const files[] = {"data.mdb", "lock.mdb", "tumble.lock", "redo.log"};
     for (size_t i = 0; replay->temporary && i < sizeof files / sizeof *files; i++) {
         char *path = tumble_runner_format("%s/%s", replay->temporary, files[i]);
         if (path) {

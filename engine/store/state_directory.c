@@ -15,7 +15,7 @@
 
 /* tumble.lock is one line of fixed length, so that a single write replaces it whole: never a moment when it is half. */
 #define LOCK_FORMAT "tumble state %-4d pid %-20lld made %d\n"
-enum { STATE_FORMAT = 1, LOCK_BYTES = 128, LMDB_LOCK_BYTES = 8192, SMALLEST_DATA_BYTES = 8192 };
+enum { STATE_FORMAT = 1, LOGGED_FORMAT = 2, LOCK_BYTES = 128, LMDB_LOCK_BYTES = 8192, SMALLEST_DATA_BYTES = 8192 };
 
 struct lock_text {
     int format; /* 0: the file says nothing */
@@ -37,10 +37,16 @@ static struct lock_text read_lock(int fd) {
     return text;
 }
 
-static int write_lock(int fd, bool made) {
+/* Who removed tumble.lock has not removed the commits in redo.log. */
+static bool says_logged(const struct tw_state_directory *directory, struct lock_text text) {
+    return text.format == LOGGED_FORMAT || (text.format == 0 && faccessat(directory->fd, "redo.log", F_OK, 0) == 0);
+}
+
+static int write_lock(const struct tw_state_directory *directory) {
     char bytes[LOCK_BYTES];
-    int length = snprintf(bytes, sizeof bytes, LOCK_FORMAT, STATE_FORMAT, (long long)getpid(), made ? 1 : 0);
-    ssize_t written = pwrite(fd, bytes, (size_t)length, 0);
+    int length = snprintf(bytes, sizeof bytes, LOCK_FORMAT, directory->logged ? LOGGED_FORMAT : STATE_FORMAT,
+                          (long long)getpid(), directory->made ? 1 : 0);
+    ssize_t written = pwrite(directory->lock_fd, bytes, (size_t)length, 0);
     return written == length ? 0 : written < 0 ? errno : ENOSPC;
 }
 
@@ -78,7 +84,7 @@ static enum tumble_code newer_format(const struct tw_state_directory *directory,
     return tw_fail(err, TUMBLE_EVERSION,
                    "state directory %s was written by a newer tumble (format %d, this one reads %d): use that version "
                    "or a fresh --state",
-                   directory->path, format, STATE_FORMAT);
+                   directory->path, format, LOGGED_FORMAT);
 }
 
 /* A killed process keeps its lock until the kernel has torn it down, and so does the child that was verifying for it:
@@ -126,12 +132,13 @@ static enum tumble_code lock(struct tw_state_directory *directory, bool *leftove
         return tw_state_trouble(directory, failed, "locking tumble.lock", err);
     }
     struct lock_text text = read_lock(fd);
-    if (text.format > STATE_FORMAT) {
+    if (text.format > LOGGED_FORMAT) {
         return newer_format(directory, text.format, err);
     }
     directory->made = text.made == 1;
     *leftover = text.format != 0 && !directory->made;
-    failed = write_lock(fd, directory->made);
+    directory->logged = says_logged(directory, text);
+    failed = write_lock(directory);
     return failed ? tw_state_trouble(directory, failed, "writing tumble.lock", err) : TUMBLE_OK;
 }
 
@@ -209,9 +216,9 @@ static enum tumble_code open_to_read(struct tw_state_directory *directory, struc
     int fd = openat(directory->fd, "tumble.lock", O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd >= 0) {
         struct lock_text text = read_lock(fd);
-        enum tumble_code code = text.format > STATE_FORMAT ? newer_format(directory, text.format, err)
-                                : may_announce(directory)  ? TUMBLE_OK
-                                                           : keep_writers_out(directory, fd, err);
+        enum tumble_code code = text.format > LOGGED_FORMAT ? newer_format(directory, text.format, err)
+                                : may_announce(directory)   ? TUMBLE_OK
+                                                            : keep_writers_out(directory, fd, err);
         if (directory->lock_fd < 0) {
             close(fd);
         }
@@ -258,15 +265,41 @@ enum tumble_code tw_state_directory_set_made(struct tw_state_directory *director
     if (directory->made) {
         return TUMBLE_OK;
     }
-    int failed = write_lock(directory->lock_fd, true);
+    directory->made = true;
+    int failed = write_lock(directory);
     if (failed) {
+        directory->made = false;
         return tw_state_trouble(directory, failed, "writing tumble.lock", err);
     }
-    directory->made = true;
     if (fsync(directory->fd) != 0 && errno != EINVAL && errno != EROFS) { /* EINVAL: not every file system can */
         return tw_state_trouble(directory, errno, "syncing it", err);
     }
     return TUMBLE_OK;
+}
+
+enum tumble_code tw_state_directory_set_logged(struct tw_state_directory *directory, bool logged,
+                                               struct tumble_error *err) {
+    bool before = directory->logged;
+    directory->logged = logged;
+    int failed = write_lock(directory);
+    if (failed == 0 && fdatasync(directory->lock_fd) != 0) {
+        failed = errno;
+    }
+    if (failed) {
+        directory->logged = before || logged;
+        return tw_state_trouble(directory, failed, "writing tumble.lock", err);
+    }
+    return TUMBLE_OK;
+}
+
+bool tw_state_directory_is_logged_now(const struct tw_state_directory *directory) {
+    int fd = openat(directory->fd, "tumble.lock", O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    struct lock_text text = {0, 0, 0};
+    if (fd >= 0) {
+        text = read_lock(fd);
+        close(fd);
+    }
+    return says_logged(directory, text);
 }
 
 void tw_state_directory_close(struct tw_state_directory *directory) {

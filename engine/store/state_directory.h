@@ -8,7 +8,8 @@
 #include "engine/base/alloc.h"
 
 /* A state directory on disk: made when missing, locked by one process at a time, with the files data.mdb, lock.mdb
- * (LMDB's) and tumble.lock (ours: who holds it, and whether data.mdb was ever completed). */
+ * (LMDB's), tumble.lock (ours: who holds it, and whether data.mdb was ever completed) and, while it is written to with
+ * every commit synced, redo.log (redo_log.h). */
 struct tw_state_directory {
     struct tumble_alloc alloc;
     char *path;    /* owned */
@@ -16,6 +17,8 @@ struct tw_state_directory {
     int lock_fd;   /* -1 when opened to read only, unless lockless */
     bool lockless; /* read only, and lock.mdb may not be written: our own lock, shared, keeps every writer out */
     bool made;     /* an earlier open completed data.mdb: it must be there */
+    bool logged;   /* a writer's: redo.log may hold what data.mdb lacks, so it must be there. Earlier releases refuse
+                    * such a state */
     bool has_data; /* data.mdb is there and not empty */
 };
 
@@ -27,6 +30,11 @@ enum tumble_code tw_state_directory_open(struct tw_state_directory *directory, c
                                          struct tumble_alloc alloc, struct tumble_error *err);
 /* Remembers that data.mdb is complete. */
 enum tumble_code tw_state_directory_set_made(struct tw_state_directory *directory, struct tumble_error *err);
+/* Remembers, durably, whether redo.log may hold what data.mdb lacks. */
+enum tumble_code tw_state_directory_set_logged(struct tw_state_directory *directory, bool logged,
+                                               struct tumble_error *err);
+/* What the directory's writer says of that at this moment. */
+bool tw_state_directory_is_logged_now(const struct tw_state_directory *directory);
 void tw_state_directory_close(struct tw_state_directory *directory); /* gives the lock back */
 
 /* Turns an errno, or a code of LMDB, into code and text. doing: "opening it", "writing to it"… */

@@ -9,7 +9,7 @@ enum tumble_code tw_store_open(const struct tw_store_options *options, struct tw
     *out = NULL;
     struct tw_store_options checked = *options;
     checked.alloc = tw_alloc_or_default(options->alloc);
-    return options->directory ? tw_store_open_lmdb(&checked, out, err) : tw_store_open_memory(&checked, out, err);
+    return options->directory ? tw_store_open_directory(&checked, out, err) : tw_store_open_memory(&checked, out, err);
 }
 
 void tw_store_close(struct tw_store *store) {

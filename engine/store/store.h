@@ -23,6 +23,8 @@ struct tw_store_options {
     bool verify; /* existing files are first walked by a forked child */
     bool sync;   /* every commit is synced; otherwise tw_store_sync does it */
     struct tumble_alloc alloc;
+    size_t log_bytes; /* what the redo log of synced commits begins with, from the first commit on; 0: 256 KiB, and
+                       * only in a run of several commits */
     size_t map_bytes; /* what LMDB's map begins with; 0: 1 GiB of address space. It grows by itself */
 };
 

@@ -37,6 +37,10 @@ struct tw_store {
 
 enum tumble_code tw_store_open_memory(const struct tw_store_options *options, struct tw_store **out,
                                       struct tumble_error *err);
+void tw_store_memory_clear(struct tw_store *store); /* takes everything out at once; not in a transaction */
+/* A state directory: LMDB, where commits are synced with a redo log in front of it. */
+enum tumble_code tw_store_open_directory(const struct tw_store_options *options, struct tw_store **out,
+                                         struct tumble_error *err);
 enum tumble_code tw_store_open_lmdb(const struct tw_store_options *options, struct tw_store **out,
                                     struct tumble_error *err);
 

@@ -8,6 +8,7 @@
 #include "engine/store/lmdb_verify.h"
 #include "engine/store/state_directory.h"
 #include "engine/store/store_internal.h"
+#include "engine/store/store_lmdb.h"
 
 /* What LMDB asks of its users, as far as it binds us:
  *
@@ -149,6 +150,25 @@ static int begin_transaction(struct lmdb_store *lmdb, unsigned flags) {
 static enum tumble_code lmdb_begin(struct tw_store *store, struct tumble_error *err) {
     int rc = begin_transaction(lmdb_of(store), store->read_only ? MDB_RDONLY : 0);
     return rc ? trouble(lmdb_of(store), rc, "beginning a transaction", err) : TUMBLE_OK;
+}
+
+enum tumble_code tw_lmdb_begin_read(struct tw_store *store, struct tumble_error *err) {
+    int rc = begin_transaction(lmdb_of(store), MDB_RDONLY);
+    return rc ? trouble(lmdb_of(store), rc, "beginning a transaction", err) : TUMBLE_OK;
+}
+
+uint64_t tw_lmdb_last_transaction(struct tw_store *store) {
+    MDB_envinfo info = {0};
+    if (!lmdb_of(store)->broken) {
+        mdb_env_info(lmdb_of(store)->env, &info);
+    }
+    return info.me_last_txnid;
+}
+
+uint64_t tw_lmdb_open_transaction(struct tw_store *store) { return mdb_txn_id(lmdb_of(store)->txn); }
+
+struct tw_state_directory *tw_lmdb_directory(struct tw_store *store) {
+    return &lmdb_of(store)->directory;
 }
 
 static enum tumble_code lmdb_commit(struct tw_store *store, struct tumble_error *err) {

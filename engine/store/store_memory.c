@@ -234,13 +234,19 @@ static enum tumble_code memory_nothing(struct tw_store *store, struct tumble_err
     return TUMBLE_OK;
 }
 
+void tw_store_memory_clear(struct tw_store *store) {
+    struct memory_store *memory = memory_of(store);
+    for (struct node *node = memory->head[0], *next; node; node = next) {
+        next = node->next[0];
+        tw_free(&store->alloc, node);
+    }
+    memset(memory->head, 0, sizeof memory->head);
+}
+
 static void memory_close(struct tw_store *store) {
     struct memory_store *memory = memory_of(store);
     struct tumble_alloc alloc = store->alloc;
-    for (struct node *node = memory->head[0], *next; node; node = next) {
-        next = node->next[0];
-        tw_free(&alloc, node);
-    }
+    tw_store_memory_clear(store);
     tw_free(&alloc, memory->journal);
     tw_free(&alloc, memory);
 }

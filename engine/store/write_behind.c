@@ -4,8 +4,7 @@
 #include <signal.h>
 
 #include "engine/base/fail.h"
-
-enum operation { PUT, DELETE, DELETE_PREFIX };
+#include "engine/store/operations.h"
 
 struct tw_write_behind {
     struct tw_store *store;
@@ -17,7 +16,7 @@ struct tw_write_behind {
     bool sync;
     enum tumble_code code; /* of what was submitted last */
     struct tumble_error error;
-    struct tw_buf submitted; /* operation, key length, value length (u64), key, value, one behind the other */
+    struct tw_buf submitted; /* operations */
     /* of the owner */
     struct tw_buf recorded;
     bool is_recording;
@@ -29,16 +28,13 @@ struct tw_write_behind {
 static enum tumble_code apply(struct tw_store *store, const struct tw_buf *log, struct tumble_error *err) {
     struct tw_cursor in = tw_cursor_of(tw_buf_view(log));
     while (tw_cursor_left(&in)) {
-        uint8_t operation = 0;
-        uint64_t lengths[2] = {0, 0};
-        struct tumble_bytes key, value;
-        if (!tw_take_u8(&in, &operation) || !tw_take_u64(&in, &lengths[0]) || !tw_take_u64(&in, &lengths[1]) ||
-            !tw_take_bytes(&in, (size_t)lengths[0], &key) || !tw_take_bytes(&in, (size_t)lengths[1], &value)) {
+        struct tw_operation one;
+        if (!tw_operation_take(&in, &one)) {
             return tw_fail(err, TUMBLE_EINTERNAL, "the log of a commit is damaged in memory");
         }
-        TW_TRY(operation == PUT      ? store->backend->put(store, key, value, err)
-               : operation == DELETE ? store->backend->erase(store, key, err)
-                                     : store->backend->erase_prefix(store, key, err));
+        TW_TRY(one.kind == TW_OPERATION_PUT      ? store->backend->put(store, one.key, one.value, err)
+               : one.kind == TW_OPERATION_DELETE ? store->backend->erase(store, one.key, err)
+                                                 : store->backend->erase_prefix(store, one.key, err));
     }
     return TUMBLE_OK;
 }
@@ -130,31 +126,25 @@ bool tw_write_behind_is_recording(const struct tw_store *store) { return store->
 
 bool tw_write_behind_is_too_large(const struct tw_store *store) { return store->behind->is_too_large; }
 
-static enum tumble_code record(struct tw_store *store, enum operation operation, struct tumble_bytes key,
+static enum tumble_code record(struct tw_store *store, enum tw_operation_kind kind, struct tumble_bytes key,
                                struct tumble_bytes value, struct tumble_error *err) {
-    struct tw_buf *log = &store->behind->recorded;
-    enum tumble_code code = tw_buf_reserve(log, 1 + 16 + key.length + value.length);
-    code = code == TUMBLE_OK ? tw_buf_append_byte(log, (char)operation) : code;
-    code = code == TUMBLE_OK ? tw_buf_append_u64(log, key.length) : code;
-    code = code == TUMBLE_OK ? tw_buf_append_u64(log, value.length) : code;
-    code = code == TUMBLE_OK ? tw_buf_append(log, key.data, key.length) : code;
-    code = code == TUMBLE_OK ? tw_buf_append(log, value.data, value.length) : code;
+    enum tumble_code code = tw_operation_append(&store->behind->recorded, kind, key, value, NULL, err);
     store->behind->is_too_large |= code == TUMBLE_ELIMIT;
-    return code == TUMBLE_OK ? TUMBLE_OK : tw_fail(err, code, "%s", tumble_code_text(code));
+    return code;
 }
 
 enum tumble_code tw_write_behind_put(struct tw_store *store, struct tumble_bytes key, struct tumble_bytes value,
                                      struct tumble_error *err) {
-    return record(store, PUT, key, value, err);
+    return record(store, TW_OPERATION_PUT, key, value, err);
 }
 
 enum tumble_code tw_write_behind_delete(struct tw_store *store, struct tumble_bytes key, struct tumble_error *err) {
-    return record(store, DELETE, key, tumble_bytes_of(NULL), err);
+    return record(store, TW_OPERATION_DELETE, key, tumble_bytes_of(NULL), err);
 }
 
 enum tumble_code tw_write_behind_delete_prefix(struct tw_store *store, struct tumble_bytes prefix,
                                                struct tumble_error *err) {
-    return record(store, DELETE_PREFIX, prefix, tumble_bytes_of(NULL), err);
+    return record(store, TW_OPERATION_DELETE_PREFIX, prefix, tumble_bytes_of(NULL), err);
 }
 
 void tw_write_behind_submit(struct tw_store *store, bool sync) {

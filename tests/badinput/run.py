@@ -533,7 +533,7 @@ def state_is_a_file(work):
 # ---- damaged states ----
 
 
-def half_done(work):
+def half_done(work, durability="none"):
     """A state in mid-run: windows open, rows delivered. Returns the command, what it has to give, and data.mdb."""
     data = subprocess.run([GENERATE, "--records", "6000", "--rate", "20", "--groups", "50"], stdout=subprocess.PIPE, check=True).stdout
     spec = work.write("spec.json", json.dumps({**SPEC, "timestamp": {"field": "timestamp"}, "group_by": ["eventType"],
@@ -541,7 +541,7 @@ def half_done(work):
     whole = run([TUMBLE, "replay", "--spec", spec, "--format", "ndjson", "-"], input=data)
     check(whole.code == 0, whole.text())
     command = [TUMBLE, "replay", "--spec", spec, "--state", work.file("state"), "--format", "ndjson", "--batch-size", "100",
-               "--durability", "none", "--output", "file:" + work.file("rows"), "-"]
+               "--durability", durability, "--output", "file:" + work.file("rows"), "-"]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     process.stdin.write(data[:len(data) * 2 // 3])
     process.stdin.flush()
@@ -564,10 +564,10 @@ def put_back(work):
     shutil.copy(work.file("rows.good"), work.file("rows"))
 
 
-def damaged(work, command, data, wanted, change, what, only=None):
+def damaged(work, command, data, wanted, change, what, only=None, name="data.mdb"):
     """Refused with 5, or, where the damage hit nothing that is used, the right rows: never other ones, never a crash."""
     put_back(work)
-    with open(work.file("state/data.mdb"), "r+b") as file:
+    with open(work.file("state/" + name), "r+b") as file:
         change(file)
     done = run(command, input=data)
     check(done.code in ((only,) if only is not None else (0, 5)), f"{what}: exit {done.code}\n{done.text()}")
@@ -606,12 +606,39 @@ def damaged_state(work):
 
 
 @case
+def damaged_redo_log(work):
+    """Commits that are in the log and not in data.mdb yet: all of them, those before a torn end, or none and 5."""
+    command, data, wanted = half_done(work, "commit")
+    damaged(work, command, data, wanted, lambda file: None, "unharmed", 0, "redo.log")
+    size = os.path.getsize(work.file("state.good/redo.log"))
+    for length in (0, 1, 4096, size - 4096):
+        damaged(work, command, data, wanted, lambda file, length=length: file.truncate(length), f"log cut to {length} of {size} bytes", 5, "redo.log")
+    rng = random.Random(3)
+    codes = []
+    for i in range(60 if os.environ.get("LONG") else 16):
+        at, garbage = rng.randrange(12) * 4096 + rng.randrange(300), rng.choice([b"\0", b"\xff", rng.randbytes(500)])
+
+        def overwrite(file, at=at, garbage=garbage):
+            file.seek(at)
+            file.write(garbage)
+        codes.append(damaged(work, command, data, wanted, overwrite, f"{len(garbage)} bytes at {at} of the log (round {i})", name="redo.log").code)
+    check(5 in codes, "no damage was ever noticed")
+    put_back(work)
+    os.unlink(work.file("state/redo.log"))
+    done = run(command, input=data)
+    check(done.code == 5 and b"redo.log" in done.err and b"missing" in done.err, f"exit {done.code}\n{done.text()}")
+    put_back(work)
+    inspected = run([TUMBLE, "inspect", "--state", work.file("state")])  # with what is only in the log, and without changing anything
+    check(inspected.code == 0 and read(work.file("state/redo.log")) == read(work.file("state.good/redo.log")), inspected.text())
+
+
+@case
 def state_of_a_newer_version(work):
     """The directory's own mark of its format; frames have theirs (tests/unit/store)."""
     command, data, _ = half_done(work)
     mark = read(work.file("state/tumble.lock"))
     check(mark.startswith(b"tumble state 1"), f"tumble.lock: {mark}")
-    work.write("state/tumble.lock", mark.replace(b"tumble state 1", b"tumble state 2", 1))
+    work.write("state/tumble.lock", mark.replace(b"tumble state 1", b"tumble state 3", 1))
     done = run(command, input=data)
     check(done.code == 5 and b"newer" in done.err, f"exit {done.code}\n{done.text()}")
     check(read(work.file("rows")) == read(work.file("rows.good")), "it wrote rows")

@@ -120,6 +120,9 @@ class Scenario:
             cat.wait()
         return killed
 
+    def has_log(self):
+        return os.path.exists(os.path.join(self.work.file(self.prefix + "killed"), "redo.log"))
+
     def compare(self, complete):
         wanted, got = read(self.out("whole")), read(self.out("killed")) if os.path.exists(self.out("killed")) else b""
         if complete:
@@ -141,7 +144,7 @@ def main():
     args = parser.parse_args()
     rng = random.Random(args.seed)
     print(f"seed {args.seed}")
-    kills = index = resumed = 0
+    kills = index = resumed = logged = 0
     with Workspace("kill") as work:
         while kills < args.kills or index < len(SCENARIOS):
             scenario = Scenario(args.tumble, args.generate, work, index, args.seed + index, args.records)
@@ -158,6 +161,7 @@ def main():
                 # A few kills in a scenario, of a fresh run and of resumed ones, then to the end.
                 while mine < 8 and scenario.killed_after(rng.uniform(0, seconds / (1 if mine < 2 else 3))):
                     mine += 1
+                    logged += scenario.has_log()
                     scenario.compare(False)
                 while scenario.killed_after(600):
                     pass
@@ -177,7 +181,8 @@ def main():
                 if name.startswith(scenario.prefix):
                     shutil.rmtree(work.file(name)) if os.path.isdir(work.file(name)) else os.unlink(work.file(name))
             check(index < 20 * len(SCENARIOS), "the runs end before they can be killed: give more --records")
-    print(f"{kills} kills in {index} runs, {resumed} of them resumed: every output as undisturbed")
+    check(logged > 0, "no kill left a redo log: give more --records")
+    print(f"{kills} kills in {index} runs, {resumed} of them resumed, {logged} with commits in a redo log: every output as undisturbed")
     return 0
 
 

@@ -14,6 +14,7 @@ replay --summary ./in in
 replay --summary f --failures file:f in
 replay --state s --summary s/data.mdb in
 replay --state s -o file:s/tumble.lock in
+replay --state s -o file:s/redo.log in
 replay -o file:/dev/stdout -o file:log in > log
 cmp "$DATA/clicks.ndjson" in && ls
 exit $status

@@ -158,9 +158,9 @@ static inline struct tumble_record *make_record(struct made_records *made, uint6
 }
 
 static inline void remove_state(const char *directory) {
-    static const char *const files[] = {"data.mdb", "lock.mdb", "tumble.lock"};
+    static const char *const files[] = {"data.mdb", "lock.mdb", "tumble.lock", "redo.log"};
     char path[512];
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < 4; i++) {
         snprintf(path, sizeof path, "%s/%s", directory, files[i]);
         unlink(path);
     }

@@ -265,7 +265,7 @@ static void a_newer_state_format_is_eversion(void **state) {
     char path[300];
     snprintf(path, sizeof path, "%s/tumble.lock", fixture_directory());
     FILE *file = fopen(path, "w");
-    fprintf(file, "tumble state 2    pid 1 made 1\n");
+    fprintf(file, "tumble state 3    pid 1 made 1\n");
     fclose(file);
     struct tw_store *store = NULL;
     struct tumble_error err = {0};
