@@ -65,10 +65,7 @@ enum tumble_code tw_outbox_append_row(struct tw_buf *out, const uint8_t key[16],
 /* ---- rows ---- */
 
 void tw_fragment_digest_add(uint8_t digest[16], struct tumble_bytes own) {
-    uint8_t both[32];
-    memcpy(both, digest, 16);
-    tw_hash128(own.data, own.length, both + 16);
-    tw_hash128(both, sizeof both, digest);
+    tw_hash128_chain(digest, own.data, own.length);
 }
 
 /* ---- failures ---- */

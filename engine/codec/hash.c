@@ -22,10 +22,19 @@ void tw_hash64_each(const struct tumble_bytes *texts, size_t stride, size_t coun
     }
 }
 
-void tw_hash128(const void *data, size_t length, uint8_t out[16]) {
+static inline void hash128(const void *data, size_t length, uint8_t out[16]) {
     XXH128_canonical_t canonical;
     XXH128_canonicalFromHash(&canonical, XXH3_128bits(data, length));
     memcpy(out, canonical.digest, 16);
+}
+
+void tw_hash128(const void *data, size_t length, uint8_t out[16]) { hash128(data, length, out); }
+
+void tw_hash128_chain(uint8_t chain[16], const void *data, size_t length) {
+    uint8_t both[32];
+    memcpy(both, chain, 16);
+    hash128(data, length, both + 16);
+    hash128(both, sizeof both, chain); /* of a length known here: without asking for it */
 }
 
 uint64_t tw_hash_seeded(const void *data, size_t length, uint64_t seed) {

@@ -14,6 +14,8 @@ uint64_t tw_hash64(const void *data, size_t length);
 /* The same of each of count texts; they stand stride bytes apart. */
 void tw_hash64_each(const struct tumble_bytes *texts, size_t stride, size_t count, uint64_t *out);
 void tw_hash128(const void *data, size_t length, uint8_t out[16]); /* canonical (big-endian) form */
+/* A link more: chain becomes the hash of chain and the hash of data. */
+void tw_hash128_chain(uint8_t chain[16], const void *data, size_t length);
 uint64_t tw_hash_seeded(const void *data, size_t length, uint64_t seed);
 uint64_t tw_hash_process_seed(void); /* thread-safe */
 

@@ -144,8 +144,23 @@ static void all_threads_see_one_process_seed(void **state) {
     assert_true(seeds[7] == tw_hash_process_seed());
 }
 
+static void a_chain_is_the_hash_of_itself_and_of_what_comes(void **state) {
+    (void)state;
+    char text[400];
+    uint8_t chain[16] = {0}, both[32] = {0};
+    memset(text, 'x', sizeof text);
+    for (size_t length = 0; length < sizeof text; length += 7) { /* xxHash goes other ways by length */
+        text[length] = (char)length;
+        tw_hash128_chain(chain, text, length);
+        tw_hash128(text, length, both + 16);
+        tw_hash128(both, sizeof both, both);
+        assert_memory_equal(chain, both, sizeof chain);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_chain_is_the_hash_of_itself_and_of_what_comes),
         cmocka_unit_test(hashes_are_the_recorded_ones),
         cmocka_unit_test(a_digest_equals_the_hash_however_it_is_fed),
         cmocka_unit_test(the_environment_pins_the_process_seed),
