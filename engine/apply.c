@@ -1,6 +1,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "engine/aggregate/in_place.h"
 #include "engine/apply_tally.h"
 #include "engine/base/fail.h"
 #include "engine/codec/json_scan.h"
@@ -33,6 +34,9 @@ struct chunk {
     uint64_t skipped;
     uint64_t usual;                                /* of those pending: gathered by gather_usual and not counted yet */
     bool alike;                                    /* every pending record takes the steps that the shard remembers */
+    size_t firsts;                                 /* of those pending: the first of a new group */
+    uint8_t first[TW_CHUNK_RECORDS];               /* which they are, */
+    uint8_t other[TW_CHUNK_RECORDS];               /* and which are not */
     const struct tumble_short_record *first_short; /* and the last: of those behind the mark; NULL: none */
     const struct tumble_short_record *last_short;
     struct tumble_bytes last_sequence; /* of the window, as far as gathered; of shorts, as of before the chunk */
@@ -332,6 +336,21 @@ static inline bool recall(const struct tumble_spec *spec, const struct tw_window
     return memo_text(spec, values, within, &text) && tw_memo_find(&window->groups, &text, &pending->reference);
 }
 
+/* As tw_engine_key_hash has it. */
+static inline uint32_t key_hash(const struct tumble_shard *shard, const struct tw_value *values,
+                                const struct tw_pending *pending) {
+    if (TW_OFTEN(shard->takes_memo)) {
+        const struct tw_value *const value = &values[shard->engine->spec->groups[0].field];
+        const size_t length = value->text.length;
+        if (TW_OFTEN(value->type == TUMBLE_TYPE_STRING && length >= TW_KEY_WORDS_LEAST && length <= TW_KEY_WORDS_MOST &&
+                     pending->key_length == length + TW_KEY_AROUND)) {
+            return (uint32_t)tw_group_text_hash(value->text.data, length, shard->engine->hash_seed);
+        }
+    }
+    struct tumble_bytes key = {shard->keys.data + pending->key_offset, pending->key_length};
+    return tw_engine_key_hash(shard->engine, key);
+}
+
 enum {
     MANY_SLOTS = 4096, /* their entries are not in a cache of the first level */
     SLOTS_AHEAD = 16   /* records between a slot's fetch and that of the entry it names */
@@ -352,8 +371,7 @@ static inline enum tumble_code find_group(struct tumble_shard *shard, const stru
         window->groups.memo && shard->takes_memo && recall(shard->engine->spec, window, values, within, pending);
     if (!pending->recalled) {
         TW_TRY(put_key(shard, values, pending, err));
-        struct tumble_bytes key = {shard->keys.data + pending->key_offset, pending->key_length};
-        pending->hash = tw_engine_key_hash(shard->engine, key);
+        pending->hash = key_hash(shard, values, pending);
         tw_group_prefetch(&window->groups, pending->hash);
         if (window->groups.slot_count >= MANY_SLOTS && pending - shard->pending >= SLOTS_AHEAD) {
             fetch_entry(window, pending - SLOTS_AHEAD);
@@ -486,7 +504,7 @@ static bool takes_step(const struct tw_pending *pending, size_t aggregate) {
 }
 
 /* Everything a chunk needs from memory; states are those of each pending record's group. */
-static enum tumble_code touch_groups(struct tumble_shard *shard, struct tw_window *window, const struct chunk *chunk,
+static enum tumble_code touch_groups(struct tumble_shard *shard, struct tw_window *window, struct chunk *chunk,
                                      char **states, struct tumble_error *err) {
     const struct tumble_spec *spec = shard->engine->spec;
     const size_t count = chunk->pending;
@@ -507,6 +525,7 @@ static enum tumble_code touch_groups(struct tumble_shard *shard, struct tw_windo
     }
     for (size_t i = 0; i < count; i++) {
         struct tw_pending *pending = &shard->pending[i];
+        const uint32_t groups_before = window->groups.count;
         enum tumble_code code;
         if (pending->recalled) {
             code = tw_group_touch_known(&window->groups, pending->reference);
@@ -523,6 +542,10 @@ static enum tumble_code touch_groups(struct tumble_shard *shard, struct tw_windo
             return tw_fail(err, code, "%s: %u groups are open in this window", tumble_code_text(code),
                            window->groups.count);
         }
+        const bool is_first = window->groups.count != groups_before;
+        chunk->first[chunk->firsts] = (uint8_t)i;
+        chunk->other[i - chunk->firsts] = (uint8_t)i;
+        chunk->firsts += is_first;
         if (growing_count == 0) {
             continue;
         }
@@ -552,6 +575,42 @@ static enum tumble_code touch_groups(struct tumble_shard *shard, struct tw_windo
     return TUMBLE_OK;
 }
 
+/* The states and values of the records that are not the first of their groups. */
+struct others {
+    size_t count;
+    int32_t field; /* whose values they are */
+    char *states[TW_CHUNK_RECORDS];
+    struct tw_value values[TW_CHUNK_RECORDS];
+};
+
+static void gather_values(const struct tumble_shard *shard, const struct chunk *chunk, int32_t field,
+                          struct others *others) {
+    const size_t stride = shard->engine->spec->field_count;
+    for (size_t i = 0; i < others->count; i++) {
+        others->values[i] = shard->values[chunk->other[i] * stride + (size_t)field];
+    }
+    others->field = field;
+}
+
+/* Some records are the first of their groups, others are not, and nobody can guess which: each kind by itself. What the
+ * first of a group makes of it is known without a look at the group. */
+static void step_apart(const struct tumble_shard *shard, struct tw_window *window, const struct chunk *chunk,
+                       const struct tw_spec_aggregate *aggregate, char *const *states, struct others *others) {
+    const enum tw_form form = aggregate->function->form;
+    const uint32_t offset = aggregate->state_offset;
+    const size_t stride = shard->engine->spec->field_count;
+    const struct tw_value *const values = shard->values + (aggregate->field >= 0 ? aggregate->field : 0);
+    for (size_t i = 0; i < chunk->firsts; i++) {
+        const size_t at = chunk->first[i];
+        tw_begin_in_place(form, states[at] + offset, &values[at * stride].number);
+    }
+    if (aggregate->field >= 0 && aggregate->field != others->field) {
+        gather_values(shard, chunk, aggregate->field, others);
+    }
+    aggregate->function->step_all(others->states, offset, &aggregate->params, others->values, 1, others->count,
+                                  &window->heap);
+}
+
 /* Aggregate by aggregate: what is the same for a whole chunk is looked up once, and a call through a pointer that was
  * just called costs little. A group's records are stepped in their order all the same. */
 static void step_groups(struct tumble_shard *shard, struct tw_window *window, const struct chunk *chunk,
@@ -559,15 +618,27 @@ static void step_groups(struct tumble_shard *shard, struct tw_window *window, co
     const struct tumble_spec *spec = shard->engine->spec;
     const size_t stride = spec->field_count, count = chunk->pending;
     struct tw_input inputs[TW_CHUNK_RECORDS];
+    struct others others;
     bool have_inputs = false;
+    others.count = count - chunk->firsts;
+    others.field = -1;
     for (size_t i = 0; i < count; i++) {
-        tw_group_at(&window->groups, shard->pending[i].reference)->records++;
+        struct tw_group *const group = (struct tw_group *)(void *)(states[i] - offsetof(struct tw_group, state));
+        group->records++;
+    }
+    for (size_t i = 0; i < others.count && chunk->firsts; i++) {
+        others.states[i] = states[chunk->other[i]];
     }
     for (size_t a = 0; a < spec->aggregate_count; a++) {
         const struct tw_spec_aggregate *aggregate = &spec->aggregates[a];
         const uint32_t offset = aggregate->state_offset;
         if (chunk->alike && aggregate->function->step_all) {
-            if (tw_shard_takes(shard, a)) {
+            if (!tw_shard_takes(shard, a)) {
+                continue;
+            }
+            if (chunk->firsts && aggregate->function->form != TW_FORM_OTHER) {
+                step_apart(shard, window, chunk, aggregate, states, &others);
+            } else {
                 aggregate->function->step_all(states, offset, &aggregate->params,
                                               aggregate->field >= 0 ? shard->values + aggregate->field : shard->values,
                                               stride, count, &window->heap);

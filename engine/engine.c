@@ -9,6 +9,7 @@
 #include "engine/codec/json_scan.h"
 #include "engine/engine_internal.h"
 #include "engine/partial.h"
+#include "engine/window/group_key.h"
 
 /* ---- making and ending an engine ---- */
 
@@ -260,8 +261,7 @@ const struct tumble_projection *tumble_engine_projection(const struct tumble_eng
 int64_t tumble_engine_window_ms(const struct tumble_engine *engine) { return engine->window_ms; }
 
 uint32_t tw_engine_key_hash(const void *engine, struct tumble_bytes key) {
-    uint64_t hash = tw_hash_seeded(key.data, key.length, ((const struct tumble_engine *)engine)->hash_seed);
-    return (uint32_t)(hash ^ hash >> 32);
+    return (uint32_t)tw_group_key_hash(key, ((const struct tumble_engine *)engine)->hash_seed);
 }
 
 enum tumble_code tw_engine_order(struct tumble_engine *engine, size_t n, struct tumble_error *err) {

@@ -9,6 +9,25 @@
 
 enum { TW_VALUE_IN_PLACE = TW_SHORT_TEXT, TW_ENCODED_IN_PLACE = 16 }; /* bytes they may write */
 
+/* What a step makes of a state that init has made: of a form that is not OTHER. */
+static inline void tw_begin_in_place(enum tw_form form, void *state, const struct tw_decimal *number) {
+    if (form == TW_FORM_COUNT) {
+        *(uint64_t *)state = 1;
+        return;
+    }
+    if (form == TW_FORM_TOTAL) {
+        struct tw_total *const total = state;
+        total->low = number->low;
+        total->high = number->high;
+        total->exponent = number->exponent;
+        total->form = TW_TOTAL_NARROW;
+        return;
+    }
+    struct tw_decimal *const kept = state;
+    *kept = *number;
+    kept->reserved = 1;
+}
+
 /* 64 bits hold the total, and the point stands among its digits or behind them. */
 static inline bool tw_total_is_short(const struct tw_total *total) {
     return total->form == TW_TOTAL_NARROW && total->high == (int64_t)total->low >> 63 && total->exponent <= 0 &&

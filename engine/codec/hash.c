@@ -41,6 +41,11 @@ uint64_t tw_hash_seeded(const void *data, size_t length, uint64_t seed) {
     return XXH3_64bits_withSeed(data, length, seed);
 }
 
+uint64_t tw_hash_words(uint64_t head, uint64_t tail, uint64_t seed) {
+    const uint64_t words[] = {head, tail};
+    return XXH3_64bits_withSeed(words, sizeof words, seed);
+}
+
 static pthread_once_t seed_once = PTHREAD_ONCE_INIT;
 static uint64_t process_seed;
 

@@ -17,7 +17,8 @@ void tw_hash128(const void *data, size_t length, uint8_t out[16]); /* canonical 
 /* A link more: chain becomes the hash of chain and the hash of data. */
 void tw_hash128_chain(uint8_t chain[16], const void *data, size_t length);
 uint64_t tw_hash_seeded(const void *data, size_t length, uint64_t seed);
-uint64_t tw_hash_process_seed(void); /* thread-safe */
+uint64_t tw_hash_words(uint64_t head, uint64_t tail, uint64_t seed); /* for tables, too */
+uint64_t tw_hash_process_seed(void);                                 /* thread-safe */
 
 /* A running 64-bit digest of a stream of bytes. */
 struct tw_digest;

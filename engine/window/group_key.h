@@ -6,6 +6,7 @@
 
 #include "engine/aggregate/aggregate.h"
 #include "engine/base/plain_text.h"
+#include "engine/codec/hash.h"
 
 /* A group's key: its values one behind the other, each self-delimiting, so that memcmp of two keys orders groups as
  * rows are ordered: null < false < true < numbers by value < strings by bytes. Equal numbers have equal bytes. */
@@ -28,6 +29,22 @@ static inline bool tw_group_key_plain(const struct tw_cursor *key, struct tumble
     text->data = key->at + 1;
     text->length = length - 2;
     return tw_is_plain_text(text->data, text->length); /* a NUL within is none */
+}
+
+/* A key that is one string of 8 to 16 bytes is hashed by its text: that need not wait for the key to be written. */
+enum { TW_KEY_AROUND = 2, TW_KEY_WORDS_LEAST = 8, TW_KEY_WORDS_MOST = 16 };
+static inline uint64_t tw_group_text_hash(const char *text, size_t length, uint64_t seed) {
+    uint64_t head, tail; /* which overlap */
+    memcpy(&head, text, sizeof head);
+    memcpy(&tail, text + length - sizeof tail, sizeof tail);
+    return tw_hash_words(head, tail, seed + length);
+}
+static inline uint64_t tw_group_key_hash(struct tumble_bytes key, uint64_t seed) {
+    const size_t length = key.length - TW_KEY_AROUND;
+    return length - TW_KEY_WORDS_LEAST <= TW_KEY_WORDS_MOST - TW_KEY_WORDS_LEAST && *key.data == TW_KEY_TAG_STRING &&
+                   key.data[key.length - 1] == 0
+               ? tw_group_text_hash(key.data + 1, length, seed)
+               : tw_hash_seeded(key.data, key.length, seed);
 }
 
 /* Are the first length bytes of both alike? In place for keys of usual length, of which the halves overlap. */

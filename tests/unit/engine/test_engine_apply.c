@@ -1,3 +1,5 @@
+#include <stdlib.h>
+
 #include "engine_fixture.h"
 
 /* Records to fates and rows. */
@@ -98,11 +100,11 @@ static void diverted_and_late_records_become_failures(void **state) {
     ok(tumble_engine_commit(engine, &error));
     ok(tumble_engine_drain(engine, &error));
     assert_int_equal(kept[1].count, 3);
-    assert_non_null(
-        strstr(kept[1].text, "{\"fate\":\"bad\",\"reason\":\"field v is a string: aggregate sum(v) does not take "
-                             "it\",\"source\":\"test\",\"shard_id\":\"s\",\"sequence_number\":\"2\",\"partition_key\":"
-                             "\"pk\",\"arrival\":\"1970-01-01T00:00:01.000Z\",\"window_start\":\"1970-01-01T00:00:"
-                             "00Z\",\"data\":\"{\\\"v\\\":\\\"x\\\"}\"}\n"));
+    assert_non_null(strstr(kept[1].text,
+                           "{\"fate\":\"bad\",\"reason\":\"field v is a string: aggregate sum(v) does not take "
+                           "it\",\"source\":\"test\",\"shard_id\":\"s\",\"sequence_number\":\"2\",\"partition_key\":"
+                           "\"pk\",\"arrival\":\"1970-01-01T00:00:01.000Z\",\"window_start\":\"1970-01-01T00:00:"
+                           "00Z\",\"data\":\"{\\\"v\\\":\\\"x\\\"}\"}\n"));
     assert_non_null(strstr(kept[1].text, "\"data_base64\":\"eyJ2Ijoy\"")); /* {"v":2 is no JSON */
     assert_non_null(strstr(kept[1].text, "{\"fate\":\"late\",\"reason\":\"too late\""));
     struct tumble_counters counters;
@@ -199,6 +201,65 @@ static void nothing_is_allocated_per_record_after_warm_up(void **state) {
     tumble_spec_destroy(spec);
 }
 
+/* Rows of 256 records, so many in a call. Groups come for the first time and again, in one call, too. */
+static void rows_of_calls(size_t many, const char *directory, char *rows, size_t capacity) {
+    struct tumble_error error;
+    struct tumble_spec *spec = spec_of(
+        "{\"window\":{\"seconds\":60},\"group_by\":[\"k\"],\"aggregates\":[{\"name\":\"n\",\"function\":\"count\"},"
+        "{\"name\":\"s\",\"function\":\"sum\",\"field\":\"v\"},{\"name\":\"lo\",\"function\":\"min\",\"field\":\"w\"},"
+        "{\"name\":\"m\",\"function\":\"mean\",\"field\":\"w\"},{\"name\":\"hi\",\"function\":\"max\",\"field\":\"v\"},"
+        "{\"name\":\"t\",\"function\":\"sum\",\"field\":\"w\"},{\"name\":\"c\",\"function\":\"count\",\"field\":\"w\"}]"
+        "}");
+    struct tumble_engine *engine = engine_of(spec, directory, 0);
+    struct tumble_shard *shard = shard_of(engine, "s");
+    kept_reset();
+    attach_kept(engine, TUMBLE_ROW_WINDOW);
+    for (uint64_t n = 0; n < 256; n += many) {
+        struct made_records made = {0};
+        for (uint64_t i = n; i < n + many; i++) {
+            const unsigned drawn = (unsigned)(i * 2654435761u >> 7), group = drawn % 97 < 60 ? drawn % 97 : drawn % 7;
+            char json[96];
+            snprintf(json, sizeof json, "{\"k\":\"%.*s%u%s\",\"v\":%s%u.%02u,\"w\":%u%s}", (int)(group % 23),
+                     "abcdefghijklmnopqrstuvw", group, group % 11 == 3 ? "\\u0000x" : "", drawn % 3 ? "" : "-",
+                     drawn % 1000, drawn % 100, drawn % 50, drawn % 5 ? "" : "e3");
+            make_record(&made, i + 1, drawn % 31 == 5 ? "{\"k\":\"ab2\",\"v\":null}" : json);
+        }
+        ok(tumble_shard_apply(shard, 0, made.records, made.count, NULL, &error));
+        if (n % 64 == 0) {
+            ok(tumble_engine_commit(engine, &error));
+        }
+    }
+    if (directory) { /* what was committed comes back, and goes on */
+        ok(tumble_engine_commit(engine, &error));
+        tumble_engine_destroy(engine);
+        engine = engine_of(spec, directory, 0);
+        attach_kept(engine, TUMBLE_ROW_WINDOW);
+        shard = shard_of(engine, "s");
+    }
+    ok(tumble_shard_close(shard, 0, &error));
+    ok(tumble_engine_commit(engine, &error));
+    ok(tumble_engine_drain(engine, &error));
+    assert_true(kept[0].count > 40);
+    snprintf(rows, capacity, "%s", kept[0].text);
+    tumble_engine_destroy(engine);
+    tumble_spec_destroy(spec);
+}
+
+static void records_taken_together_make_the_rows_of_each_by_itself(void **state) {
+    (void)state;
+    static char one_by_one[1 << 18], together[1 << 18];
+    rows_of_calls(1, NULL, one_by_one, sizeof one_by_one);
+    for (size_t many = 2; many <= 64; many *= 2) {
+        rows_of_calls(many, NULL, together, sizeof together);
+        assert_string_equal(together, one_by_one);
+    }
+    char directory[] = "/tmp/tumble-test-XXXXXX";
+    assert_non_null(mkdtemp(directory));
+    rows_of_calls(32, directory, together, sizeof together);
+    assert_string_equal(together, one_by_one);
+    remove_state(directory);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_are_grouped_and_ordered),
@@ -206,6 +267,7 @@ int main(void) {
         cmocka_unit_test(diverted_and_late_records_become_failures),
         cmocka_unit_test(a_record_not_above_the_last_is_a_duplicate),
         cmocka_unit_test(filters_and_attributes_apply),
+        cmocka_unit_test(records_taken_together_make_the_rows_of_each_by_itself),
         cmocka_unit_test(nothing_is_allocated_per_record_after_warm_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
