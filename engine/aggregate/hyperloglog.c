@@ -128,22 +128,53 @@ typedef uint16_t pairs8 __attribute__((vector_size(16)));
 typedef uint64_t words2 __attribute__((vector_size(16)));
 typedef uint8_t halves8 __attribute__((vector_size(8)));
 
-/* What decides the stored form. Written as vectors, not left to the compiler: of a loop that adds up comparisons, gcc
- * 12.2 at -O3 takes some as -1. */
-static void measure(const uint8_t *registers, unsigned precision, uint8_t *base, size_t *escaped) {
-    uint8_t least = UINT8_MAX;
-    for (size_t i = 0; i < count_of(precision); i++) {
-        least = registers[i] < least ? registers[i] : least;
-    }
-    size_t high = 0;
+/* Both below are written as vectors, not left to the compiler: gcc 12.2 does not see the least of bytes in a loop that
+ * another one follows, and of one that adds up comparisons, at -O3, takes some as -1. */
+static uint8_t least_of(const uint8_t *registers, unsigned precision) {
+    enum { AT_ONCE = 1024 };
+    registers16 least = {0};
+    least = ~least;
     for (size_t i = 0; i < count_of(precision); i += RUN) {
-        registers16 excess;
-        memcpy(&excess, registers + i, sizeof excess);
-        const words2 ones = (words2)((registers16)(excess - least >= ESCAPE) & 1);
-        high += (ones[0] + ones[1]) * UINT64_C(0x0101010101010101) >> 56; /* the sum of all bytes */
+        registers16 some;
+        memcpy(&some, registers + i, sizeof some);
+        const registers16 below = (registers16)(some < least);
+        least = (some & below) | (least & ~below);
+        if ((i + RUN) % AT_ONCE == 0) { /* mostly there is a zero among the first */
+            const words2 empty = (words2)(least == 0);
+            if (empty[0] | empty[1]) {
+                return 0;
+            }
+        }
     }
-    *base = least;
-    *escaped = high;
+    uint8_t out = least[0];
+    for (size_t k = 1; k < RUN; k++) {
+        out = least[k] < out ? least[k] : out;
+    }
+    return out;
+}
+
+static size_t escaped_above(const uint8_t *registers, unsigned precision, uint8_t base) {
+    enum { AT_ONCE = 128 * RUN }; /* so many are added up in a byte */
+    size_t high = 0;
+    for (size_t i = 0; i < count_of(precision);) {
+        const size_t end = i + AT_ONCE < count_of(precision) ? i + AT_ONCE : count_of(precision);
+        registers16 counts = {0};
+        for (; i < end; i += RUN) {
+            registers16 excess;
+            memcpy(&excess, registers + i, sizeof excess);
+            counts -= (registers16)(excess - base >= ESCAPE);
+        }
+        for (size_t k = 0; k < RUN; k++) {
+            high += counts[k];
+        }
+    }
+    return high;
+}
+
+/* What decides the stored form. */
+static void measure(const uint8_t *registers, unsigned precision, uint8_t *base, size_t *escaped) {
+    *base = least_of(registers, precision);
+    *escaped = escaped_above(registers, precision, *base);
 }
 
 static uint8_t form_for(unsigned precision, size_t escaped) {
