@@ -7,11 +7,24 @@ size_t tw_sketch_block_size(size_t buckets) {
                                        : tw_heap_size(2 * (TW_SKETCH_FRONT + buckets * TW_SKETCH_BUCKET));
 }
 
+/* A sketch's buckets. */
+struct all {
+    struct tw_sketch_list list;
+    uint32_t count;
+    int32_t low; /* where count is not 0 */
+    int32_t high;
+};
+
 /* Where a window of so many places holds the most buckets, and how many. */
-static uint32_t best_window(const struct tw_sketch_list *list, uint32_t places, int32_t *first) {
+static uint32_t best_window(const struct all *all, uint32_t places, int32_t *first) {
+    const struct tw_sketch_list *const list = &all->list;
     uint32_t best = 0, held = 0, tail = 0;
     int32_t bucket, lowest = 0;
     *first = TW_SKETCH_NO_WINDOW;
+    if (all->count && (uint32_t)(all->high - all->low) < places) { /* as mostly */
+        *first = all->low - (int32_t)(places - 1 - (uint32_t)(all->high - all->low)) / 2;
+        return all->count;
+    }
     for (uint32_t at = 0; at < list->length; at++) {
         if (!tw_sketch_entry(list, at, &bucket)) {
             continue;
@@ -44,16 +57,16 @@ static struct tw_sketch_reach shares(unsigned block_log2, unsigned eighths) {
 }
 
 /* Which shares of a block of this size, if any, leave a quarter of the room outside the window free. */
-static bool find_shares(const struct tw_sketch_list *from, size_t all, unsigned block_log2,
-                        struct tw_sketch_reach *out) {
+static bool find_shares(const struct all *from, size_t all, unsigned block_log2, struct tw_sketch_reach *out) {
     enum { ROOM_LEAST = TW_STEPS_AT_ONCE + 1 }; /* with less, memory would have to be asked for at every chunk */
     for (unsigned eighths = 7; eighths >= 4; eighths--) {
         *out = shares(block_log2, eighths);
         if (eighths > 4 && out->capacity < ROOM_LEAST) {
             continue;
         }
-        const uint32_t held = best_window(from, out->places, &out->first);
-        if (all - held + out->capacity / 4 <= out->capacity) {
+        const uint32_t most = out->places < from->count ? out->places : from->count;
+        const size_t outside = out->capacity - out->capacity / 4;
+        if (all - most <= outside && all - best_window(from, out->places, &out->first) <= outside) {
             return true;
         }
     }
@@ -62,14 +75,19 @@ static bool find_shares(const struct tw_sketch_list *from, size_t all, unsigned 
 
 bool tw_sketch_lay_out(struct tw_ddsketch *sketch, const struct tw_ddsketch_rules *rules, uint32_t more,
                        bool all_outside, struct tw_heap *heap) {
-    struct tw_sketch_list from = {0};
+    struct all from = {.count = sketch->count};
     const size_t all = (size_t)sketch->count + more;
     const size_t most = tw_sketch_block_size(all);
     const unsigned most_log2 = (unsigned)__builtin_ctzll(most);
     struct tw_sketch_reach reach = {0};
     size_t size = most;
     if (sketch->block) {
-        from = tw_sketch_list_of(sketch);
+        from.list = tw_sketch_list_of(sketch);
+        const struct tw_sketch_parts *const parts = &from.list.parts;
+        if (sketch->count) {
+            from.low = parts->reach ? parts->reach->low : parts->buckets[0];
+            from.high = parts->reach ? parts->reach->high : parts->buckets[sketch->count - 1];
+        }
     }
     if (most_log2 >= TW_SKETCH_WINDOWED) {
         unsigned log2 = all_outside ? most_log2 : TW_SKETCH_WINDOWED;
@@ -101,8 +119,8 @@ bool tw_sketch_lay_out(struct tw_ddsketch *sketch, const struct tw_ddsketch_rule
     uint32_t others = 0;
     int32_t bucket = 0;
     bool any = false;
-    for (uint32_t at = 0; at < from.length; at++) {
-        const uint64_t count = tw_sketch_entry(&from, at, &bucket);
+    for (uint32_t at = 0; at < from.list.length; at++) {
+        const uint64_t count = tw_sketch_entry(&from.list, at, &bucket);
         if (!count) {
             continue;
         }
@@ -123,7 +141,7 @@ bool tw_sketch_lay_out(struct tw_ddsketch *sketch, const struct tw_ddsketch_rule
         to.reach->others = others;
     }
     if (sketch->block) {
-        *to.ends = *from.parts.ends;
+        *to.ends = *from.list.parts.ends;
         tw_heap_give(heap, sketch->block, (size_t)1 << sketch->block_log2);
     }
     *sketch = made;

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "engine/codec/cpu.h"
+
 /* A positive number: mantissa × 2^(exponent − 63), first bit of the mantissa set. */
 struct binary {
     uint64_t mantissa;
@@ -127,10 +129,9 @@ int32_t tw_ddsketch_bucket(const struct tw_ddsketch_scale *scale, const struct t
 
 /* ---- many at once ----
  *
- * In doubles: a number of at most 63 bits times a power of ten from the table is off by less than 2^-50 of itself. Its
- * bits, as an integer, are 2^52 (e + m + 1023), less than 2^-42 off in e + m as a double; the rest of L is
- * m (15 − 21 m + 6 m²) / 35. L is off by less than 2^-40, and with at most 3,510 buckets in an octave L / W by less
- * than 2^-27, whether or not a compiler fuses a product and a sum. tw_ddsketch_bucket's own cuts come to less than
+ * In doubles: a number of at most 63 bits times a power of ten from the table is off by less than 2^-50 of itself, and
+ * so is e + m by less than 2^-49. L is off by less than 2^-40, and with at most 3,510 buckets in an octave L / W by
+ * less than 2^-27, whether or not a compiler fuses a product and a sum. tw_ddsketch_bucket's own cuts come to less than
  * that. So where L / W is 2^-20 from an integer or further, both have the same floor. */
 enum { POWERS = 22 }; /* of ten, on either side */
 
@@ -140,50 +141,118 @@ static const double powers[2 * POWERS + 1] = {
     1e8,   1e9,   1e10,  1e11,  1e12,  1e13,  1e14,  1e15,  1e16,  1e17,  1e18,  1e19,  1e20,  1e21, 1e22,
 };
 
-enum { PLACE_BITS = 20 };
+enum { PLACE_BITS = 20, AT_ONCE = 32, LANES = 4 };
 
-/* L / W × 2^20 = each_bit × bits + constant + m (first − m (second − m third)). */
+/* L / W × 2^20 = octave × e + constant + m (first − m (second − m third)), e with its bias. */
 struct mapping {
-    double each_bit;
+    double octave;
     double constant;
     double first;
     double second;
     double third;
 };
 
-/* False: ask tw_ddsketch_bucket. */
-static inline __attribute__((always_inline)) bool bucket_soon(const struct mapping *mapping,
-                                                              const struct tw_decimal *number, int32_t *out) {
+typedef double doubles4 __attribute__((vector_size(32)));
+typedef int64_t words4 __attribute__((vector_size(32)));
+typedef int32_t buckets4 __attribute__((vector_size(16)));
+
+/* Of count doubles, some times LANES. False: of one of them tw_ddsketch_bucket has to be asked. Integers below 2^52
+ * become doubles, and doubles integers, by the bits that they have when 2^52 is added. */
+static inline __attribute__((always_inline)) bool place_all(const struct mapping *mapping, const double *numbers,
+                                                            size_t count, int32_t *out) {
+    const int64_t fraction = (INT64_C(1) << 52) - 1, one = INT64_C(1023) << 52, integers = INT64_C(1075) << 52;
+    const int64_t far = (INT64_C(1) << PLACE_BITS) - 2; /* bits of what is further from an integer */
+    words4 doubtful = {0};
+    for (size_t i = 0; i < count; i += LANES) {
+        words4 bits;
+        memcpy(&bits, numbers + i, sizeof bits);
+        const words4 negative = bits >> 63;
+        bits &= INT64_MAX;
+        const doubles4 m = (doubles4)((bits & fraction) | one) - 1.0;
+        const doubles4 exponent = (doubles4)(bits >> 52 | integers) - 0x1p52;
+        const doubles4 within = m * (mapping->first - m * (mapping->second - m * mapping->third));
+        const doubles4 place = exponent * mapping->octave + (mapping->constant + within);
+        const words4 whole = (words4)(place + 0x1p52) & fraction;
+        doubtful |= (words4)(((whole + 1) & far) == 0) | (words4)(bits == 0);
+        const buckets4 buckets = __builtin_convertvector((whole >> PLACE_BITS) ^ negative, buckets4);
+        memcpy(out + i, &buckets, sizeof buckets);
+    }
+    return (doubtful[0] | doubtful[1] | doubtful[2] | doubtful[3]) == 0;
+}
+
+static bool place_all_portable(const struct mapping *mapping, const double *numbers, size_t count, int32_t *out) {
+    return place_all(mapping, numbers, count, out);
+}
+
+#ifdef TW_HAVE_AVX
+static __attribute__((target("avx2"))) bool place_all_avx2(const struct mapping *mapping, const double *numbers,
+                                                           size_t count, int32_t *out) {
+    return place_all(mapping, numbers, count, out);
+}
+#endif
+
+static inline bool place_some(const struct mapping *mapping, const double *numbers, size_t count, int32_t *out) {
+#ifdef TW_HAVE_AVX
+    if (tw_cpu_has_avx2()) {
+        return place_all_avx2(mapping, numbers, count, out);
+    }
+#endif
+    return place_all_portable(mapping, numbers, count, out);
+}
+
+/* 0 for what a double does not say, and for 0. */
+static inline double double_of(const struct tw_decimal *number) {
     const int64_t coefficient = (int64_t)number->low;
     const unsigned power = (unsigned)number->exponent + POWERS;
-    if (number->high != coefficient >> 63 || power > 2 * POWERS || coefficient == 0) {
-        return false;
-    }
-    const double x = (double)coefficient * powers[power];
-    uint64_t bits;
-    memcpy(&bits, &x, sizeof bits);
-    bits &= INT64_MAX;
-    const uint64_t mantissa = (bits & ((UINT64_C(1) << 52) - 1)) | UINT64_C(1023) << 52;
+    const bool says = (number->high == coefficient >> 63) & (power <= 2 * POWERS);
+    return says ? (double)coefficient * powers[power] : 0.0;
+}
+
+static int32_t bucket_or_zero(const struct tw_ddsketch_scale *scale, const struct tw_decimal *number) {
+    const bool zero = number->low == 0 && number->high == 0;
+    return zero ? TW_DDSKETCH_ZERO : tw_ddsketch_bucket(scale, number);
+}
+
+/* place_all for one. */
+static bool place_one(const struct mapping *mapping, double number, int32_t *out) {
+    const int64_t fraction = (INT64_C(1) << 52) - 1, one = INT64_C(1023) << 52;
+    int64_t bits;
+    memcpy(&bits, &number, sizeof bits);
+    const int64_t magnitude = bits & INT64_MAX, mantissa = (magnitude & fraction) | one;
     double m;
     memcpy(&m, &mantissa, sizeof m);
     m -= 1.0;
-    const double octave = m * (mapping->first - m * (mapping->second - m * mapping->third));
-    const int64_t place = (int64_t)((double)(int64_t)bits * mapping->each_bit + (mapping->constant + octave));
-    *out = (int32_t)(place >> PLACE_BITS) ^ (int32_t)(coefficient >> 63);
-    return ((place + 1) & ((1 << PLACE_BITS) - 1)) > 1;
+    const double within = m * (mapping->first - m * (mapping->second - m * mapping->third));
+    const int64_t place = (int64_t)((double)(magnitude >> 52) * mapping->octave + (mapping->constant + within));
+    *out = (int32_t)(place >> PLACE_BITS) ^ (int32_t)(bits >> 63);
+    return ((place + 1) & ((INT64_C(1) << PLACE_BITS) - 2)) != 0 && magnitude != 0;
 }
 
 void tw_ddsketch_buckets(const struct tw_ddsketch_scale *scale, const struct tw_decimal *numbers, size_t stride,
                          size_t count, int32_t *out) {
     const double octave = (double)scale->buckets_per_octave * (0x1p20 / 0x1p36);
-    const struct mapping mapping = {octave * 0x1p-52, octave * (L_BIAS - 1023), octave * (15.0 / 35),
-                                    octave * (21.0 / 35), octave * (6.0 / 35)};
+    const struct mapping mapping = {octave, octave * (L_BIAS - 1023), octave * (50.0 / 35), octave * (21.0 / 35),
+                                    octave * (6.0 / 35)};
     const char *at = (const char *)numbers;
-    for (size_t i = 0; i < count; i++, at += stride) {
-        const struct tw_decimal *number = (const void *)at;
-        if (!bucket_soon(&mapping, number, &out[i])) {
-            const bool zero = number->low == 0 && number->high == 0;
-            out[i] = zero ? TW_DDSKETCH_ZERO : tw_ddsketch_bucket(scale, number);
+    size_t done = 0;
+    while (count - done >= LANES) {
+        double doubles[AT_ONCE];
+        const size_t some = count - done < AT_ONCE ? (count - done) / LANES * LANES : AT_ONCE;
+        for (size_t i = 0; i < some; i++) {
+            doubles[i] = double_of((const void *)(at + i * stride));
+        }
+        if (!place_some(&mapping, doubles, some, out + done)) {
+            for (size_t i = 0; i < some; i++) {
+                out[done + i] = bucket_or_zero(scale, (const void *)(at + i * stride));
+            }
+        }
+        done += some;
+        at += some * stride;
+    }
+    for (; done < count; done++, at += stride) {
+        const struct tw_decimal *const number = (const void *)at;
+        if (!place_one(&mapping, double_of(number), out + done)) {
+            out[done] = bucket_or_zero(scale, number);
         }
     }
 }

@@ -150,6 +150,10 @@ enum tumble_code tw_ddsketch_decode(struct tw_ddsketch *sketch, const struct tw_
         tw_heap_give(heap, read.block, (size_t)1 << read.block_log2);
         return damaged(err);
     }
+    if (parts.reach && read.count) {
+        parts.reach->low = parts.buckets[0];
+        parts.reach->high = parts.buckets[read.count - 1];
+    }
     if (parts.reach && !tw_sketch_lay_out(&read, rules, 0, false, heap)) {
         tw_heap_give(heap, read.block, (size_t)1 << read.block_log2);
         return tw_no_memory(err);

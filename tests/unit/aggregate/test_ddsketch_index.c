@@ -124,9 +124,11 @@ static void buckets_order_as_numbers_do_but_at_their_bounds(void **state) {
 }
 
 static void check_buckets(const struct tw_ddsketch_scale *s, const struct tw_decimal *numbers, size_t count) {
-    int32_t found[64];
+    int32_t found[64], one;
     tw_ddsketch_buckets(s, numbers, sizeof *numbers, count, found);
     for (size_t i = 0; i < count; i++) {
+        tw_ddsketch_buckets(s, &numbers[i], 0, 1, &one);
+        assert_int_equal(one, found[i]);
         const bool zero = tw_decimal_coefficient(&numbers[i]) == 0;
         const int32_t wanted = zero ? TW_DDSKETCH_ZERO : tw_ddsketch_bucket(s, &numbers[i]);
         if (found[i] != wanted) {
