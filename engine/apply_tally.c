@@ -8,6 +8,7 @@
 
 enum {
     NUMBERS_MOST = 3,   /* fields of numbers */
+    COLUMNS_MOST = 4,   /* aggregates that ask for every value */
     DIGITS_MOST = 6,    /* behind the point */
     ONCE_MOST = 1 << 16 /* records between two times that sums go to their accumulators */
 };
@@ -28,8 +29,24 @@ struct sum {
 };
 
 struct place {
-    uint64_t count; /* 0: of the rest nothing is meant */
+    uint64_t count; /* 0: of the sums nothing is meant */
     struct sum of[NUMBERS_MOST];
+    char *states; /* of its group, which was touched; NULL: it is not used */
+};
+
+/* What goes to an accumulator value by value, a block of records at a time. */
+struct column {
+    uint32_t aggregate;
+    uint32_t projected; /* among a record's values: of texts */
+    uint32_t number;    /* among numbers; NUMBERS_MOST: these are texts */
+};
+
+/* Records that were added up, and whose values are still to go to accumulators. */
+struct block {
+    size_t count;
+    char *states[TW_STEPS_AT_ONCE];
+    int64_t numbers[NUMBERS_MOST][TW_STEPS_AT_ONCE];
+    struct tw_value texts[COLUMNS_MOST][TW_STEPS_AT_ONCE];
 };
 
 struct tw_tallies {
@@ -44,6 +61,10 @@ struct tw_tallies {
         uint32_t projected;
         uint32_t type;
     } others[TW_USUAL_FIELDS];
+    size_t growth; /* heap bytes that steps with what was added up take in a group */
+    size_t column_count;
+    struct column columns[COLUMNS_MOST];
+    struct block block;
     size_t used_count;
     uint16_t used[TW_MEMO_TEXTS];
     struct place places[TW_MEMO_PLACES]; /* beside those of the memo */
@@ -73,15 +94,50 @@ static bool plan_fields(const struct tumble_shard *shard, struct tw_tallies *tal
     return true;
 }
 
+/* An aggregate that asks for every value: false, if it cannot be given them here. */
+static bool plan_column(const struct tumble_shard *shard, struct tw_tallies *tallies, size_t aggregate) {
+    const struct tw_spec_aggregate *const of = &shard->engine->spec->aggregates[aggregate];
+    const struct tw_aggregate *const function = of->function;
+    if (of->field < 0 || of->second_field >= 0 || tallies->column_count == COLUMNS_MOST || !function->growth_all) {
+        return false;
+    }
+    struct column *const column = &tallies->columns[tallies->column_count++];
+    *column = (struct column){.aggregate = (uint32_t)aggregate, .projected = shard->usual_fields[of->field].projected};
+    const uint8_t type = (uint8_t)shard->usual_fields[of->field].type;
+    for (size_t k = 0; k < tallies->number_count; k++) {
+        column->number += tallies->numbers[k].field < (uint32_t)of->field;
+    }
+    if (type == TUMBLE_TYPE_STRING) {
+        column->number = NUMBERS_MOST;
+    }
+    return type == TUMBLE_TYPE_STRING ? function->step_all != NULL
+                                      : type == TUMBLE_TYPE_NUMBER && function->step_scaled != NULL;
+}
+
+static size_t growth_of_tallies(const struct tumble_shard *shard) {
+    const struct tumble_spec *spec = shard->engine->spec;
+    size_t growth = 0;
+    for (size_t a = 0; a < spec->aggregate_count; a++) {
+        const struct tw_aggregate *function = spec->aggregates[a].function;
+        if (tw_shard_takes(shard, a) && function->step_tally && function->growth) {
+            growth += function->growth(NULL, &spec->aggregates[a].params, NULL);
+        }
+    }
+    return growth;
+}
+
 static bool plan(const struct tumble_shard *shard, struct tw_tallies *tallies) {
     const struct tumble_spec *spec = shard->engine->spec;
     tallies->planned = true;
     tallies->types = shard->types;
     tallies->possible = plan_fields(shard, tallies);
+    tallies->column_count = 0;
     for (size_t i = 0; i < spec->aggregate_count; i++) {
         tallies->possible =
-            tallies->possible && (!tw_shard_takes(shard, i) || spec->aggregates[i].function->step_tally);
+            tallies->possible &&
+            (!tw_shard_takes(shard, i) || spec->aggregates[i].function->step_tally || plan_column(shard, tallies, i));
     }
+    tallies->growth = growth_of_tallies(shard);
     return tallies->possible;
 }
 
@@ -239,28 +295,99 @@ static inline __attribute__((always_inline)) struct place *find(struct tw_tallie
     return memo->places[i].length ? &tallies->places[i] : NULL;
 }
 
+/* A place's first record. False: no memory. */
+static __attribute__((noinline)) bool use(struct tw_window *window, struct tw_tallies *tallies, struct place *place) {
+    const size_t i = (size_t)(place - tallies->places);
+    const uint32_t reference = window->groups.memo->places[i].reference;
+    if (tw_group_touch_known(&window->groups, reference) != TUMBLE_OK) {
+        return false;
+    }
+    place->count = 0;
+    place->states = (char *)tw_group_at(&window->groups, reference)->state;
+    tallies->used[tallies->used_count++] = (uint16_t)i;
+    return true;
+}
+
+static bool put_texts(const struct tw_tallies *tallies, struct block *block, size_t at,
+                      const struct tumble_value *values) {
+    for (size_t c = 0; c < tallies->column_count; c++) {
+        const struct tumble_value *const value = &values[tallies->columns[c].projected];
+        if (tallies->columns[c].number < NUMBERS_MOST) {
+            continue;
+        }
+        if ((value->flags & TUMBLE_VALUE_ESCAPED) || value->length > TW_LIMIT_STRING_VALUE_BYTES) {
+            return false;
+        }
+        struct tw_value *const text = &block->texts[c][at];
+        text->type = TUMBLE_TYPE_STRING;
+        text->text = (struct tumble_bytes){value->text, value->length};
+    }
+    return true;
+}
+
+/* All memory that a block needs, and that what was added up before it does; false: there is not so much. */
+static bool reserve(const struct tumble_shard *shard, struct tw_window *window, const struct tw_tallies *tallies) {
+    const struct tumble_spec *spec = shard->engine->spec;
+    const struct block *const block = &tallies->block;
+    size_t growth = tallies->growth * tallies->used_count;
+    for (size_t c = 0; c < tallies->column_count; c++) {
+        const struct tw_spec_aggregate *const aggregate = &spec->aggregates[tallies->columns[c].aggregate];
+        growth +=
+            aggregate->function->growth_all(block->states, aggregate->state_offset, &aggregate->params, block->count);
+    }
+    return !growth || tw_heap_reserve(&window->heap, growth);
+}
+
+/* A block's values go to accumulators; false: there is no memory for it, and none of them did. */
+static bool step_block(const struct tumble_shard *shard, struct tw_window *window, struct tw_tallies *tallies) {
+    const struct tumble_spec *spec = shard->engine->spec;
+    struct block *const block = &tallies->block;
+    const bool added = reserve(shard, window, tallies);
+    for (size_t c = 0; c < tallies->column_count && added; c++) {
+        const struct column *const column = &tallies->columns[c];
+        const struct tw_spec_aggregate *const aggregate = &spec->aggregates[column->aggregate];
+        const uint32_t offset = aggregate->state_offset;
+        if (column->number < NUMBERS_MOST) {
+            aggregate->function->step_scaled(block->states, offset, &aggregate->params, block->numbers[column->number],
+                                             -(int)tallies->numbers[column->number].digits, block->count,
+                                             &window->heap);
+        } else {
+            aggregate->function->step_all(block->states, offset, &aggregate->params, block->texts[c], 1, block->count,
+                                          &window->heap);
+        }
+    }
+    block->count = 0;
+    return added;
+}
+
+static size_t add_again(struct tumble_shard *shard, struct tw_window *window, struct tw_tallies *tallies,
+                        const struct tw_tally_source *source, size_t count);
+
 /* Adds up records from the front of a source, and returns how many. numbers: as tallies has it, known to the compiler
- * where that is worth it. */
-static inline __attribute__((always_inline)) size_t add_up(struct tumble_shard *shard, struct tw_tallies *tallies,
-                                                           struct tw_group_memo *memo,
+ * where that is worth it. by_blocks: there are columns; without memory for a block records end before it. */
+static inline __attribute__((always_inline)) size_t add_up(struct tumble_shard *shard, struct tw_window *window,
+                                                           struct tw_tallies *tallies,
                                                            const struct tw_tally_source *source, bool in_short,
-                                                           size_t number_count) {
+                                                           size_t number_count, bool by_blocks) {
+    const struct tw_group_memo *const memo = window->groups.memo;
     uint64_t number = source->number;
     struct tumble_bytes last = source->last;
     const size_t most = source->count < ONCE_MOST ? source->count : ONCE_MOST;
     struct number *const numbers = tallies->numbers;
+    struct block *const block = &tallies->block;
     struct point points[NUMBERS_MOST];
+    size_t i = 0;
     for (size_t k = 0; k < NUMBERS_MOST; k++) {
         points[k] = point_of(numbers[k].digits);
     }
-    for (size_t i = 0; i < most; i++) {
+    for (; i < most; i++) {
         struct tumble_bytes data;
         const struct tumble_value *values;
         int64_t read[NUMBERS_MOST];
         if (in_short) {
             const struct tumble_short_record *record = &source->shorts[i];
             if (record->number <= number || (uint64_t)record->arrival_ms > (uint64_t)TUMBLE_TIMESTAMP_MAX_MS) {
-                return i;
+                break;
             }
             number = record->number;
             data = record->data;
@@ -271,7 +398,7 @@ static inline __attribute__((always_inline)) size_t add_up(struct tumble_shard *
                 !tw_sequence_follows(record->sequence_number, last) ||
                 (!record->values && tumble_project_like(shard->engine->projection, &shard->layout, record->data, 1,
                                                         shard->projected, NULL, NULL) != TUMBLE_OK)) {
-                return i;
+                break;
             }
             last = record->sequence_number;
             data = record->data;
@@ -279,53 +406,72 @@ static inline __attribute__((always_inline)) size_t add_up(struct tumble_shard *
         }
         struct place *place = find(tallies, memo, data, &values[tallies->group]);
         if (TW_RARELY(!place || !others_are_usual(tallies, values))) {
-            return i;
+            break;
         }
-        for (size_t k = 0; k < number_count; k++) {
+        bool good = true;
+        for (size_t k = 0; k < number_count && good; k++) {
             const struct tumble_value *value = &values[numbers[k].projected];
-            if (TW_RARELY(value->type != TUMBLE_TYPE_NUMBER ||
-                          !read_number(&numbers[k], &points[k], begin_of(data, value), value, &read[k]))) {
-                return i;
-            }
+            good = value->type == TUMBLE_TYPE_NUMBER &&
+                   read_number(&numbers[k], &points[k], begin_of(data, value), value, &read[k]);
         }
-        if (place->count == 0) {
-            tallies->used[tallies->used_count++] = (uint16_t)(place - tallies->places);
+        if (TW_RARELY(!good)) {
+            break;
+        }
+        if (TW_RARELY(!place->states && !use(window, tallies, place))) {
+            break;
+        }
+        if (by_blocks) {
+            if (TW_RARELY(!put_texts(tallies, block, block->count, values))) {
+                break;
+            }
+            for (size_t k = 0; k < number_count; k++) {
+                block->numbers[k][block->count] = read[k];
+            }
+            block->states[block->count++] = place->states;
         }
         add(place, read, number_count);
+        if (by_blocks && block->count == TW_STEPS_AT_ONCE && !step_block(shard, window, tallies)) {
+            return add_again(shard, window, tallies, source, i + 1 - TW_STEPS_AT_ONCE);
+        }
     }
-    return most;
+    const size_t rest = block->count;
+    return !by_blocks || step_block(shard, window, tallies) ? i : add_again(shard, window, tallies, source, i - rest);
 }
 
-static size_t add_up_any(struct tumble_shard *shard, struct tw_tallies *tallies, struct tw_group_memo *memo,
-                         const struct tw_tally_source *source) {
-    if (source->shorts) {
-        return tallies->number_count == 1 ? add_up(shard, tallies, memo, source, true, 1)
-                                          : add_up(shard, tallies, memo, source, true, tallies->number_count);
+/* What was added up is no longer true, but of so many records from the front. */
+static __attribute__((cold, noinline)) size_t add_again(struct tumble_shard *shard, struct tw_window *window,
+                                                        struct tw_tallies *tallies,
+                                                        const struct tw_tally_source *source, size_t count) {
+    struct tw_tally_source front = *source;
+    front.count = count;
+    for (size_t i = 0; i < tallies->used_count; i++) {
+        tallies->places[tallies->used[i]].count = 0;
     }
-    return tallies->number_count == 1 ? add_up(shard, tallies, memo, source, false, 1)
-                                      : add_up(shard, tallies, memo, source, false, tallies->number_count);
+    return front.shorts ? add_up(shard, window, tallies, &front, true, tallies->number_count, false)
+                        : add_up(shard, window, tallies, &front, false, tallies->number_count, false);
+}
+
+static size_t add_up_any(struct tumble_shard *shard, struct tw_window *window, struct tw_tallies *tallies,
+                         const struct tw_tally_source *source) {
+    const bool shorts = source->shorts != NULL, one = tallies->number_count == 1;
+    const size_t count = tallies->number_count;
+    if (tallies->column_count && shorts) {
+        return one ? add_up(shard, window, tallies, source, true, 1, true)
+                   : add_up(shard, window, tallies, source, true, count, true);
+    }
+    if (tallies->column_count) {
+        return one ? add_up(shard, window, tallies, source, false, 1, true)
+                   : add_up(shard, window, tallies, source, false, count, true);
+    }
+    if (shorts) {
+        return one ? add_up(shard, window, tallies, source, true, 1, false)
+                   : add_up(shard, window, tallies, source, true, count, false);
+    }
+    return one ? add_up(shard, window, tallies, source, false, 1, false)
+               : add_up(shard, window, tallies, source, false, count, false);
 }
 
 /* ---- to the accumulators ---- */
-
-/* All memory that is needed; false: there is not so much. */
-static bool touch(const struct tumble_shard *shard, struct tw_window *window, const struct tw_tallies *tallies) {
-    const struct tumble_spec *spec = shard->engine->spec;
-    const struct tw_group_memo *memo = window->groups.memo;
-    size_t growth = 0;
-    for (size_t i = 0; i < tallies->used_count; i++) {
-        if (tw_group_touch_known(&window->groups, memo->places[tallies->used[i]].reference) != TUMBLE_OK) {
-            return false;
-        }
-    }
-    for (size_t a = 0; a < spec->aggregate_count; a++) {
-        const struct tw_aggregate *function = spec->aggregates[a].function;
-        if (tw_shard_takes(shard, a) && function->growth) {
-            growth += tallies->used_count * function->growth(NULL, &spec->aggregates[a].params, NULL);
-        }
-    }
-    return !growth || tw_heap_reserve(&window->heap, growth);
-}
 
 static void step(const struct tumble_shard *shard, struct tw_window *window, const struct tw_tallies *tallies,
                  size_t used) {
@@ -345,7 +491,7 @@ static void step(const struct tumble_shard *shard, struct tw_window *window, con
     group->records += place->count;
     for (size_t a = 0; a < spec->aggregate_count; a++) {
         const struct tw_spec_aggregate *aggregate = &spec->aggregates[a];
-        if (!tw_shard_takes(shard, a)) {
+        if (!tw_shard_takes(shard, a) || !aggregate->function->step_tally) {
             continue;
         }
         size_t k = 0;
@@ -362,15 +508,17 @@ size_t tw_shard_tally(struct tumble_shard *shard, struct tw_window *window, cons
     if (!tallies) {
         return 0;
     }
-    size_t taken = add_up_any(shard, tallies, window->groups.memo, source);
-    if (!touch(shard, window, tallies)) {
+    size_t taken = add_up_any(shard, window, tallies, source);
+    const size_t growth = tallies->growth * tallies->used_count;
+    if (growth && !tw_heap_reserve(&window->heap, growth)) { /* never where there are blocks: it is what they left */
         taken = 0;
     }
     for (size_t i = 0; i < tallies->used_count; i++) {
-        if (taken) {
+        struct place *const place = &tallies->places[tallies->used[i]];
+        if (taken && place->count) {
             step(shard, window, tallies, tallies->used[i]);
         }
-        tallies->places[tallies->used[i]].count = 0;
+        place->states = NULL;
     }
     tallies->used_count = 0;
     for (size_t k = 0; k < tallies->number_count; k++) {

@@ -182,6 +182,25 @@ void tw_ddsketch_add_all(char *const *groups, uint32_t offset, const struct tw_d
     }
 }
 
+void tw_ddsketch_add_scaled(char *const *groups, uint32_t offset, const struct tw_ddsketch_rules *rules,
+                            const int64_t *numbers, int exponent, size_t count, struct tw_heap *heap) {
+    enum { AT_ONCE = 32 };
+    for (size_t done = 0; done < count;) {
+        int32_t buckets[AT_ONCE];
+        const size_t some = count - done < AT_ONCE ? count - done : AT_ONCE;
+        tw_ddsketch_buckets_scaled(&rules->scale, numbers + done, exponent, some, buckets);
+        for (size_t i = 0; i < some; i++) {
+            struct tw_ddsketch *sketch = (struct tw_ddsketch *)(void *)(groups[done + i] + offset);
+            if (!count_again(sketch, buckets[i])) {
+                struct tw_decimal number;
+                tw_decimal_of(&number, numbers[done + i], exponent);
+                add(sketch, rules, buckets[i], &number, heap);
+            }
+        }
+        done += some;
+    }
+}
+
 size_t tw_ddsketch_growth_all(char *const *groups, uint32_t offset, const struct tw_ddsketch_rules *rules, size_t count,
                               uint32_t before) {
     size_t total = 0;

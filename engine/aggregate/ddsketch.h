@@ -47,6 +47,9 @@ void tw_ddsketch_add(struct tw_ddsketch *sketch, const struct tw_ddsketch_rules 
 /* The same for count numbers, which stand stride bytes apart, each into the sketch at offset in its group. */
 void tw_ddsketch_add_all(char *const *groups, uint32_t offset, const struct tw_ddsketch_rules *rules,
                          const struct tw_decimal *numbers, size_t stride, size_t count, struct tw_heap *heap);
+/* The same for integers of at most 51 bits, times 10^exponent, which is from -18 to 0. */
+void tw_ddsketch_add_scaled(char *const *groups, uint32_t offset, const struct tw_ddsketch_rules *rules,
+                            const int64_t *numbers, int exponent, size_t count, struct tw_heap *heap);
 /* The sum of tw_ddsketch_growth of as many sketches. */
 size_t tw_ddsketch_growth_all(char *const *groups, uint32_t offset, const struct tw_ddsketch_rules *rules, size_t count,
                               uint32_t before);

@@ -156,16 +156,21 @@ typedef double doubles4 __attribute__((vector_size(32)));
 typedef int64_t words4 __attribute__((vector_size(32)));
 typedef int32_t buckets4 __attribute__((vector_size(16)));
 
-/* Of count doubles, some times LANES. False: of one of them tw_ddsketch_bucket has to be asked. Integers below 2^52
- * become doubles, and doubles integers, by the bits that they have when 2^52 is added. */
-static inline __attribute__((always_inline)) bool place_all(const struct mapping *mapping, const double *numbers,
-                                                            size_t count, int32_t *out) {
+/* Of count doubles, some times LANES; or, power not being 0, of integers of at most 51 bits times that. False: of one
+ * of them tw_ddsketch_bucket has to be asked. Integers become doubles, and doubles integers, by the bits that they have
+ * when a large number is added. */
+static inline __attribute__((always_inline)) bool place_all(const struct mapping *mapping, const void *numbers,
+                                                            bool scaled, double power, size_t count, int32_t *out) {
     const int64_t fraction = (INT64_C(1) << 52) - 1, one = INT64_C(1023) << 52, integers = INT64_C(1075) << 52;
-    const int64_t far = (INT64_C(1) << PLACE_BITS) - 2; /* bits of what is further from an integer */
+    const int64_t of_either_sign = INT64_C(0x4338) << 48; /* 0x1.8p52 */
+    const int64_t far = (INT64_C(1) << PLACE_BITS) - 2;   /* bits of what is further from an integer */
     words4 doubtful = {0};
     for (size_t i = 0; i < count; i += LANES) {
         words4 bits;
-        memcpy(&bits, numbers + i, sizeof bits);
+        memcpy(&bits, (const char *)numbers + i * sizeof(int64_t), sizeof bits);
+        if (scaled) {
+            bits = (words4)(((doubles4)(bits + of_either_sign) - 0x1.8p52) * power);
+        }
         const words4 negative = bits >> 63;
         bits &= INT64_MAX;
         const doubles4 m = (doubles4)((bits & fraction) | one) - 1.0;
@@ -180,24 +185,28 @@ static inline __attribute__((always_inline)) bool place_all(const struct mapping
     return (doubtful[0] | doubtful[1] | doubtful[2] | doubtful[3]) == 0;
 }
 
-static bool place_all_portable(const struct mapping *mapping, const double *numbers, size_t count, int32_t *out) {
-    return place_all(mapping, numbers, count, out);
+static bool place_all_portable(const struct mapping *mapping, const void *numbers, double power, size_t count,
+                               int32_t *out) {
+    return power != 0 ? place_all(mapping, numbers, true, power, count, out)
+                      : place_all(mapping, numbers, false, power, count, out);
 }
 
 #ifdef TW_HAVE_AVX
-static __attribute__((target("avx2"))) bool place_all_avx2(const struct mapping *mapping, const double *numbers,
-                                                           size_t count, int32_t *out) {
-    return place_all(mapping, numbers, count, out);
+static __attribute__((target("avx2"))) bool place_all_avx2(const struct mapping *mapping, const void *numbers,
+                                                           double power, size_t count, int32_t *out) {
+    return power != 0 ? place_all(mapping, numbers, true, power, count, out)
+                      : place_all(mapping, numbers, false, power, count, out);
 }
 #endif
 
-static inline bool place_some(const struct mapping *mapping, const double *numbers, size_t count, int32_t *out) {
+static inline bool place_some(const struct mapping *mapping, const void *numbers, double power, size_t count,
+                              int32_t *out) {
 #ifdef TW_HAVE_AVX
     if (tw_cpu_has_avx2()) {
-        return place_all_avx2(mapping, numbers, count, out);
+        return place_all_avx2(mapping, numbers, power, count, out);
     }
 #endif
-    return place_all_portable(mapping, numbers, count, out);
+    return place_all_portable(mapping, numbers, power, count, out);
 }
 
 /* 0 for what a double does not say, and for 0. */
@@ -228,11 +237,15 @@ static bool place_one(const struct mapping *mapping, double number, int32_t *out
     return ((place + 1) & ((INT64_C(1) << PLACE_BITS) - 2)) != 0 && magnitude != 0;
 }
 
+static inline struct mapping mapping_of(const struct tw_ddsketch_scale *scale) {
+    const double octave = (double)scale->buckets_per_octave * (0x1p20 / 0x1p36);
+    return (struct mapping){octave, octave * (L_BIAS - 1023), octave * (50.0 / 35), octave * (21.0 / 35),
+                            octave * (6.0 / 35)};
+}
+
 void tw_ddsketch_buckets(const struct tw_ddsketch_scale *scale, const struct tw_decimal *numbers, size_t stride,
                          size_t count, int32_t *out) {
-    const double octave = (double)scale->buckets_per_octave * (0x1p20 / 0x1p36);
-    const struct mapping mapping = {octave, octave * (L_BIAS - 1023), octave * (50.0 / 35), octave * (21.0 / 35),
-                                    octave * (6.0 / 35)};
+    const struct mapping mapping = mapping_of(scale);
     const char *at = (const char *)numbers;
     size_t done = 0;
     while (count - done >= LANES) {
@@ -241,7 +254,7 @@ void tw_ddsketch_buckets(const struct tw_ddsketch_scale *scale, const struct tw_
         for (size_t i = 0; i < some; i++) {
             doubles[i] = double_of((const void *)(at + i * stride));
         }
-        if (!place_some(&mapping, doubles, some, out + done)) {
+        if (!place_some(&mapping, doubles, 0, some, out + done)) {
             for (size_t i = 0; i < some; i++) {
                 out[done + i] = bucket_or_zero(scale, (const void *)(at + i * stride));
             }
@@ -254,6 +267,26 @@ void tw_ddsketch_buckets(const struct tw_ddsketch_scale *scale, const struct tw_
         if (!place_one(&mapping, double_of(number), out + done)) {
             out[done] = bucket_or_zero(scale, number);
         }
+    }
+}
+
+void tw_ddsketch_buckets_scaled(const struct tw_ddsketch_scale *scale, const int64_t *numbers, int exponent,
+                                size_t count, int32_t *out) {
+    const struct mapping mapping = mapping_of(scale);
+    const double power = powers[exponent + POWERS];
+    const size_t rest = count % LANES, most = count - rest;
+    bool known = place_some(&mapping, numbers, power, most, out);
+    if (rest) {
+        int64_t last[LANES] = {1, 1, 1, 1};
+        int32_t buckets[LANES];
+        memcpy(last, numbers + most, rest * sizeof *last);
+        known = place_some(&mapping, last, power, LANES, buckets) && known;
+        memcpy(out + most, buckets, rest * sizeof *out);
+    }
+    for (size_t i = 0; i < count && !known; i++) {
+        struct tw_decimal number;
+        tw_decimal_of(&number, numbers[i], exponent);
+        out[i] = bucket_or_zero(scale, &number);
     }
 }
 

@@ -42,6 +42,9 @@ int32_t tw_ddsketch_bucket(const struct tw_ddsketch_scale *scale, const struct t
 enum { TW_DDSKETCH_ZERO = INT32_MIN };
 void tw_ddsketch_buckets(const struct tw_ddsketch_scale *scale, const struct tw_decimal *numbers, size_t stride,
                          size_t count, int32_t *out);
+/* The same for count integers of at most 51 bits each, times 10^exponent, which is from -18 to 0. */
+void tw_ddsketch_buckets_scaled(const struct tw_ddsketch_scale *scale, const int64_t *numbers, int exponent,
+                                size_t count, int32_t *out);
 /* Pairs of buckets become one: level by level. */
 static inline int32_t tw_ddsketch_collapse(int32_t bucket, unsigned levels) { return bucket >> levels; }
 /* The highest bucket at level 0; the lowest is the complement of it. */

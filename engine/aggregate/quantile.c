@@ -85,6 +85,12 @@ static void step_all(char *const *groups, uint32_t offset, const struct tw_param
     tw_ddsketch_add_all(groups, offset, &rules, &values->number, stride * sizeof *values, count, heap);
 }
 
+static void step_scaled(char *const *groups, uint32_t offset, const struct tw_params *params, const int64_t *numbers,
+                        int exponent, size_t count, struct tw_heap *heap) {
+    struct tw_ddsketch_rules rules = rules_of(params);
+    tw_ddsketch_add_scaled(groups, offset, &rules, numbers, exponent, count, heap);
+}
+
 static size_t growth_all(char *const *groups, uint32_t offset, const struct tw_params *params, size_t count) {
     struct tw_ddsketch_rules rules = rules_of(params);
     return tw_ddsketch_growth_all(groups, offset, &rules, count, TW_STEPS_AT_ONCE);
@@ -143,6 +149,7 @@ const struct tw_aggregate tw_aggregate_quantile = {
     .growth = growth,
     .step = step,
     .step_all = step_all,
+    .step_scaled = step_scaled,
     .growth_all = growth_all,
     .merge = merge,
     .value = value_text,

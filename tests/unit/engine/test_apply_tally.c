@@ -14,6 +14,11 @@
 #define MORE                                                                                                           \
     ",{\"name\":\"m\",\"function\":\"mean\",\"field\":\"w\"},{\"name\":\"t\",\"function\":\"sum\",\"field\":\"w\"},"   \
     "{\"name\":\"c\",\"function\":\"count\",\"field\":\"x\"}"
+#define SKETCHES                                                                                                       \
+    ",{\"name\":\"q\",\"function\":\"quantile\",\"field\":\"v\",\"q\":[0,0.5,0.9,1],\"max_buckets\":64},"              \
+    "{\"name\":\"d\",\"function\":\"distinct\",\"field\":\"u\",\"error\":0.1},"                                        \
+    "{\"name\":\"p\",\"function\":\"quantile\",\"field\":\"w\",\"q\":0.5},"                                            \
+    "{\"name\":\"g\",\"function\":\"distinct\",\"field\":\"k\"}"
 
 enum { CALL = 900, CALLS = 12, WIDTH = 200 };
 
@@ -108,16 +113,19 @@ static void anything(uint64_t *random, char *out, size_t size) {
 static void draw(struct batch *batch, const struct tumble_engine *engine, put_number_fn *put, uint64_t *random,
                  uint64_t *number, bool odd) {
     for (size_t i = 0; i < CALL; i++) {
-        char group[40], v[48], w[48];
+        char group[40], v[48], w[48], user[24];
         put_group(random, group, sizeof group);
         put(random, v, sizeof v);
         put(random, w, sizeof w);
+        snprintf(user, sizeof user, "%s-%u", random_below(random, 500) ? "user" : "us\\u0065r",
+                 (unsigned)random_below(random, 2000));
         const size_t dice = odd ? random_below(random, 300) : 100;
         const char *quote = dice == 0 ? "\"" : "";
-        int length = snprintf(batch->data[i], WIDTH,
-                              i % 2 ? "{\"k\":\"%s\",\"v\":%s%s%s,\"w\":%s,\"x\":%s}"
-                                    : "{\"x\":0,\"k\":\"%s\",\"v\":%s%s%s,\"w\":%s,\"x\":%s}",
-                              group, quote, dice == 1 ? "null" : v, quote, w, dice == 2 ? "\"text\"" : "\"a\\u0041\"");
+        int length =
+            snprintf(batch->data[i], WIDTH,
+                     i % 2 ? "{\"k\":\"%s\",\"v\":%s%s%s,\"w\":%s,\"u\":\"%s\",\"x\":%s}"
+                           : "{\"x\":0,\"k\":\"%s\",\"v\":%s%s%s,\"w\":%s,\"u\":\"%s\",\"x\":%s}",
+                     group, quote, dice == 1 ? "null" : v, quote, w, user, dice == 2 ? "\"text\"" : "\"a\\u0041\"");
         assert_true(length > 0 && length < WIDTH);
         *number += dice == 3 ? 0 : 1;
         put_sequence(*number, batch->sequence[i]);
@@ -221,6 +229,14 @@ static void numbers_of_one_scale_add_up_to_the_same_rows(void **state) {
     expect_alike(HEAD FOUR MORE "]}", amounts, false);
 }
 
+static void what_asks_for_every_value_gets_the_same_rows(void **state) {
+    (void)state;
+    expect_alike(HEAD FOUR SKETCHES "]}", amounts, false);
+    expect_alike(HEAD FOUR MORE SKETCHES "]}", integers, false);
+    expect_alike(HEAD FOUR SKETCHES "]}", anything, false);
+    expect_alike(HEAD FOUR MORE SKETCHES "]}", anything, true);
+}
+
 static void numbers_of_any_kind_add_up_to_the_same_rows(void **state) {
     (void)state;
     expect_alike(HEAD FOUR "]}", anything, false);
@@ -261,15 +277,14 @@ static void a_number_that_no_decimal_holds_is_bad_among_many(void **state) {
 }
 
 /* Whichever allocation fails: the call takes what it says, and the rest of it given again ends in the same rows. */
-static void without_memory_nothing_is_half_added_up(void **state) {
-    (void)state;
+static void fail_each(const char *json, size_t most) {
     struct tumble_error error;
     struct batch *batch = malloc(sizeof *batch);
     char *expected = NULL;
     size_t failed = 0;
     assert_non_null(batch);
-    for (size_t fail_at = 0; fail_at < 12; fail_at++) {
-        struct tumble_spec *spec = spec_of(HEAD FOUR MORE "]}");
+    for (size_t fail_at = 0; fail_at < most; fail_at++) {
+        struct tumble_spec *spec = spec_of(json);
         struct counting_alloc count = {0};
         struct tumble_engine *engine;
         struct tumble_engine_options options = {.spec = spec, .alloc = counting_alloc_of(&count)};
@@ -307,10 +322,17 @@ static void without_memory_nothing_is_half_added_up(void **state) {
     free(batch);
 }
 
+static void without_memory_nothing_is_half_added_up(void **state) {
+    (void)state;
+    fail_each(HEAD FOUR MORE "]}", 12);
+    fail_each(HEAD FOUR SKETCHES "]}", 30);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(numbers_of_one_scale_add_up_to_the_same_rows),
         cmocka_unit_test(numbers_of_any_kind_add_up_to_the_same_rows),
+        cmocka_unit_test(what_asks_for_every_value_gets_the_same_rows),
         cmocka_unit_test(records_that_are_not_as_usual_are_seen),
         cmocka_unit_test(a_number_that_no_decimal_holds_is_bad_among_many),
         cmocka_unit_test(without_memory_nothing_is_half_added_up),
