@@ -148,8 +148,8 @@ void tw_ddsketch_add(struct tw_ddsketch *sketch, const struct tw_ddsketch_rules 
     add(sketch, rules, bucket, number, heap);
 }
 
-/* add for nearly every number: its bucket is there, within the window and not near an end. */
-static inline bool count_again(struct tw_ddsketch *sketch, int32_t bucket) {
+/* add for nearly every number: its bucket is within the window and not near an end. */
+static inline bool count_soon(struct tw_ddsketch *sketch, const struct tw_ddsketch_rules *rules, int32_t bucket) {
     if (sketch->block_log2 < TW_SKETCH_WINDOWED) {
         return false;
     }
@@ -160,8 +160,14 @@ static inline bool count_again(struct tw_ddsketch *sketch, int32_t bucket) {
     }
     uint64_t *window = (void *)(sketch->block + TW_SKETCH_FRONT);
     uint64_t *count = &window[bucket - reach->first];
-    *count += *count != 0;
-    return *count != 0;
+    if (*count == 0) { /* a new one: neither the ends nor what lies outside the window change */
+        if (sketch->count >= rules->limit) {
+            return false;
+        }
+        sketch->count++;
+    }
+    ++*count;
+    return true;
 }
 
 void tw_ddsketch_add_all(char *const *groups, uint32_t offset, const struct tw_ddsketch_rules *rules,
@@ -174,7 +180,7 @@ void tw_ddsketch_add_all(char *const *groups, uint32_t offset, const struct tw_d
         tw_ddsketch_buckets(&rules->scale, (const void *)at, stride, some, buckets);
         for (size_t i = 0; i < some; i++, at += stride) {
             struct tw_ddsketch *sketch = (struct tw_ddsketch *)(void *)(groups[done + i] + offset);
-            if (!count_again(sketch, buckets[i])) {
+            if (!count_soon(sketch, rules, buckets[i])) {
                 add(sketch, rules, buckets[i], (const void *)at, heap);
             }
         }
@@ -191,7 +197,7 @@ void tw_ddsketch_add_scaled(char *const *groups, uint32_t offset, const struct t
         tw_ddsketch_buckets_scaled(&rules->scale, numbers + done, exponent, some, buckets);
         for (size_t i = 0; i < some; i++) {
             struct tw_ddsketch *sketch = (struct tw_ddsketch *)(void *)(groups[done + i] + offset);
-            if (!count_again(sketch, buckets[i])) {
+            if (!count_soon(sketch, rules, buckets[i])) {
                 struct tw_decimal number;
                 tw_decimal_of(&number, numbers[done + i], exponent);
                 add(sketch, rules, buckets[i], &number, heap);

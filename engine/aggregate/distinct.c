@@ -177,6 +177,20 @@ static uint64_t *slot_of(uint64_t *table, unsigned slots_log2, const struct tw_p
     return &table[at];
 }
 
+enum { SOME = 64 };
+
+/* The hashes of SOME slots from one on; fewer, at the end. Which slots are taken nobody foresees. */
+static inline size_t take_some(const struct distinct *d, size_t from, uint64_t taken[SOME]) {
+    const uint64_t *table = d->block;
+    const size_t slots = (size_t)1 << d->slots_log2, end = from + SOME < slots ? from + SOME : slots;
+    size_t count = 0;
+    for (size_t i = from; i < end; i++) {
+        taken[count] = table[i];
+        count += table[i] != 0;
+    }
+    return count;
+}
+
 static bool resize_table(struct distinct *d, const struct tw_params *params, unsigned slots_log2,
                          struct tw_heap *heap) {
     uint64_t *table = tw_heap_take(heap, table_bytes(slots_log2));
@@ -185,16 +199,9 @@ static bool resize_table(struct distinct *d, const struct tw_params *params, uns
     }
     memset(table, 0, table_bytes(slots_log2));
     if (d->block) {
-        enum { SOME = 64 };
-        const uint64_t *old = d->block;
-        const size_t slots = (size_t)1 << d->slots_log2;
-        for (size_t i = 0; i < slots; i += SOME) {
-            uint64_t taken[SOME]; /* which slots are taken nobody foresees */
-            size_t count = 0;
-            for (size_t k = i; k < slots && k < i + SOME; k++) {
-                taken[count] = old[k];
-                count += old[k] != 0;
-            }
+        for (size_t i = 0; i < (size_t)1 << d->slots_log2; i += SOME) {
+            uint64_t taken[SOME];
+            const size_t count = take_some(d, i, taken);
             for (size_t k = 0; k < count; k++) {
                 *slot_of(table, slots_log2, params, taken[k]) = taken[k];
             }
@@ -417,12 +424,15 @@ static void sort_hashes(char *at, size_t count, unsigned shift) {
  * near its place at once. Where more than a few have the same, sort_hashes puts them in order. */
 static void put_sorted(const struct distinct *d, char *out) {
     enum { BITS_MOST = 11 };
-    const uint64_t *table = d->block;
     const size_t slots = (size_t)1 << d->slots_log2;
     const unsigned bits = d->slots_log2 < BITS_MOST ? d->slots_log2 : BITS_MOST;
-    uint32_t next[(1 << BITS_MOST) + 1] = {0}; /* free slots have the last one; then: where the next of each goes */
-    for (size_t i = 0; i < slots; i++) {
-        next[table[i] ? table[i] >> (64 - bits) : (size_t)1 << bits]++;
+    uint32_t next[1 << BITS_MOST] = {0}; /* how many; then: where the next of each goes */
+    uint64_t taken[SOME];
+    for (size_t i = 0; i < slots; i += SOME) {
+        const size_t count = take_some(d, i, taken);
+        for (size_t k = 0; k < count; k++) {
+            next[taken[k] >> (64 - bits)]++;
+        }
     }
     uint32_t sum = 0;
     uint32_t longest = 0;
@@ -432,10 +442,11 @@ static void put_sorted(const struct distinct *d, char *out) {
         next[b] = sum;
         sum += of_it;
     }
-    for (size_t i = 0; i < slots; i++) {
-        char nowhere[8];
-        const size_t at = next[table[i] ? table[i] >> (64 - bits) : (size_t)1 << bits]++;
-        put_u64(table[i] ? out + 8 * at : nowhere, table[i]);
+    for (size_t i = 0; i < slots; i += SOME) {
+        const size_t count = take_some(d, i, taken);
+        for (size_t k = 0; k < count; k++) {
+            put_u64(out + 8 * (size_t)next[taken[k] >> (64 - bits)]++, taken[k]);
+        }
     }
     if (longest <= SHORT) {
         sort_few(out, d->count);
