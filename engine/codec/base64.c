@@ -8,6 +8,7 @@
 #include "engine/codec/base64_avx2.h"
 #include "engine/codec/base64_avx512.h"
 #include "engine/codec/base64_neon.h"
+#include "engine/codec/base64_turn.h"
 #include "engine/codec/cpu.h"
 
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -188,13 +189,20 @@ static const struct ending endings[4] = {
     {.text = "==\"", .compared = "\xff\xff\xff", {SIX_BITS << 18, SIX_BITS << 12}, 0xffff},
     {.text = "=\"", .compared = "\xff\xff", {SIX_BITS << 18, SIX_BITS << 12, SIX_BITS << 6}, 0xff}};
 
+#ifdef TW_BASE64_AVX512
+static TW_AVX512 size_t decode_quoted_avx512(const char *text, size_t left, char *out, size_t room, size_t *length) {
+    return tw_base64_quoted_avx512(text, left, out, room, length);
+}
+#endif
+
 size_t tw_base64_decode_quoted(const char *text, size_t left, char *out, size_t room, size_t *length) {
     size_t stop = TW_BASE64_UNQUOTED;
 #ifdef TW_BASE64_AVX512
     const enum tw_cpu cpu = tw_cpu();
     if (cpu == TW_CPU_AVX512) {
-        stop = tw_base64_decode_until_avx512(text, left, out, room);
-    } else if (cpu == TW_CPU_AVX2) {
+        return decode_quoted_avx512(text, left, out, room, length);
+    }
+    if (cpu == TW_CPU_AVX2) {
         stop = tw_base64_decode_until_avx2(text, left, out, room);
     }
 #elif defined(TW_BASE64_NEON)

@@ -11,10 +11,6 @@
 #if defined(TW_HAVE_AVX)
 #define TW_BASE64_AVX512 1
 size_t tw_base64_decode_avx512(const char *text, size_t length, char *out);
-/* Decodes characters up to the first that is not of the alphabet and returns how many those are; of a group of four
- * that is not whole nothing. What lies behind the bytes of whole groups is written to as well. SIZE_MAX: fewer than 64
- * bytes can be read or written before it was met. */
-size_t tw_base64_decode_until_avx512(const char *text, size_t left, char *out, size_t room);
 #endif
 
 #endif

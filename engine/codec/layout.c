@@ -72,6 +72,36 @@ static inline const char *number_stop(struct tumble_layout_part *part, const cha
     return stop;
 }
 
+static bool in_ranges(const char *at, const unsigned char *least, const unsigned char *span, size_t from,
+                      size_t count) {
+    for (size_t i = from; i < from + count; i++) {
+        if ((unsigned char)((unsigned char)at[i] - least[i]) > span[i]) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool is_plain(char c) { return (unsigned char)c >= 0x20 && (unsigned char)c < 0x80 && c != '"' && c != '\\'; }
+
+static void set_range(struct tumble_layout *layout, size_t at, unsigned least, unsigned span) {
+    layout->least[at] = (unsigned char)least;
+    layout->span[at] = (unsigned char)span;
+}
+
+static void set_loose(struct tumble_layout *layout, struct tumble_layout_run *run, size_t i) {
+    set_range(layout, run->from + i, TW_LAYOUT_LOOSE_LEAST, TW_LAYOUT_LOOSE);
+    run->loose |= UINT32_C(1) << i / 32;
+}
+
+static inline __attribute__((always_inline)) bool looks_like(const struct tumble_layout *layout,
+                                                             const struct tumble_layout_run *run, const char *at,
+                                                             const struct tw_layout_read *read) {
+    const struct tw_layout_ranges ranges = {layout->least + run->from, layout->span + run->from, run->length,
+                                            run->loose};
+    return read->looks_like(at, &ranges);
+}
+
 /* The values of a run whose text looks right; false: a number is not there, or not so long. */
 static inline __attribute__((always_inline)) bool
 take_places(const struct tumble_layout *layout, const struct tumble_layout_run *run, const char *begin, const char *at,
@@ -79,14 +109,40 @@ take_places(const struct tumble_layout *layout, const struct tumble_layout_run *
     const struct tumble_layout_place *place = layout->places + run->place;
     for (const struct tumble_layout_place *stop = place + run->places; place < stop; place++) {
         const char *text = at + place->offset;
-        if (place->value.type == TUMBLE_TYPE_NUMBER &&
-            TW_RARELY(((unsigned char)(*text - '0') > 9 && *text != '-') ||
-                      read->scan_number(begin, text, end) != text + place->value.length)) {
+        if (TW_RARELY(place->looked_at) && (((unsigned char)(*text - '0') > 9 && *text != '-') ||
+                                            read->scan_number(begin, text, end) != text + place->value.length)) {
             return false;
         }
         if (place->target != NOBODY) {
-            values[place->target] = place->value;
-            values[place->target].text = text;
+            tw_layout_put(&values[place->target], place, text);
+        }
+    }
+    return true;
+}
+
+/* The text at at does not look as the run says: perhaps because of where a range was guessed, which is taken back. */
+static __attribute__((cold, noinline)) bool loosen(struct tumble_layout *layout, struct tumble_layout_run *run,
+                                                   const char *at) {
+    unsigned char *const least = layout->least + run->from, *const span = layout->span + run->from;
+    for (size_t i = 0; i < run->places; i++) { /* a number may as well be another of that length */
+        struct tumble_layout_place *place = &layout->places[run->place + i];
+        if (place->value.type == TUMBLE_TYPE_NUMBER && !place->looked_at) {
+            place->looked_at = !in_ranges(at, least, span, place->offset, place->value.length);
+            for (size_t k = place->offset; place->looked_at && k < (size_t)place->offset + place->value.length; k++) {
+                set_loose(layout, run, k);
+            }
+        }
+    }
+    for (size_t i = 0; i < run->length; i++) {
+        const bool inside = in_ranges(at, least, span, i, 1), plain = is_plain(at[i]);
+        if (!plain && (!inside || span[i])) {
+            return false;
+        }
+        if (!inside) {
+            if (span[i] == 0) {
+                return false;
+            }
+            set_loose(layout, run, i);
         }
     }
     return true;
@@ -113,9 +169,9 @@ static inline __attribute__((always_inline)) const char *match(struct tumble_lay
         *start = at;
         if (read->looks_like && part->run) {
             struct tumble_layout_run *run = &layout->runs[part->run - 1];
-            if (TW_OFTEN((size_t)(end - at) >= run->length &&
-                         read->looks_like(at, layout->blocks + run->block, run->length) &&
-                         take_places(layout, run, begin, at, end, values, read))) {
+            if (TW_OFTEN((size_t)(end - at) >= run->length) &&
+                (TW_OFTEN(looks_like(layout, run, at, read)) || loosen(layout, run, at)) &&
+                TW_OFTEN(take_places(layout, run, begin, at, end, values, read))) {
                 at += run->length;
                 part += run->parts;
                 start += run->parts;
@@ -140,7 +196,7 @@ static inline __attribute__((always_inline)) const char *match(struct tumble_lay
             const size_t usual = part->usual;
             if (decode && part->target == decode->value) {
                 size_t taken =
-                    tw_base64_decode_quoted(at + 1, (size_t)(end - at) - 1, decode->out, decode->room, &decode->length);
+                    read->decode_quoted(at + 1, (size_t)(end - at) - 1, decode->out, decode->room, &decode->length);
                 if (TW_OFTEN(taken != TW_BASE64_UNQUOTED)) {
                     tw_lex_describe(out, at + 1, at + 1 + taken, TUMBLE_TYPE_STRING, 0);
                     part->usual = 0; /* its length is nobody's business, and it is part of no run */
@@ -191,8 +247,16 @@ static TW_AVX2 __attribute__((noinline)) const char *match_avx2(struct tumble_la
     return match(layout, lex, at, values, &tw_read_avx2);
 }
 
+static TW_AVX512 __attribute__((noinline)) const char *match_avx512(struct tumble_layout *layout, struct tw_lex *lex,
+                                                                    const char *at, struct tumble_value *values) {
+    return match(layout, lex, at, values, &tw_read_avx512);
+}
+
 static inline const char *match_best(struct tumble_layout *layout, struct tw_lex *lex, const char *at,
                                      struct tumble_value *values) {
+    if (TW_OFTEN(tw_cpu() == TW_CPU_AVX512)) {
+        return match_avx512(layout, lex, at, values);
+    }
     return TW_OFTEN(tw_cpu_has_avx2()) ? match_avx2(layout, lex, at, values) : match_portable(layout, lex, at, values);
 }
 #elif defined(TW_HAVE_NEON)
@@ -215,10 +279,37 @@ static inline const char *match_best(struct tumble_layout *layout, struct tw_lex
 
 /* ---- runs ---- */
 
-static void put_text(struct tumble_layout_block *blocks, size_t at, const char *text, size_t length, bool inside) {
-    for (size_t i = at; i < at + length; i++) {
-        blocks[i / 32].text[i % 32] = *text++;
-        blocks[i / 32].inside[i % 32] = (char)(inside ? -1 : 0);
+static void put_literal(struct tumble_layout *layout, size_t at, const char *text, size_t length) {
+    for (size_t i = 0; i < length; i++) {
+        set_range(layout, at + i, (unsigned char)text[i], 0);
+    }
+}
+
+/* Most values have digits where another has digits, and so on: where that proves wrong loosen takes it back. Between
+ * the two ranges lies the backslash, in front of the first the quote. */
+static void put_string(struct tumble_layout *layout, struct tumble_layout_run *run, size_t at, const char *text,
+                       size_t length) {
+    for (size_t i = 0; i < length; i++) {
+        if (text[i] > '\\') {
+            set_range(layout, at + i, '\\' + 1, 0x7f - '\\' - 1);
+        } else if (text[i] > '"') {
+            set_range(layout, at + i, '"' + 1, '\\' - '"' - 2);
+        } else {
+            set_loose(layout, run, at + i - run->from);
+        }
+    }
+}
+
+/* Digits are digits, a first one of several none that is 0, and what else there is is the same. */
+static void put_number(struct tumble_layout *layout, size_t at, const char *text, size_t length) {
+    const size_t first = text[0] == '-';
+    const bool several = length > first + 1 && text[first + 1] != '.';
+    put_literal(layout, at, text, length);
+    for (size_t i = first; i < length; i++) {
+        if (text[i] != '.') {
+            const unsigned zero = i == first && several;
+            set_range(layout, at + i, '0' + zero, 9 - zero);
+        }
     }
 }
 
@@ -238,15 +329,14 @@ static struct tumble_layout_part *make_run(struct tumble_layout *layout, struct 
                                            struct tumble_layout_part *part, const char *at, const char **stop) {
     struct tumble_layout_part *const first = part;
     struct tumble_layout_part *const last = layout->parts + layout->part_count - 1;
-    struct tumble_layout_block *blocks = layout->blocks + layout->block_count;
-    const size_t room = (size_t)(TUMBLE_LAYOUT_BLOCKS - layout->block_count) * 32;
-    const uint8_t places = layout->place_count;
+    struct tumble_layout_run run = {.from = layout->run_bytes, .place = layout->place_count};
+    const size_t from = run.from, room = (size_t)TUMBLE_LAYOUT_RUN_BYTES - from;
     size_t length = 0;
-    bool small = true; /* enough for the blocks that are left */
+    bool small = true; /* enough for the bytes that are left */
     for (;; part++) {
         small = small && length + part->length <= room;
         if (small) {
-            put_text(blocks, length, at, part->length, false);
+            put_literal(layout, from + length, at, part->length);
         }
         length += part->length;
         at += part->length;
@@ -260,14 +350,17 @@ static struct tumble_layout_part *make_run(struct tumble_layout *layout, struct 
         }
         size_t bytes = (size_t)(behind - at);
         small = small && length + bytes <= room;
-        if (small) {
-            put_text(blocks, length, at, bytes, false);
-            put_text(blocks, length + (size_t)(value.text - at), value.text, value.length, true);
+        if (small && value.type == TUMBLE_TYPE_STRING) {
+            put_literal(layout, from + length, at, bytes); /* its quotes */
+            put_string(layout, &run, from + length + 1, value.text, value.length);
+        } else if (small) {
+            put_number(layout, from + length, at, bytes);
         }
         if (part->target != NOBODY || value.type == TUMBLE_TYPE_NUMBER) {
             struct tumble_layout_place *place = &layout->places[layout->place_count++];
             place->offset = (uint16_t)(length + (size_t)(value.text - at));
             place->target = part->target;
+            place->looked_at = 0;
             place->value = value;
             place->value.text = NULL; /* a layout holds no pointers */
         }
@@ -276,25 +369,15 @@ static struct tumble_layout_part *make_run(struct tumble_layout *layout, struct 
     }
     *stop = at;
     if (part == first || length < 32 || !small || layout->run_count == TUMBLE_LAYOUT_RUNS) {
-        layout->place_count = places;
+        layout->place_count = run.place;
         return part;
     }
-    if (length % 32) { /* the last block is moved so that it ends with the text */
-        struct tumble_layout_block ending;
-        for (size_t i = 0; i < 32; i++) {
-            size_t from = length - 32 + i;
-            ending.text[i] = blocks[from / 32].text[from % 32];
-            ending.inside[i] = blocks[from / 32].inside[from % 32];
-        }
-        blocks[length / 32] = ending;
-    }
-    layout->runs[layout->run_count] = (struct tumble_layout_run){.length = (uint16_t)length,
-                                                                 .block = layout->block_count,
-                                                                 .parts = (uint8_t)(part - first),
-                                                                 .place = places,
-                                                                 .places = (uint8_t)(layout->place_count - places)};
+    run.length = (uint16_t)length;
+    run.parts = (uint8_t)(part - first);
+    run.places = (uint8_t)(layout->place_count - run.place);
+    layout->runs[layout->run_count] = run;
     first->run = ++layout->run_count;
-    layout->block_count = (uint8_t)(layout->block_count + (length + 31) / 32);
+    layout->run_bytes = (uint16_t)(layout->run_bytes + length);
     return part;
 }
 
@@ -303,7 +386,8 @@ static __attribute__((cold, noinline)) void make_runs(struct tumble_layout *layo
                                                       const char *at) {
     struct tumble_layout_part *part = layout->parts;
     struct tumble_layout_part *const last = part + layout->part_count - 1;
-    layout->run_count = layout->place_count = layout->block_count = 0;
+    layout->run_count = layout->place_count = 0;
+    layout->run_bytes = 0;
     for (uint32_t i = 0; i < layout->part_count; i++) {
         layout->parts[i].run = 0;
     }
@@ -495,7 +579,8 @@ static bool learn(struct tumble_layout *layout, const char *begin, const char *e
     struct lesson lesson = {.layout = layout};
     layout->part_count = 0;
     layout->span_count = 0;
-    layout->run_count = layout->place_count = layout->block_count = 0;
+    layout->run_count = layout->place_count = 0;
+    layout->run_bytes = 0;
     layout->newlines = 0;
     layout->fits = 0;
     layout->missed = 0;

@@ -42,6 +42,10 @@ struct tw_layout_line {
 /* layout_lines.c */
 size_t tw_layout_match_lines(struct tumble_layout *layout, const char *at, const char *end, struct tumble_value *values,
                              size_t count, struct tw_layout_line *lines, size_t most);
+/* The same where it is known where each begins and ends, which is in lines; up to end, where none
+ * ends later, memory may be read. A text that fits and ends elsewhere counts as one that does not fit. */
+size_t tw_layout_match_texts(struct tumble_layout *layout, const char *end, struct tumble_value *values, size_t count,
+                             struct tw_layout_line *lines, size_t most);
 
 /* Learning has not paid lately, so that a text may as well be read in some other way that is quick, if there is one. */
 static inline bool tw_layout_rests(const struct tumble_layout *layout) { return layout->rest > 0; }

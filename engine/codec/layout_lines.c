@@ -16,8 +16,8 @@ enum {
 #if defined(TW_HAVE_AVX)
 
 struct step {
-    const struct tumble_layout_block *blocks; /* of a run; NULL: a literal of at most 32 bytes */
-    const char *literal;
+    struct tw_layout_ranges ranges; /* of a run */
+    const char *literal;            /* of at most 32 bytes; NULL: a run */
     const struct tumble_layout_place *places;
     uint32_t length;
     uint32_t mask; /* literal: bits of its bytes */
@@ -65,10 +65,11 @@ static bool write_down(const struct tumble_layout *layout, size_t values, struct
         struct step *step = &plan->steps[plan->count++];
         if (part->run) {
             const struct tumble_layout_run *run = &layout->runs[part->run - 1];
-            *step = (struct step){.blocks = layout->blocks + run->block,
-                                  .places = layout->places + run->place,
-                                  .length = run->length,
-                                  .place_count = run->places};
+            *step =
+                (struct step){.ranges = {layout->least + run->from, layout->span + run->from, run->length, run->loose},
+                              .places = layout->places + run->place,
+                              .length = run->length,
+                              .place_count = run->places};
             i += run->parts;
         } else if (part->length <= 32) {
             *step = (struct step){.literal = layout->bytes + part->offset,
@@ -94,11 +95,11 @@ static inline void put(struct tumble_value *out, const char *text, uint32_t leng
 }
 
 static inline TW_AVX2 bool looks_as(const struct step *step, const char *at) {
-    if (!step->blocks) {
+    if (step->literal) {
         __m256i same = _mm256_cmpeq_epi8(tw_load_avx2(at), tw_load_avx2(step->literal));
         return (~(uint32_t)_mm256_movemask_epi8(same) & step->mask) == 0;
     }
-    return tw_looks_like_avx2(at, step->blocks, step->length);
+    return tw_looks_like_avx2(at, &step->ranges);
 }
 
 /* Which of the 16 bytes at at are digits. */
@@ -112,15 +113,14 @@ static inline TW_AVX2 bool take_places(const struct step *step, const char *at, 
     const struct tumble_layout_place *const end = step->places + step->place_count;
     for (const struct tumble_layout_place *place = step->places; place < end; place++) {
         const char *text = at + place->offset;
-        if (place->value.type == TUMBLE_TYPE_NUMBER) { /* behind it stands what stood behind the one learned */
+        if (TW_RARELY(place->looked_at)) { /* behind it stands what stood behind the one learned */
             uint32_t length = place->value.length, all = (UINT32_C(1) << (length & 31)) - 1;
-            if (TW_RARELY(length > 15 || (digits_at(text) & all) != all || (*text == '0' && length > 1))) {
+            if (length > 15 || (digits_at(text) & all) != all || (*text == '0' && length > 1)) {
                 return false;
             }
         }
         if (place->target != NOBODY) {
-            values[place->target] = place->value;
-            values[place->target].text = text;
+            tw_layout_put(&values[place->target], place, text);
         }
     }
     return true;
@@ -183,21 +183,40 @@ static inline TW_AVX2 const char *take_text(struct plan *plan, const char *at, s
     }
 }
 
-static TW_AVX2 __attribute__((noinline)) size_t take_texts(struct plan *plan, const char *at, const char *end,
-                                                           struct tumble_value *values, size_t count,
-                                                           struct tw_layout_line *lines, size_t most) {
+/* known: where texts begin and end is in lines. Then no text waits for the one before it. */
+static inline TW_AVX2 __attribute__((always_inline)) size_t take_any(struct plan *plan, const char *at, const char *end,
+                                                                     struct tumble_value *values, size_t count,
+                                                                     struct tw_layout_line *lines, size_t most,
+                                                                     bool known) {
     for (size_t n = 0; n < most; n++, values += count) {
-        if (TW_RARELY((size_t)(end - at) < plan->bytes || *at != '\n')) {
+        if (known) {
+            at = lines[n].begin;
+        } else if (TW_RARELY(at == end || *at++ != '\n')) {
             return n;
         }
-        lines[n].begin = ++at;
-        at = take_text(plan, at, values);
-        if (TW_RARELY(!at)) {
+        if (TW_RARELY((size_t)(end - at) < plan->bytes)) {
             return n;
         }
-        lines[n].end = at;
+        const char *const behind = take_text(plan, at, values);
+        if (TW_RARELY(!behind) || (known && TW_RARELY(behind != lines[n].end))) {
+            return n;
+        }
+        lines[n] = (struct tw_layout_line){at, behind};
+        at = behind;
     }
     return most;
+}
+
+static TW_AVX2 __attribute__((noinline)) size_t take_lines(struct plan *plan, const char *at, const char *end,
+                                                           struct tumble_value *values, size_t count,
+                                                           struct tw_layout_line *lines, size_t most) {
+    return take_any(plan, at, end, values, count, lines, most, false);
+}
+
+static TW_AVX2 __attribute__((noinline)) size_t take_texts(struct plan *plan, const char *end,
+                                                           struct tumble_value *values, size_t count,
+                                                           struct tw_layout_line *lines, size_t most) {
+    return take_any(plan, NULL, end, values, count, lines, most, true);
 }
 
 /* Lengths that were not the usual ones are no longer: as tw_layout_match would have it after a few. */
@@ -238,8 +257,10 @@ static bool take_one(struct tumble_layout *layout, const char *at, const char *e
     return line->end != NULL;
 }
 
-size_t tw_layout_match_lines(struct tumble_layout *layout, const char *at, const char *end, struct tumble_value *values,
-                             size_t count, struct tw_layout_line *lines, size_t most) {
+static inline __attribute__((always_inline)) size_t match_any(struct tumble_layout *layout, const char *at,
+                                                              const char *end, struct tumble_value *values,
+                                                              size_t count, struct tw_layout_line *lines, size_t most,
+                                                              bool known) {
     size_t read = 0;
 #if defined(TW_HAVE_AVX)
     struct plan plan;
@@ -247,11 +268,14 @@ size_t tw_layout_match_lines(struct tumble_layout *layout, const char *at, const
     bool planned = false;
 #endif
     while (read < most && layout->part_count > 0) {
-        const char *begin = behind_break(at, end, read == 0);
-        if (!begin || !take_one(layout, begin, end, values + read * count, count, lines + read)) {
+        const char *begin = known ? lines[read].begin : behind_break(at, end, read == 0);
+        struct tw_layout_line line;
+        if (!begin || !take_one(layout, begin, end, values + read * count, count, &line) ||
+            (known && line.end != lines[read].end)) {
             break;
         }
-        at = lines[read++].end;
+        lines[read++] = line;
+        at = line.end;
 #if defined(TW_HAVE_AVX)
         if (most - read < FEW || !tw_cpu_has_avx2()) {
             continue;
@@ -263,7 +287,11 @@ size_t tw_layout_match_lines(struct tumble_layout *layout, const char *at, const
             planned = write_down(layout, count, &plan);
             learned = layout->fits / 256;
         }
-        size_t got = planned ? take_texts(&plan, at, end, values + read * count, count, lines + read, wanted) : 0;
+        size_t got = 0;
+        if (planned) {
+            got = known ? take_texts(&plan, end, values + read * count, count, lines + read, wanted)
+                        : take_lines(&plan, at, end, values + read * count, count, lines + read, wanted);
+        }
         layout->fits += (uint32_t)got;
         read += got;
         if (planned) {
@@ -275,4 +303,14 @@ size_t tw_layout_match_lines(struct tumble_layout *layout, const char *at, const
     }
     layout->fitted = layout->fitted || read > 0;
     return read;
+}
+
+size_t tw_layout_match_lines(struct tumble_layout *layout, const char *at, const char *end, struct tumble_value *values,
+                             size_t count, struct tw_layout_line *lines, size_t most) {
+    return match_any(layout, at, end, values, count, lines, most, false);
+}
+
+size_t tw_layout_match_texts(struct tumble_layout *layout, const char *end, struct tumble_value *values, size_t count,
+                             struct tw_layout_line *lines, size_t most) {
+    return match_any(layout, NULL, end, values, count, lines, most, true);
 }

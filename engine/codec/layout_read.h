@@ -11,12 +11,16 @@
 
 #include <tumble/projection.h>
 
+#include "engine/codec/base64.h"
+#include "engine/codec/base64_turn.h"
 #include "engine/codec/string_scan.h"
 
 /* How layout.c reads literals and slots, in vectors of some width: one set of functions each for what every machine has
  * and for AVX2 or NEON. Each set is inlined into a match of its own; the tests hold them against each other. */
 
 enum { TW_LAYOUT_PAD = 32 }; /* bytes behind the literals that a vector compare may read */
+
+struct tw_layout_ranges;
 
 struct tw_layout_read {
     /* Are the first length of the left bytes at at those of a literal? */
@@ -27,9 +31,29 @@ struct tw_layout_read {
     /* As tw_scan_string_in and tw_scan_number_in. */
     const char *(*scan_string)(const char *begin, const char *at, const char *end);
     const char *(*scan_number)(const char *begin, const char *at, const char *end);
-    /* Does the text at at, of the length of a run (32 bytes or more), look as the run's blocks say? NULL: no runs. */
-    bool (*looks_like)(const char *at, const struct tumble_layout_block *blocks, size_t length);
+    /* Does the text at at, of the length of a run (32 bytes or more), look as the run says? NULL: no runs. */
+    bool (*looks_like)(const char *at, const struct tw_layout_ranges *ranges);
+    /* tw_base64_decode_quoted. */
+    size_t (*decode_quoted)(const char *text, size_t left, char *out, size_t room, size_t *length);
 };
+
+/* What a run says: the bytes are from least to least + span. Where that is TW_LAYOUT_LOOSE (some of bytes 32 * i and so
+ * on are: bit i of loose) a quote or a backslash is none all the same. So a byte of a literal is one with a span of 0,
+ * and one of a string is of a range in which there is nothing special. */
+struct tw_layout_ranges {
+    const unsigned char *least, *span;
+    size_t length;
+    uint32_t loose;
+};
+
+enum { TW_LAYOUT_LOOSE_LEAST = 0x20, TW_LAYOUT_LOOSE = 0x5f };
+
+/* The value of a place, in halves: no load has to wait for two stores. */
+static inline void tw_layout_put(struct tumble_value *out, const struct tumble_layout_place *place, const char *text) {
+    enum { REST = offsetof(struct tumble_value, length) };
+    out->text = text;
+    memcpy((char *)out + REST, (const char *)&place->value + REST, sizeof *out - REST);
+}
 
 /* ---- what every machine has ---- */
 
@@ -75,8 +99,8 @@ static inline bool tw_ends_at_portable(const char *at, size_t left, size_t lengt
     return left > length && at[length] == '"' && tw_scan_string_in(at, at + 1, at + length) == at + length;
 }
 
-static const struct tw_layout_read tw_read_portable = {tw_same_portable, tw_ends_at_portable, tw_scan_string_in,
-                                                       tw_scan_number_in, NULL};
+static const struct tw_layout_read tw_read_portable = {
+    tw_same_portable, tw_ends_at_portable, tw_scan_string_in, tw_scan_number_in, NULL, tw_base64_decode_quoted};
 
 #if defined(TW_HAVE_AVX)
 
@@ -184,30 +208,78 @@ static inline TW_AVX2 const char *tw_scan_number_avx2(const char *begin, const c
     return TW_RARELY((at[length] | 0x20) == 'e') ? NULL : at + length;
 }
 
-/* 0 in every byte that looks as the block says: inside a value nothing special, elsewhere the very byte. */
-static inline TW_AVX2 __m256i tw_unlike_avx2(const char *at, const struct tumble_layout_block *block) {
-    __m256i inside = tw_load_avx2(block->inside);
-    __asm__("" : "+x"(inside)); /* or a compiler compares it with 0 first */
-    return _mm256_blendv_epi8(_mm256_xor_si256(tw_load_avx2(at), tw_load_avx2(block->text)), tw_special_avx2(at),
-                              inside);
+/* 0 in every byte that is of its range. */
+static inline TW_AVX2 __m256i tw_outside_avx2(const char *at, const struct tw_layout_ranges *ranges, size_t i) {
+    const __m256i least = _mm256_loadu_si256((const __m256i *)(const void *)(ranges->least + i));
+    const __m256i span = _mm256_loadu_si256((const __m256i *)(const void *)(ranges->span + i));
+    return _mm256_subs_epu8(_mm256_sub_epi8(tw_load_avx2(at + i), least), span);
 }
 
-/* The last block is that of the last 32 bytes and may overlap the one before it. */
-static inline TW_AVX2 bool tw_looks_like_avx2(const char *at, const struct tumble_layout_block *blocks, size_t length) {
-    const char *const last = at + length - 32;
-    __m256i unlike = tw_unlike_avx2(last, blocks + (length - 1) / 32);
-    for (; last - at > 32; at += 64, blocks += 2) {
-        unlike =
-            _mm256_or_si256(unlike, _mm256_or_si256(tw_unlike_avx2(at, blocks), tw_unlike_avx2(at + 32, blocks + 1)));
+/* Not 0 in a byte that is loose, and special. */
+static inline TW_AVX2 __m256i tw_loose_avx2(const char *at, const struct tw_layout_ranges *ranges) {
+    __m256i found = _mm256_setzero_si256();
+    for (uint32_t loose = ranges->loose; loose; loose = _blsr_u32(loose)) {
+        const size_t from = 32 * (size_t)_tzcnt_u32(loose), last = ranges->length - 32, i = from < last ? from : last;
+        const __m256i span = _mm256_loadu_si256((const __m256i *)(const void *)(ranges->span + i));
+        const __m256i inside = _mm256_cmpeq_epi8(span, _mm256_set1_epi8(TW_LAYOUT_LOOSE));
+        found = _mm256_or_si256(found, _mm256_and_si256(inside, tw_special_avx2(at + i)));
     }
-    if (at < last) {
-        unlike = _mm256_or_si256(unlike, tw_unlike_avx2(at, blocks));
-    }
-    return _mm256_testz_si256(unlike, unlike);
+    return found;
 }
 
-static const struct tw_layout_read tw_read_avx2 = {tw_same_avx2, tw_ends_at_avx2, tw_scan_string_avx2,
-                                                   tw_scan_number_avx2, tw_looks_like_avx2};
+static inline TW_AVX2 bool tw_looks_like_avx2(const char *at, const struct tw_layout_ranges *ranges) {
+    const size_t last = ranges->length - 32;
+    __m256i outside = tw_outside_avx2(at, ranges, last);
+    size_t i = 0;
+    for (; i + 32 < last; i += 64) {
+        outside = _mm256_or_si256(outside,
+                                  _mm256_or_si256(tw_outside_avx2(at, ranges, i), tw_outside_avx2(at, ranges, i + 32)));
+    }
+    if (i < last) {
+        outside = _mm256_or_si256(outside, tw_outside_avx2(at, ranges, i));
+    }
+    if (ranges->loose) {
+        outside = _mm256_or_si256(outside, tw_loose_avx2(at, ranges));
+    }
+    return _mm256_testz_si256(outside, outside);
+}
+
+static const struct tw_layout_read tw_read_avx2 = {tw_same_avx2,        tw_ends_at_avx2,    tw_scan_string_avx2,
+                                                   tw_scan_number_avx2, tw_looks_like_avx2, tw_base64_decode_quoted};
+
+/* ---- AVX-512: as AVX2, but for runs and base64 ---- */
+
+/* As tw_outside_avx2. */
+static inline TW_AVX512 __m512i tw_outside_avx512(const char *at, const struct tw_layout_ranges *ranges, size_t i) {
+    const __m512i least = _mm512_loadu_si512((const void *)(ranges->least + i));
+    const __m512i span = _mm512_loadu_si512((const void *)(ranges->span + i));
+    return _mm512_subs_epu8(_mm512_sub_epi8(_mm512_loadu_si512((const void *)(at + i)), least), span);
+}
+
+static inline TW_AVX512 __attribute__((always_inline)) bool
+tw_looks_like_avx512(const char *at, const struct tw_layout_ranges *ranges) {
+    if (ranges->length < 64) {
+        return tw_looks_like_avx2(at, ranges);
+    }
+    const size_t last = ranges->length - 64;
+    __m512i outside = tw_outside_avx512(at, ranges, last);
+    for (size_t i = 0; i < last; i += 64) {
+        outside = _mm512_or_si512(outside, tw_outside_avx512(at, ranges, i));
+    }
+    if (ranges->loose) {
+        outside = _mm512_or_si512(outside, _mm512_castsi256_si512(tw_loose_avx2(at, ranges)));
+    }
+    return _mm512_test_epi8_mask(outside, outside) == 0;
+}
+
+static inline TW_AVX512 __attribute__((always_inline)) size_t
+tw_decode_quoted_avx512(const char *text, size_t left, char *out, size_t room, size_t *length) {
+    return tw_base64_quoted_avx512(text, left, out, room, length);
+}
+
+static const struct tw_layout_read tw_read_avx512 = {tw_same_avx2,         tw_ends_at_avx2,
+                                                     tw_scan_string_avx2,  tw_scan_number_avx2,
+                                                     tw_looks_like_avx512, tw_decode_quoted_avx512};
 
 #elif defined(TW_HAVE_NEON)
 
@@ -249,28 +321,36 @@ static inline bool tw_ends_at_neon(const char *at, size_t left, size_t length) {
     return !tw_any_neon(special);
 }
 
-/* 0 in every byte that looks as the block's half says: inside a value nothing special, elsewhere the very byte. */
-static inline uint8x16_t tw_unlike_neon(const char *at, const char *text, const char *inside) {
-    return vbslq_u8(tw_load_neon(inside), tw_special_neon(at), veorq_u8(tw_load_neon(at), tw_load_neon(text)));
+/* 0 in every byte that is of its range. */
+static inline uint8x16_t tw_outside_neon(const char *at, const struct tw_layout_ranges *ranges, size_t i) {
+    return vqsubq_u8(vsubq_u8(tw_load_neon(at + i), vld1q_u8(ranges->least + i)), vld1q_u8(ranges->span + i));
 }
 
-static inline uint8x16_t tw_unlike_block_neon(const char *at, const struct tumble_layout_block *block) {
-    return vorrq_u8(tw_unlike_neon(at, block->text, block->inside),
-                    tw_unlike_neon(at + 16, block->text + 16, block->inside + 16));
-}
-
-/* The last block is that of the last 32 bytes and may overlap the one before it. */
-static inline bool tw_looks_like_neon(const char *at, const struct tumble_layout_block *blocks, size_t length) {
-    const char *const last = at + length - 32;
-    uint8x16_t unlike = tw_unlike_block_neon(last, blocks + (length - 1) / 32);
-    for (; at < last; at += 32, blocks++) {
-        unlike = vorrq_u8(unlike, tw_unlike_block_neon(at, blocks));
+/* Not 0 in a byte that is loose, and special. */
+static inline uint8x16_t tw_loose_neon(const char *at, const struct tw_layout_ranges *ranges) {
+    uint8x16_t found = vdupq_n_u8(0);
+    for (uint32_t loose = ranges->loose; loose; loose &= loose - 1) {
+        const size_t from = 32 * (size_t)__builtin_ctz(loose), last = ranges->length - 32,
+                     i = from < last ? from : last;
+        for (size_t half = i; half < i + 32; half += 16) {
+            const uint8x16_t inside = vceqq_u8(vld1q_u8(ranges->span + half), vdupq_n_u8(TW_LAYOUT_LOOSE));
+            found = vorrq_u8(found, vandq_u8(inside, tw_special_neon(at + half)));
+        }
     }
-    return !tw_any_neon(unlike);
+    return found;
 }
 
-static const struct tw_layout_read tw_read_neon = {tw_same_neon, tw_ends_at_neon, tw_scan_string_in, tw_scan_number_in,
-                                                   tw_looks_like_neon};
+static inline bool tw_looks_like_neon(const char *at, const struct tw_layout_ranges *ranges) {
+    const size_t last = ranges->length - 16;
+    uint8x16_t outside = tw_outside_neon(at, ranges, last);
+    for (size_t i = 0; i < last; i += 16) {
+        outside = vorrq_u8(outside, tw_outside_neon(at, ranges, i));
+    }
+    return !tw_any_neon(vorrq_u8(outside, tw_loose_neon(at, ranges)));
+}
+
+static const struct tw_layout_read tw_read_neon = {tw_same_neon,      tw_ends_at_neon,    tw_scan_string_in,
+                                                   tw_scan_number_in, tw_looks_like_neon, tw_base64_decode_quoted};
 
 #endif
 

@@ -57,11 +57,11 @@ TUMBLE_EXPORT enum tumble_code tumble_project(const struct tumble_projection *pr
 
 /* What was learned from earlier texts about the layout of the next one. The caller owns it and looks at nothing in it;
  * all zeros: nothing learned. It holds no pointers, may be copied, and belongs to one thread at a time. */
-#define TUMBLE_LAYOUT_PARTS  48
-#define TUMBLE_LAYOUT_RUNS   6
-#define TUMBLE_LAYOUT_BLOCKS 32
-#define TUMBLE_LAYOUT_SPANS  32
-#define TUMBLE_LAYOUT_BYTES  2048
+#define TUMBLE_LAYOUT_PARTS     48
+#define TUMBLE_LAYOUT_RUNS      6
+#define TUMBLE_LAYOUT_RUN_BYTES 1024
+#define TUMBLE_LAYOUT_SPANS     32
+#define TUMBLE_LAYOUT_BYTES     2048
 
 /* Bytes that every text has, and the value behind them. */
 struct tumble_layout_part {
@@ -77,23 +77,19 @@ struct tumble_layout_part {
 struct tumble_layout_place {
     uint16_t offset;
     uint16_t target;
+    uint16_t looked_at;        /* a number: whether it is one is not told by its bytes' ranges */
     struct tumble_value value; /* its text left out */
 };
 
 /* Parts whose values have had the same lengths for long: text that is compared as one. */
 struct tumble_layout_run {
     uint16_t length; /* bytes: from the first part's own to those in front of the value that varies */
-    uint16_t block;  /* the first of its blocks */
+    uint16_t from;   /* where its bytes stand in least and span */
     uint8_t parts;   /* it takes the place of */
     uint8_t place;   /* the first of its places */
     uint8_t places;
     uint8_t misses;
-};
-
-/* What such text looks like: where inside is 0 a byte that is always this one, where it is 255 one of a value. */
-struct tumble_layout_block {
-    char text[32];
-    char inside[32];
+    uint32_t loose; /* bit i: among its bytes 32 * i and so on are such as a range does not tell */
 };
 
 /* A value that begins and ends among such bytes, or (type MISSING) is the same as value begin_offset. */
@@ -119,13 +115,15 @@ struct tumble_layout {
     uint8_t vary;      /* scalars that nobody asked for vary too */
     uint8_t run_count;
     uint8_t place_count;
-    uint8_t block_count;
+    uint16_t run_bytes;
     struct tumble_layout_part parts[TUMBLE_LAYOUT_PARTS];
     struct tumble_layout_span spans[TUMBLE_LAYOUT_SPANS];
     char bytes[TUMBLE_LAYOUT_BYTES + 32];
     struct tumble_layout_run runs[TUMBLE_LAYOUT_RUNS];
     struct tumble_layout_place places[TUMBLE_LAYOUT_PARTS];
-    struct tumble_layout_block blocks[TUMBLE_LAYOUT_BLOCKS];
+    /* What bytes of runs are: from least to least + span. */
+    unsigned char least[TUMBLE_LAYOUT_RUN_BYTES];
+    unsigned char span[TUMBLE_LAYOUT_RUN_BYTES];
 };
 
 /* The same as tumble_project, result for result and error for error, and quicker when json is laid out like earlier

@@ -179,30 +179,59 @@ static const char settled[] =
     "bytes\",\"y\":0},\"e\":{\"f\":{\"g\":1545084650.987}},\"z\":true,"
     "\"more\":[\"0123456789\",12345678901234567890,\"fin\"]}";
 
-static void values_of_settled_lengths_are_seen_to_change(void **state) {
-    (void)state;
-    struct tumble_projection *projection = projection_of_paths();
-    const struct tumble_layout first = settled_from(projection, settled);
+/* Every byte of text is changed to every other, and the text cut at every place. */
+static size_t change_all(const struct tumble_projection *projection, const struct tumble_layout *first,
+                         const char *text_of) {
     char text[sizeof settled];
-    memcpy(text, settled, sizeof text);
+    memcpy(text, text_of, sizeof text);
     size_t fitted = 0;
     for (size_t at = 0; at + 1 < sizeof text; at++) {
         for (int byte = 0; byte < 256; byte++) {
-            struct tumble_layout layout = first;
+            struct tumble_layout layout = *first;
             text[at] = (char)byte;
             if (!agree(projection, &layout, text, sizeof text - 1, byte & 1, true)) {
                 fail_msg("byte %zu changed to 0x%02x", at, (unsigned)byte);
             }
             fitted += tw_layout_fitted(&layout);
         }
-        text[at] = settled[at];
+        text[at] = text_of[at];
         for (int mode = 0; mode < 4; mode++) {
-            struct tumble_layout layout = first;
-            assert_true(agree(projection, &layout, settled, at, mode & 1, mode & 2));
+            struct tumble_layout layout = *first;
+            assert_true(agree(projection, &layout, text_of, at, mode & 1, mode & 2));
         }
     }
+    return fitted;
+}
+
+static void values_of_settled_lengths_are_seen_to_change(void **state) {
+    (void)state;
+    struct tumble_projection *projection = projection_of_paths();
+    const struct tumble_layout first = settled_from(projection, settled);
     assert_true(first.run_count > 0);
-    assert_true(fitted > 100 * 100);
+    assert_true(change_all(projection, &first, settled) > 100 * 100);
+    tw_projection_destroy(projection);
+}
+
+/* What was guessed of a value's bytes is taken back where another value has others, and nothing else is. */
+static void values_of_settled_lengths_may_be_of_other_bytes(void **state) {
+    (void)state;
+    static const char other[] = "{\"d\":\"SHARDiD_zzz!zzzzzzzz:"
+                                "a9590338271490256608559692538361571095921575989136588898\",\"a\":123.50,\"u\":\"\","
+                                "\"q\":{\"c\":\"A VALUE THAT IS LONGER THAN THIRTY-TWO "
+                                "bytes\",\"y\":7},\"e\":{\"f\":{\"g\":15450846509.87}},\"z\":true,"
+                                "\"more\":[\"0f23~5 7!9\",12345678901234567890,\"FIN\"]}";
+    _Static_assert(sizeof other == sizeof settled, "of the same lengths");
+    struct tumble_projection *projection = projection_of_paths();
+    struct tumble_layout layout = settled_from(projection, settled);
+    for (int i = 0; i < 3; i++) {
+        assert_agree(projection, &layout, i % 2 ? settled : other);
+        assert_true(tw_layout_fitted(&layout));
+    }
+    for (int i = 0; i < TUMBLE_LAYOUT_RUNS; i++) { /* nothing was missed for it */
+        assert_int_equal(layout.runs[i].misses, 0);
+    }
+    assert_true(change_all(projection, &layout, other) > 100 * 100);
+    assert_true(change_all(projection, &layout, settled) > 100 * 100);
     tw_projection_destroy(projection);
 }
 
@@ -308,10 +337,31 @@ static void random_streams_are_read_as_by_the_general_parser(void **state) {
 
 /* --- lines --- */
 
+enum { LINES = 40 };
+
+/* What was read as lines is read as texts of known ends, too, as far as those are right. */
+static void read_as_texts(struct tumble_layout *layout, const char *end, const struct tw_layout_line *read,
+                          size_t count, const struct tumble_value *expected, uint64_t *random) {
+    struct tumble_value values[LINES * COUNT];
+    struct tw_layout_line lines[LINES];
+    memcpy(lines, read, count * sizeof *lines);
+    const size_t wrong = random_below(random, 4) ? count : random_below(random, count + 1);
+    if (wrong < count) {
+        lines[wrong].end--;
+    }
+    assert_int_equal(tw_layout_match_texts(layout, end, values, COUNT, lines, count), wrong);
+    for (size_t i = 0; i < wrong; i++) {
+        struct outcome one = {0}, other = {0};
+        memcpy(one.values, values + i * COUNT, sizeof(struct tumble_value) * COUNT);
+        memcpy(other.values, expected + i * COUNT, sizeof(struct tumble_value) * COUNT);
+        assert_true(same_outcome(&one, &other, COUNT));
+        assert_ptr_equal(lines[i].end, read[i].end);
+    }
+}
+
 /* Lines that end with the memory, most of them laid out as the first. */
 static void lines_are_read_as_each_alone(void **state) {
     (void)state;
-    enum { LINES = 40 };
     struct tumble_projection *projection = projection_of_paths();
     struct guarded memory = guarded_new();
     uint64_t random = 9;
@@ -337,7 +387,9 @@ static void lines_are_read_as_each_alone(void **state) {
                 length = (size_t)(w.out - text);
             }
             const char *at = at_its_end(&memory, text, length), *end = at + length, *expected = at;
+            struct tumble_layout before = layout;
             size_t got = tw_layout_match_lines(&layout, at, end, values, COUNT, lines, count);
+            read_as_texts(&before, end, lines, got, values, &random);
             assert_true(got <= count);
             for (size_t i = 0; i < got; i++) {
                 struct outcome general = {0}, like = {0};
@@ -528,6 +580,7 @@ int main(void) {
         cmocka_unit_test(every_cut_of_a_known_layout_is_seen),
         cmocka_unit_test(every_changed_byte_of_a_known_layout_is_seen),
         cmocka_unit_test(values_of_settled_lengths_are_seen_to_change),
+        cmocka_unit_test(values_of_settled_lengths_may_be_of_other_bytes),
         cmocka_unit_test(settled_lengths_may_change_for_good_and_back),
         cmocka_unit_test(random_streams_are_read_as_by_the_general_parser),
         cmocka_unit_test(lines_are_read_as_each_alone),

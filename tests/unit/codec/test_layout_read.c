@@ -14,7 +14,7 @@
 
 enum { LONGEST = 200 };
 
-static const struct tw_layout_read *sets[2];
+static const struct tw_layout_read *sets[3];
 static size_t set_count;
 static struct guarded memory, other;
 
@@ -24,6 +24,9 @@ static int choose_sets(void **state) {
 #if defined(TW_HAVE_AVX)
     if (tw_cpu_has_avx2()) {
         sets[set_count++] = &tw_read_avx2;
+    }
+    if (tw_cpu() == TW_CPU_AVX512) {
+        sets[set_count++] = &tw_read_avx512;
     }
 #elif defined(TW_HAVE_NEON)
     if (tw_cpu() == TW_CPU_NEON) {
@@ -231,21 +234,29 @@ static void numbers_end_where_their_last_digit_is(void **state) {
     assert_true(ordinary > 10000);
 }
 
-/* A text as make_run of layout.c describes it: blocks of 32 bytes, the last one that of the last 32. */
-static void describe(struct tumble_layout_block *blocks, const char *text, const char *inside, size_t length) {
-    for (size_t i = 0; i < (length + 31) / 32; i++) {
-        const size_t from = 32 * i + 32 > length ? length - 32 : 32 * i;
-        memcpy(blocks[i].text, text + from, 32);
-        memcpy(blocks[i].inside, inside + from, 32);
+/* What a byte of a run may be: of a literal itself, of a value what is plain, of which a range is guessed or none. */
+static void put_range(unsigned char *least, unsigned char *span, char byte, bool inside, uint64_t *random) {
+    *least = (unsigned char)byte;
+    *span = 0;
+    if (inside && byte >= '0' && byte <= '9' && random_below(random, 2)) {
+        *least = '0';
+        *span = 9;
+    } else if (inside && byte > '\\' && random_below(random, 2)) {
+        *least = '\\' + 1;
+        *span = 0x7f - '\\' - 1;
+    } else if (inside) {
+        *least = TW_LAYOUT_LOOSE_LEAST;
+        *span = TW_LAYOUT_LOOSE;
     }
 }
 
-static void a_run_looks_as_its_blocks_say_or_does_not(void **state) {
+static void a_run_looks_as_its_ranges_say_or_does_not(void **state) {
     (void)state;
+    struct guarded spans = guarded_new();
     uint64_t random = 25;
     size_t alike = 0, runs = 0;
     for (int round = 0; round < 60000; round++) {
-        const size_t length = 32 + random_below(&random, LONGEST - 32), count = (length + 31) / 32;
+        const size_t length = 32 + random_below(&random, LONGEST - 32);
         char text[LONGEST], inside[LONGEST];
         put_string_text(text, length, random_below(&random, 8), &random);
         for (size_t i = 0, value = 0, run = 0; i < length; i++, run--) {
@@ -255,13 +266,18 @@ static void a_run_looks_as_its_blocks_say_or_does_not(void **state) {
             }
             inside[i] = (char)(value ? -1 : 0);
         }
-        struct tumble_layout_block *blocks =
-            (struct tumble_layout_block *)(void *)(other.end - count * sizeof(struct tumble_layout_block));
-        describe(blocks, text, inside, length);
+        unsigned char *least = (unsigned char *)(void *)(other.end - length);
+        unsigned char *span = (unsigned char *)(void *)(spans.end - length);
+        struct tw_layout_ranges ranges = {least, span, length, 0};
+        for (size_t i = 0; i < length; i++) {
+            put_range(&least[i], &span[i], text[i], inside[i], &random);
+            ranges.loose |= (uint32_t)(span[i] == TW_LAYOUT_LOOSE) << i / 32;
+        }
         char *at = memcpy(place(&memory, length, &random), text, length);
         for (size_t i = 0; i < length; i++) {
-            if (inside[i] && random_below(&random, 4)) {
-                at[i] = (char)('a' + random_below(&random, 26)); /* a value may be another */
+            if (span[i] && random_below(&random, 4)) { /* a value may be another */
+                at[i] = (char)(least[i] + random_below(&random, span[i] + (size_t)1));
+                at[i] = (char)(at[i] == '"' || at[i] == '\\' ? 'a' : at[i]);
             }
         }
         if (random_below(&random, 2)) {
@@ -269,18 +285,53 @@ static void a_run_looks_as_its_blocks_say_or_does_not(void **state) {
         }
         bool like = true;
         for (size_t i = 0; i < length; i++) {
-            like = like && (inside[i] ? first_special(at + i, at + i + 1) == at + i + 1 : at[i] == text[i]);
+            const unsigned char byte = (unsigned char)at[i];
+            like = like && byte >= least[i] && byte <= least[i] + span[i] &&
+                   (span[i] != TW_LAYOUT_LOOSE || first_special(at + i, at + i + 1) == at + i + 1);
         }
         alike += like;
         for (size_t s = 0; s < set_count; s++) {
             if (sets[s]->looks_like) {
-                assert_int_equal(sets[s]->looks_like(at, blocks, length), like);
+                assert_int_equal(sets[s]->looks_like(at, &ranges), like);
                 runs++;
             }
         }
     }
+    guarded_free(&spans);
     assert_in_range(alike, 10000, 50000);
     assert_true(runs > 0 || tw_cpu() == TW_CPU_PORTABLE);
+}
+
+static void every_byte_in_every_place_of_a_run_is_told_apart(void **state) {
+    (void)state;
+    static const struct {
+        unsigned char least, span;
+    } kinds[] = {{'x', 0}, {'0', 9}, {'1', 8}, {'#', '[' - '#'}, {']', 0x7f - ']'}, {0x20, 0x5f}};
+    for (size_t length = 32; length < LONGEST; length += 31) {
+        unsigned char *least = (unsigned char *)(void *)(other.end - 2 * LONGEST), *span = least + LONGEST;
+        char *at = memory.end - length;
+        for (size_t place = 0; place < length; place++) {
+            for (size_t kind = 0; kind < sizeof kinds / sizeof *kinds; kind++) {
+                memset(least, 'x', length);
+                memset(span, 0, length);
+                memset(at, 'x', length);
+                least[place] = kinds[kind].least;
+                span[place] = kinds[kind].span;
+                const bool loose = kinds[kind].span == TW_LAYOUT_LOOSE;
+                const struct tw_layout_ranges ranges = {least, span, length, (uint32_t)loose << place / 32};
+                for (int byte = 0; byte < 256; byte++) {
+                    at[place] = (char)byte;
+                    const bool like = byte >= least[place] && byte <= least[place] + span[place] &&
+                                      (!loose || (byte != '"' && byte != '\\'));
+                    for (size_t s = 0; s < set_count; s++) {
+                        if (sets[s]->looks_like) {
+                            assert_int_equal(sets[s]->looks_like(at, &ranges), like);
+                        }
+                    }
+                }
+            }
+        }
+    }
 }
 
 int main(void) {
@@ -291,7 +342,8 @@ int main(void) {
         cmocka_unit_test(every_byte_in_every_place_of_a_string_is_told_apart),
         cmocka_unit_test(a_string_of_a_known_length_ends_there_or_does_not),
         cmocka_unit_test(numbers_end_where_their_last_digit_is),
-        cmocka_unit_test(a_run_looks_as_its_blocks_say_or_does_not),
+        cmocka_unit_test(a_run_looks_as_its_ranges_say_or_does_not),
+        cmocka_unit_test(every_byte_in_every_place_of_a_run_is_told_apart),
     };
     return cmocka_run_group_tests_name("layout_read", tests, choose_sets, clean_up);
 }
