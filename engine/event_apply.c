@@ -22,7 +22,7 @@
 enum {
     SLICE = 256, /* records: what known groups come to goes to their accumulators once in so many */
     FIRST_ROOM = 65536,
-    AHEAD = 4096,
+    AHEAD = 8192,
     LINE = 64,
     PROJECTED_MAX = 32
 };
@@ -128,27 +128,29 @@ static __attribute__((noinline)) void project_members(struct tw_event_scratch *s
     }
 }
 
-/* Payloads that are laid out alike stand one behind the other, a newline between them, and are read at once, as far as
- * that goes; while no layout is to be had, those whose members come in any order are. What is neither is projected when
- * it is applied. */
+/* Payloads that are laid out alike, all in one buffer, are read at once, as far as that goes; while no layout is to be
+ * had, those whose members come in any order are. What is neither is projected when it is applied. */
 static void project_slice(struct tw_event_scratch *scratch) {
     const size_t count = scratch->shard->engine->projected_count;
     const struct tw_buf *const buf = &scratch->payloads;
     struct tumble_record *const slice = scratch->slice;
-    const struct tumble_bytes *const last = &slice[scratch->count - 1].data;
     struct tw_layout_line lines[SLICE];
-    const uintptr_t begin = (uintptr_t)slice[0].data.data, end = (uintptr_t)last->data + last->length;
-    if (!scratch->values || begin < (uintptr_t)buf->data || end > (uintptr_t)buf->data + buf->capacity ||
-        end <= begin) {
+    size_t whole = 0;
+    if (!scratch->values) {
         return;
     }
-    const size_t alike = tw_layout_match_lines(&scratch->shard->layout, slice[0].data.data, last->data + last->length,
-                                               scratch->values, count, lines, scratch->count);
-    for (size_t i = 0; i < alike; i++) {
-        const struct tumble_bytes *const data = &slice[i].data;
-        if (TW_RARELY(lines[i].begin != data->data || lines[i].end != data->data + data->length || slice[i].bad)) {
-            return;
+    const uintptr_t begin = (uintptr_t)buf->data;
+    const char *end = buf->data;
+    for (; whole < scratch->count && !slice[whole].bad; whole++) {
+        const struct tumble_bytes *const data = &slice[whole].data;
+        if (TW_RARELY((uintptr_t)data->data - begin >= buf->capacity || data->data < end)) {
+            break; /* decoded elsewhere */
         }
+        end = data->data + data->length;
+        lines[whole] = (struct tw_layout_line){data->data, end};
+    }
+    const size_t alike = tw_layout_match_texts(&scratch->shard->layout, end, scratch->values, count, lines, whole);
+    for (size_t i = 0; i < alike; i++) {
         slice[i].values = scratch->values + i * count;
     }
     if (alike < scratch->count && tw_layout_rests(&scratch->shard->layout)) {
