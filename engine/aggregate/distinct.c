@@ -276,11 +276,12 @@ static bool add(struct distinct *d, const struct tw_params *params, uint64_t has
 
 /* What add will look at: of many groups it is in no near cache. */
 static inline void fetch(const struct distinct *d, const struct tw_params *params, uint64_t hash) {
-    const unsigned precision = precision_of(params);
-    const uint64_t spread = hash * params->derived[MULTIPLIER];
-    const uint64_t slot = spread >> (-d->slots_log2 & 63);
-    const uint64_t byte = d->dense ? hash >> (64 - precision) : slot * sizeof(uint64_t);
-    __builtin_prefetch((const char *)d->block + byte, 1);
+    if (d->block) { /* a table of it has two slots or more */
+        const uint64_t spread = hash * params->derived[MULTIPLIER];
+        const uint64_t slot = spread >> (-d->slots_log2 & 63);
+        const uint64_t byte = d->dense ? hash >> (64 - precision_of(params)) : slot * sizeof(uint64_t);
+        __builtin_prefetch((const char *)d->block + byte, 1);
+    }
 }
 
 static void step(void *state, const struct tw_params *params, const struct tw_input *input, struct tw_heap *heap) {
