@@ -165,6 +165,7 @@ static inline enum tumble_code put_own(const struct tumble_shard *shard, struct 
     struct pen pen = {.out = out};
     uint32_t prefix = 0;
     size_t column = 0;
+    TW_TRY(tw_buf_reserve(out, ROOM)); /* a pen stands in memory */
     pen_put(&pen);
     for (; column < spec->group_count; column++) {
         TW_TRY(put_prefix(engine, prefix, column, &pen));
