@@ -453,7 +453,7 @@ static void what_goes_on_after_the_answer_takes_of_the_next_ones_time(void **sta
     (void)state;
     struct bench bench = {.number = 0};
     struct tumble_process_options options = options_of(&bench, FUNCTION "late_again");
-    options.timeout_ms = 500;
+    options.timeout_ms = 2000;
     set_up(&bench, &options);
     assert_has(respond(&bench), "{}");
     assert_answer(&bench, TUMBLE_ANSWER_TIMED_OUT, "Task timed out");
