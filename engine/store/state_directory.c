@@ -139,6 +139,10 @@ static enum tumble_code lock(struct tw_state_directory *directory, bool *leftove
     *leftover = text.format != 0 && !directory->made;
     directory->logged = says_logged(directory, text);
     failed = write_lock(directory);
+    /* Before there is a data.mdb that a power cut might leave half made. */
+    if (failed == 0 && text.format == 0 && fsync(fd) != 0 && errno != EINVAL) {
+        failed = errno;
+    }
     return failed ? tw_state_trouble(directory, failed, "writing tumble.lock", err) : TUMBLE_OK;
 }
 
@@ -164,7 +168,7 @@ static enum tumble_code check_data(struct tw_state_directory *directory, bool re
         return present && data.st_size > 0 ? TUMBLE_OK
                                            : tw_state_trouble(directory, ENOENT, "data.mdb is missing", err);
     }
-    if (present && leftover && data.st_size < SMALLEST_DATA_BYTES) {
+    if (present && leftover && data.st_size <= SMALLEST_DATA_BYTES) { /* no more than LMDB makes it with */
         directory->has_data = false;
         if (unlinkat(directory->fd, "data.mdb", 0) != 0) {
             return tw_state_trouble(directory, errno, "clearing an unfinished data.mdb", err);
@@ -265,14 +269,14 @@ enum tumble_code tw_state_directory_set_made(struct tw_state_directory *director
     if (directory->made) {
         return TUMBLE_OK;
     }
+    if (fsync(directory->fd) != 0 && errno != EINVAL && errno != EROFS) { /* EINVAL: not every file system can */
+        return tw_state_trouble(directory, errno, "syncing it", err);
+    }
     directory->made = true;
     int failed = write_lock(directory);
     if (failed) {
         directory->made = false;
         return tw_state_trouble(directory, failed, "writing tumble.lock", err);
-    }
-    if (fsync(directory->fd) != 0 && errno != EINVAL && errno != EROFS) { /* EINVAL: not every file system can */
-        return tw_state_trouble(directory, errno, "syncing it", err);
     }
     return TUMBLE_OK;
 }

@@ -28,7 +28,7 @@ struct tw_state_directory {
  * EFULL, ESTORE, ENOMEM. On an error *directory needs no closing. */
 enum tumble_code tw_state_directory_open(struct tw_state_directory *directory, const char *path, bool read_only,
                                          struct tumble_alloc alloc, struct tumble_error *err);
-/* Remembers that data.mdb is complete. */
+/* Remembers that data.mdb is complete, which the disk has by now; makes its name durable before. */
 enum tumble_code tw_state_directory_set_made(struct tw_state_directory *directory, struct tumble_error *err);
 /* Remembers, durably, whether redo.log may hold what data.mdb lacks. */
 enum tumble_code tw_state_directory_set_logged(struct tw_state_directory *directory, bool logged,

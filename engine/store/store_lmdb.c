@@ -393,7 +393,16 @@ static enum tumble_code open_files(struct lmdb_store *lmdb, const struct tw_stor
         return trouble(lmdb, rc, "opening data.mdb", err);
     }
     TW_TRY(open_table(lmdb, err));
-    return options->read_only ? TUMBLE_OK : tw_state_directory_set_made(&lmdb->directory, err);
+    if (options->read_only) {
+        return TUMBLE_OK;
+    }
+    /* A new file stands on the disk before tumble.lock says that it does. And a process that was killed in the middle
+     * of a sync may have left a commit that no disk has: it is read from here on, others may hear of it, and what the
+     * redo log has of it is void. */
+    if (!lmdb->directory.made || lmdb->directory.logged || options->sync) {
+        TW_TRY(lmdb_sync(&lmdb->base, err));
+    }
+    return tw_state_directory_set_made(&lmdb->directory, err);
 }
 
 enum tumble_code tw_store_open_lmdb(const struct tw_store_options *options, struct tw_store **out,
