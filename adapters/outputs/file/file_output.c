@@ -110,7 +110,18 @@ static enum tumble_code foreign_tail(struct file_output *self, struct tumble_err
                    self->path, self->tail_end - self->flushed, self->flushed, self->flushed);
 }
 
-/* Compares as much of data as the tail reaches; *same is the number of bytes that are there already. */
+/* Whether what is there differs from data in zeros only: a power cut leaves them where bytes behind it had reached the
+ * disk earlier. No row has one where another has none. */
+static bool has_holes(const char *there, const char *data, size_t length) {
+    for (size_t i = 0; i < length; i++) {
+        if (there[i] != data[i] && there[i] != '\0') {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Compares as much of data as the tail reaches; *same is the number of bytes that are there now. */
 static enum tumble_code compare_tail(struct file_output *self, const char *data, size_t length, size_t *same,
                                      struct tumble_error *err) {
     char there[4096];
@@ -129,7 +140,13 @@ static enum tumble_code compare_tail(struct file_output *self, const char *data,
                          : tw_fail(err, TUMBLE_EOUTPUT, "%s: was cut by another program meanwhile", self->path);
         }
         if (memcmp(there, data + *same, (size_t)n) != 0) {
-            return foreign_tail(self, err);
+            if (!has_holes(there, data + *same, (size_t)n)) {
+                return foreign_tail(self, err);
+            }
+            n = pwrite(self->fd, data + *same, (size_t)n, self->position);
+            if (n < 0) {
+                return fail_errno(self, err, "write", errno);
+            }
         }
         *same += (size_t)n;
         self->position += n;

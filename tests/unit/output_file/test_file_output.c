@@ -340,6 +340,31 @@ static void every_torn_tail_is_completed(void **state) {
     }
 }
 
+static void zeros_that_a_power_cut_left_in_the_tail_are_filled(void **state) {
+    (void)state;
+    struct checkpoint first, second;
+    for (unsigned holes = 0; holes < 1u << 8; holes++) {
+        unlink(path);
+        write_two(&first, &second);
+        char tail[9] = "{\"a\":2}\n";
+        for (int i = 0; i < 8; i++) {
+            tail[i] = holes >> i & 1u ? '\0' : tail[i];
+        }
+        FILE *file = fopen(path, "r+");
+        assert_non_null(file);
+        assert_int_equal(fseek(file, 8, SEEK_SET), 0);
+        assert_int_equal(fwrite(tail, 1, 8, file), 8);
+        assert_int_equal(fclose(file), 0);
+        void *self = open_ok(path, NULL, &first);
+        assert_int_equal(write_json(self, "{\"a\":2}"), TUMBLE_OK);
+        flush_ok(self, 1);
+        struct checkpoint again = checkpoint_of(self);
+        assert_memory_equal(again.bytes, second.bytes, second.length);
+        tumble_file_output.close(self);
+        expect_file("{\"a\":1}\n{\"a\":2}\n");
+    }
+}
+
 static void a_tail_that_is_not_pending_rows_is_refused_and_kept(void **state) {
     (void)state;
     struct checkpoint first, second;
@@ -592,6 +617,7 @@ int main(void) {
         TEST(rows_are_not_glued_to_half_a_line),
         TEST(pending_rows_already_there_are_not_written_twice),
         TEST(every_torn_tail_is_completed),
+        TEST(zeros_that_a_power_cut_left_in_the_tail_are_filled),
         TEST(a_tail_that_is_not_pending_rows_is_refused_and_kept),
         TEST(a_tail_beyond_the_pending_rows_is_refused),
         TEST(a_file_shorter_than_committed_is_refused),
