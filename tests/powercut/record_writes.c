@@ -5,7 +5,7 @@
  * A record: type (1), operation (4), two numbers (8 each), length of a path (2) and of data (4), path, data.
  *
  *     C made, M made (a directory), R renamed (data: to what), U removed
- *     W write begun (offset; 1: synced by itself), w ended (bytes)
+ *     W write begun (offset; 1: synced by itself), w ended (bytes; 1: it is not synced, the process is killed)
  *     T cut to a length, A made as long as that
  *     F sync begun (1: of a directory), f ended (0: well)
  *     m mapped to be written to, which nobody sees
@@ -154,13 +154,13 @@ static ssize_t write_any(int fd, const char *data, size_t length, int64_t offset
     uint32_t operation =
         is_ours(fd) ? record('W', 0, (uint64_t)offset, (uint64_t)files[fd].is_synced, files[fd].path, data, length) : 0;
     ssize_t done = has_place ? syscall(SYS_pwrite64, fd, data, length, offset) : syscall(SYS_write, fd, data, length);
-    if (dies) {
-        die();
-    }
     if (operation) {
         int number = errno;
-        record('w', operation, (uint64_t)(done < 0 ? 0 : done), 0, files[fd].path, NULL, 0);
+        record('w', operation, (uint64_t)(done < 0 ? 0 : done), (uint64_t)dies, files[fd].path, NULL, 0);
         errno = number;
+    }
+    if (dies) {
+        die();
     }
     return done;
 }

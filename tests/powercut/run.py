@@ -53,13 +53,14 @@ class Cut:
     def __init__(self, records, moment, rng):
         self.records, self.moment, self.rng = records, moment, rng
         self.policy = rng.choice(POLICIES)
-        self.ends = {r.operation: (i, r.a) for i, r in enumerate(records[:moment]) if r.type in "wf"}
+        self.ends = {r.operation: (i, r.a, r.b) for i, r in enumerate(records[:moment]) if r.type in "wf"}
+        self.ended_ever = {r.operation for r in records if r.type == "w"}  # others may have been killed before they wrote
         self.files, self.names, self.directories = collections.defaultdict(list), {}, []
         self.follow_names()
 
     def synced(self, index):
         """Whether the sync that begins there had ended well."""
-        return self.ends.get(self.records[index].operation, (0, 1))[1] == 0
+        return self.ends.get(self.records[index].operation, (0, 1, 0))[1] == 0
 
     def follow_names(self):
         """files: the records of each file, whatever it is called; names: those that the disk has."""
@@ -95,13 +96,13 @@ class Cut:
         record = self.records[index]
         if record.type != "W":
             return index < last_sync
-        ended = self.ends.get(record.operation, (len(self.records), 0))[0]
-        return ended < last_sync or (record.b == 1 and ended < self.moment)
+        ended, _, unsynced = self.ends.get(record.operation, (self.moment, 0, 0))
+        return ended < last_sync or (record.b == 1 and ended < self.moment and not unsynced)
 
     def contents(self, file):
         steps = self.files[file]
         last_sync = max((i for i in steps if self.records[i].type == "F" and self.synced(i)), default=-1)
-        steps = [i for i in steps if self.records[i].type != "F"]
+        steps = [i for i in steps if self.records[i].type in "TA" or self.records[i].operation in self.ended_ever]
         first = self.rng.randrange(len(steps) + 1)
         data = bytearray()
         for number, i in enumerate(steps):
@@ -113,7 +114,7 @@ class Cut:
                     if record.type == "T":
                         del data[record.a:]
                 continue
-            written = record.data[:self.ends.get(record.operation, (0, len(record.data)))[1]]
+            written = record.data[:self.ends.get(record.operation, (0, len(record.data), 0))[1]]
             if taken:
                 put(data, record.a, written)
             elif self.policy in ("pages", "sectors"):
