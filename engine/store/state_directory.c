@@ -139,8 +139,9 @@ static enum tumble_code lock(struct tw_state_directory *directory, bool *leftove
     *leftover = text.format != 0 && !directory->made;
     directory->logged = says_logged(directory, text);
     failed = write_lock(directory);
-    /* Before there is a data.mdb that a power cut might leave half made. */
-    if (failed == 0 && text.format == 0 && fsync(fd) != 0 && errno != EINVAL) {
+    /* Before there are other files that a power cut might leave half made: what is complete is told by this one. Who
+     * wrote it last may have been killed before it was synced. */
+    if (failed == 0 && fsync(fd) != 0 && errno != EINVAL) {
         failed = errno;
     }
     return failed ? tw_state_trouble(directory, failed, "writing tumble.lock", err) : TUMBLE_OK;
