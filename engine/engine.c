@@ -189,6 +189,7 @@ enum tumble_code tumble_engine_open(const struct tumble_engine_options *options,
     tw_buf_init(&engine->partial_prefix, alloc, SIZE_MAX / 4);
     tw_buf_init(&engine->partial, alloc, SIZE_MAX / 4);
     pthread_mutex_init(&engine->store_lock, NULL);
+    pthread_mutex_init(&engine->desk_lock, NULL);
     enum tumble_code code = set_up(engine, options, err);
     if (code != TUMBLE_OK) {
         tumble_engine_destroy(engine);
@@ -229,6 +230,7 @@ void tumble_engine_destroy(struct tumble_engine *engine) {
         destroy_shard(engine, engine->shards[i]);
     }
     tw_free(&alloc, engine->shards);
+    tw_event_desks_destroy(engine);
     for (size_t i = 0; i < engine->note_count; i++) {
         tw_buf_clean_up(&engine->notes[i].value);
     }
@@ -251,6 +253,7 @@ void tumble_engine_destroy(struct tumble_engine *engine) {
     tw_buf_clean_up(&engine->partial);
     tw_free(&alloc, engine->partial_prefix_end);
     pthread_mutex_destroy(&engine->store_lock);
+    pthread_mutex_destroy(&engine->desk_lock);
     tw_free(&alloc, engine);
 }
 

@@ -109,6 +109,8 @@ struct tumble_engine {
     size_t memory_limit;
     struct tw_store *store;
     pthread_mutex_t store_lock; /* shards applied in parallel may each read a dropped window back */
+    pthread_mutex_t desk_lock;
+    struct tw_event_desk *desks; /* event_apply.h; those that no shard uses right now */
     struct tumble_projection *projection;
     size_t projected_count;  /* all of it */
     size_t first_spec_field; /* where the spec's fields begin among the projected */

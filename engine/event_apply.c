@@ -31,16 +31,23 @@ static const struct tumble_event_result no_result = {.first_arrival_ms = -1, .la
 
 enum progress { NO_EVENT, WITHIN_EVENT };
 
-struct tw_event_scratch {
-    struct tumble_shard *shard;
-    struct tumble_layout layout; /* of the event's records */
-    struct tw_members members;   /* of payloads that have no layout */
-    struct tw_arrival arrival;
-    struct tumble_kpl *kpl;
+/* What lies between the bytes of a piece and the groups: nothing of it outlives a piece, so shards share what the
+ * engine has, one for each thread, and the next shard finds it in the cache. */
+struct tw_event_desk {
+    struct tw_event_desk *next; /* of those that nobody uses */
     struct tw_buf payloads;
     struct tumble_record slice[SLICE];
     uint32_t origin[SLICE];      /* index in the event */
     struct tumble_value *values; /* of a slice's records, projected; NULL: they would be too many */
+};
+
+struct tw_event_scratch {
+    struct tumble_shard *shard;
+    struct tw_event_desk *desk;  /* while a piece is read */
+    struct tumble_layout layout; /* of the event's records */
+    struct tw_members members;   /* of payloads that have no layout */
+    struct tw_arrival arrival;
+    struct tumble_kpl *kpl;
     /* of the event that is being read */
     enum progress progress;
     struct tw_event_walk walk;
@@ -61,9 +68,7 @@ struct tw_event_scratch {
 void tw_event_scratch_destroy(struct tw_event_scratch *scratch, const struct tumble_alloc *alloc) {
     if (scratch) {
         tumble_kpl_destroy(scratch->kpl);
-        tw_buf_clean_up(&scratch->payloads);
         tw_buf_clean_up(&scratch->tail);
-        tw_free(alloc, scratch->values);
         tw_free(alloc, scratch);
     }
 }
@@ -75,23 +80,69 @@ static enum tumble_code get_scratch(struct tumble_shard *shard, struct tumble_er
         return tw_no_memory(err);
     }
     scratch->shard = shard;
-    tw_buf_init(&scratch->payloads, alloc, SIZE_MAX / 4);
     tw_buf_init(&scratch->tail, alloc, (size_t)TW_LIMIT_RECORD_BYTES + 1);
     enum tumble_code code = tumble_kpl_new(alloc, &scratch->kpl, err);
-    if (code == TUMBLE_OK && tw_buf_reserve(&scratch->payloads, FIRST_ROOM) != TUMBLE_OK) {
-        code = tw_no_memory(err);
-    }
-    const size_t count = shard->engine->projected_count;
-    if (code == TUMBLE_OK && count <= PROJECTED_MAX) {
-        scratch->values = tw_alloc_zero(&alloc, (count ? count : 1) * SLICE * sizeof *scratch->values);
-        code = scratch->values ? TUMBLE_OK : tw_no_memory(err);
-    }
     if (code != TUMBLE_OK) {
         tw_event_scratch_destroy(scratch, &alloc);
         return code;
     }
     shard->event = scratch;
     return TUMBLE_OK;
+}
+
+static void destroy_desk(struct tw_event_desk *desk, const struct tumble_alloc *alloc) {
+    tw_buf_clean_up(&desk->payloads);
+    tw_free(alloc, desk->values);
+    tw_free(alloc, desk);
+}
+
+static struct tw_event_desk *make_desk(const struct tumble_engine *engine) {
+    const struct tumble_alloc *const alloc = &engine->alloc;
+    const size_t count = engine->projected_count;
+    struct tw_event_desk *desk = tw_alloc_zero(alloc, sizeof *desk);
+    if (!desk) {
+        return NULL;
+    }
+    tw_buf_init(&desk->payloads, *alloc, SIZE_MAX / 4);
+    if (count <= PROJECTED_MAX) {
+        desk->values = tw_alloc_zero(alloc, (count ? count : 1) * SLICE * sizeof *desk->values);
+    }
+    if ((count <= PROJECTED_MAX && !desk->values) || tw_buf_reserve(&desk->payloads, FIRST_ROOM) != TUMBLE_OK) {
+        destroy_desk(desk, alloc);
+        return NULL;
+    }
+    return desk;
+}
+
+static enum tumble_code take_desk(struct tw_event_scratch *scratch) {
+    struct tumble_engine *const engine = scratch->shard->engine;
+    pthread_mutex_lock(&engine->desk_lock);
+    struct tw_event_desk *desk = engine->desks;
+    if (desk) {
+        engine->desks = desk->next;
+    }
+    pthread_mutex_unlock(&engine->desk_lock);
+    scratch->desk = desk ? desk : make_desk(engine);
+    return scratch->desk ? TUMBLE_OK : tw_no_memory(&scratch->error);
+}
+
+static void give_desk(struct tw_event_scratch *scratch) {
+    struct tumble_engine *const engine = scratch->shard->engine;
+    if (scratch->desk) {
+        pthread_mutex_lock(&engine->desk_lock);
+        scratch->desk->next = engine->desks;
+        engine->desks = scratch->desk;
+        pthread_mutex_unlock(&engine->desk_lock);
+        scratch->desk = NULL;
+    }
+}
+
+void tw_event_desks_destroy(struct tumble_engine *engine) {
+    while (engine->desks) {
+        struct tw_event_desk *desk = engine->desks;
+        engine->desks = desk->next;
+        destroy_desk(desk, &engine->alloc);
+    }
 }
 
 static __attribute__((cold, noinline)) enum tumble_code of_record(struct tumble_error *err, enum tumble_code code,
@@ -112,19 +163,19 @@ static enum tumble_code at_record(struct tw_event_scratch *scratch, enum tumble_
 
 static __attribute__((noinline)) void project_members(struct tw_event_scratch *scratch, size_t first) {
     const struct tumble_engine *const engine = scratch->shard->engine;
-    const struct tumble_bytes around = {scratch->payloads.data, scratch->payloads.capacity};
+    const struct tumble_bytes around = {scratch->desk->payloads.data, scratch->desk->payloads.capacity};
     const size_t count = engine->projected_count;
-    struct tumble_record *const slice = scratch->slice;
+    struct tumble_record *const slice = scratch->desk->slice;
     struct tumble_bytes texts[SLICE];
     bool fits[SLICE];
     for (size_t i = first; i < scratch->count; i++) {
         texts[i] = slice[i].bad ? (struct tumble_bytes){NULL, 0} : slice[i].data;
     }
     const size_t fit = tw_members_project(&scratch->members, engine->projection, texts + first, scratch->count - first,
-                                          around, scratch->values + first * count, fits + first);
+                                          around, scratch->desk->values + first * count, fits + first);
     tw_layout_rested(&scratch->shard->layout, fit);
     for (size_t i = first; i < scratch->count; i++) {
-        slice[i].values = fits[i] ? scratch->values + i * count : NULL;
+        slice[i].values = fits[i] ? scratch->desk->values + i * count : NULL;
     }
 }
 
@@ -132,11 +183,11 @@ static __attribute__((noinline)) void project_members(struct tw_event_scratch *s
  * had, those whose members come in any order are. What is neither is projected when it is applied. */
 static void project_slice(struct tw_event_scratch *scratch) {
     const size_t count = scratch->shard->engine->projected_count;
-    const struct tw_buf *const buf = &scratch->payloads;
-    struct tumble_record *const slice = scratch->slice;
+    const struct tw_buf *const buf = &scratch->desk->payloads;
+    struct tumble_record *const slice = scratch->desk->slice;
     struct tw_layout_line lines[SLICE];
     size_t whole = 0;
-    if (!scratch->values) {
+    if (!scratch->desk->values) {
         return;
     }
     const uintptr_t begin = (uintptr_t)buf->data;
@@ -149,9 +200,10 @@ static void project_slice(struct tw_event_scratch *scratch) {
         end = data->data + data->length;
         lines[whole] = (struct tw_layout_line){data->data, end};
     }
-    const size_t alike = tw_layout_match_texts(&scratch->shard->layout, end, scratch->values, count, lines, whole);
+    const size_t alike =
+        tw_layout_match_texts(&scratch->shard->layout, end, scratch->desk->values, count, lines, whole);
     for (size_t i = 0; i < alike; i++) {
-        slice[i].values = scratch->values + i * count;
+        slice[i].values = scratch->desk->values + i * count;
     }
     if (alike < scratch->count && tw_layout_rests(&scratch->shard->layout)) {
         project_members(scratch, alike);
@@ -164,23 +216,23 @@ static enum tumble_code apply_slice(struct tw_event_scratch *scratch) {
         return TUMBLE_OK;
     }
     project_slice(scratch);
-    enum tumble_code code =
-        tw_shard_apply_at(scratch->shard, scratch->start_ms, scratch->slice, scratch->count, &result, &scratch->error);
+    enum tumble_code code = tw_shard_apply_at(scratch->shard, scratch->start_ms, scratch->desk->slice, scratch->count,
+                                              &result, &scratch->error);
     for (int fate = 0; fate < TUMBLE_FATE_COUNT; fate++) {
         scratch->result.fates[fate] += result.fates[fate];
     }
     const size_t applied = code == TUMBLE_OK ? scratch->count : result.processed;
     if (applied && scratch->result.first_arrival_ms < 0) {
-        scratch->result.first_arrival_ms = scratch->slice[0].arrival_ms;
+        scratch->result.first_arrival_ms = scratch->desk->slice[0].arrival_ms;
     }
     if (applied) {
-        scratch->result.last_arrival_ms = scratch->slice[applied - 1].arrival_ms;
+        scratch->result.last_arrival_ms = scratch->desk->slice[applied - 1].arrival_ms;
     }
     if (TW_RARELY(code != TUMBLE_OK)) {
-        scratch->result.records = scratch->origin[applied];
-        scratch->error.record = scratch->origin[applied];
+        scratch->result.records = scratch->desk->origin[applied];
+        scratch->error.record = scratch->desk->origin[applied];
     } else {
-        scratch->result.records = scratch->origin[applied - 1] + (size_t)1;
+        scratch->result.records = scratch->desk->origin[applied - 1] + (size_t)1;
     }
     scratch->count = 0;
     return code;
@@ -197,7 +249,7 @@ static __attribute__((cold, noinline)) enum tumble_code behind_slice(struct tw_e
 
 /* Where the next record of the slice is written, which push then takes. There always is a place. */
 static inline struct tumble_record *next_place(struct tw_event_scratch *scratch) {
-    return &scratch->slice[scratch->count];
+    return &scratch->desk->slice[scratch->count];
 }
 
 static __attribute__((cold, noinline)) enum tumble_code turn_window(struct tw_event_scratch *scratch) {
@@ -216,11 +268,11 @@ static inline enum tumble_code push(struct tw_event_scratch *scratch) {
     if (TW_RARELY((uint64_t)next_place(scratch)->arrival_ms - (uint64_t)scratch->start_ms >= scratch->window_ms)) {
         TW_TRY(turn_window(scratch));
     }
-    scratch->origin[scratch->count] = (uint32_t)scratch->records;
+    scratch->desk->origin[scratch->count] = (uint32_t)scratch->records;
     if (TW_OFTEN(++scratch->count < SLICE)) {
         return TUMBLE_OK;
     }
-    tw_buf_clear(&scratch->payloads);
+    tw_buf_clear(&scratch->desk->payloads);
     return apply_slice(scratch);
 }
 
@@ -245,7 +297,7 @@ static __attribute__((noinline)) enum tumble_code push_aggregate(struct tw_event
     if (kind == TUMBLE_KPL_PLAIN) {
         return push(scratch);
     }
-    struct tw_buf *payloads = &scratch->payloads;
+    struct tw_buf *payloads = &scratch->desk->payloads;
     const size_t used = payloads->length;
     if (count == 0) {
         return push_nothing(scratch, record.arrival_ms);
@@ -267,7 +319,7 @@ static __attribute__((noinline)) enum tumble_code push_aggregate(struct tw_event
 /* Room for what a record decodes to. What was decoded already goes to the buffer's front. */
 static __attribute__((cold, noinline)) enum tumble_code more_room(struct tw_event_scratch *scratch, size_t bytes,
                                                                   struct tumble_bytes decoded) {
-    struct tw_buf *buf = &scratch->payloads;
+    struct tw_buf *buf = &scratch->desk->payloads;
     TW_TRY(apply_slice(scratch));
     tw_buf_clear(buf);
     if (decoded.data) {
@@ -281,7 +333,7 @@ static __attribute__((cold, noinline)) enum tumble_code more_room(struct tw_even
 
 static __attribute__((cold, noinline)) struct tumble_bytes without_escapes(struct tw_event_scratch *scratch,
                                                                            const struct tumble_value *value) {
-    struct tw_buf *buf = &scratch->payloads; /* has room */
+    struct tw_buf *buf = &scratch->desk->payloads; /* has room */
     size_t from = buf->length;
     struct tumble_bytes text = {NULL, 0};
     if (tw_json_unescape(value, buf) == TUMBLE_OK) {
@@ -299,7 +351,7 @@ static inline struct tumble_bytes text_of(struct tw_event_scratch *scratch, cons
 static __attribute__((noinline)) void decode(struct tw_event_scratch *scratch, const struct tumble_value *data,
                                              struct tumble_record *record) {
     const struct tumble_bytes text = text_of(scratch, data);
-    struct tw_buf *buf = &scratch->payloads;
+    struct tw_buf *buf = &scratch->desk->payloads;
     size_t length = 0;
     if (tw_base64_decode(text, buf->data + buf->length, &length, NULL) == TUMBLE_OK) {
         record->data.data = buf->data + buf->length;
@@ -349,7 +401,7 @@ static __attribute__((cold, noinline)) enum tumble_code odd_arrival(struct tw_ev
 
 static inline enum tumble_code take_record(struct tw_event_scratch *scratch, const struct tumble_kinesis_record *from,
                                            size_t decoded) {
-    struct tw_buf *const buf = &scratch->payloads;
+    struct tw_buf *const buf = &scratch->desk->payloads;
     struct tumble_bytes data = {NULL, 0};
     int64_t arrival_ms;
     if (TW_OFTEN(decoded != TUMBLE_NOT_DECODED)) {
@@ -431,7 +483,7 @@ static __attribute__((cold, noinline)) bool is_cut(struct tw_event_scratch *scra
 
 static enum tumble_code records(struct tw_event_scratch *scratch) {
     struct tw_event_walk *const walk = &scratch->walk;
-    struct tw_buf *const buf = &scratch->payloads;
+    struct tw_buf *const buf = &scratch->desk->payloads;
     bool more;
     do {
         struct tumble_kinesis_record record;
@@ -595,13 +647,17 @@ enum tumble_code tumble_shard_event_feed(struct tumble_shard *shard, struct tumb
     }
     const size_t length = piece.length;
     scratch->walk.in_a_row = consumed != NULL;
-    tw_buf_clear(&scratch->payloads);
-    enum tumble_code code = read_piece(scratch, &piece, is_last != 0);
+    enum tumble_code code = take_desk(scratch);
+    if (code == TUMBLE_OK) {
+        tw_buf_clear(&scratch->desk->payloads);
+        code = read_piece(scratch, &piece, is_last != 0);
+    }
     if (code != TUMBLE_EMORE) { /* whatever ended it, records in front of that are whole */
         code = code == TUMBLE_OK ? apply_slice(scratch) : behind_slice(scratch, code);
         scratch->progress = NO_EVENT;
         scratch->result.is_whole = code == TUMBLE_OK;
     }
+    give_desk(scratch);
     if (consumed) {
         *consumed = length - piece.length;
     }

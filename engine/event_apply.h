@@ -7,4 +7,8 @@
 struct tw_event_scratch;
 void tw_event_scratch_destroy(struct tw_event_scratch *scratch, const struct tumble_alloc *alloc); /* NULL allowed */
 
+/* Desks lie with the engine: see event_apply.c. */
+struct tumble_engine;
+void tw_event_desks_destroy(struct tumble_engine *engine);
+
 #endif
