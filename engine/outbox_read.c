@@ -62,11 +62,22 @@ static enum tumble_code make_more(struct tw_chunk_reader *reader, struct tumble_
     return reader->text.length ? TUMBLE_OK : cut(err, "a closed window has fewer rows than it closed with: it");
 }
 
+/* Beside a writer: groups leave the store together with their chunk. */
+static enum tumble_code damaged_or_gone(struct tw_chunk_reader *reader, struct tumble_error *err) {
+    struct tw_key key = tw_key_outbox(reader->kind, reader->chunk);
+    struct tumble_bytes value;
+    bool found;
+    TW_TRY(tw_store_get(reader->engine->store, tw_key_view(&key), &found, &value, NULL));
+    return found ? TUMBLE_ECORRUPT
+                 : tw_fail(err, TUMBLE_EBUSY, "rows were delivered while they were looked at: run again");
+}
+
 static enum tumble_code order_groups(struct tw_chunk_reader *reader, struct tumble_error *err) {
     struct tumble_engine *engine = reader->engine;
     struct tw_window *window = reader->closed->window;
     if (!window->loaded) {
-        TW_TRY(tw_window_read_groups(reader->closed->shard, window, err));
+        enum tumble_code code = tw_window_read_groups(reader->closed->shard, window, err);
+        TW_TRY(code == TUMBLE_ECORRUPT && engine->read_only ? damaged_or_gone(reader, err) : code);
         reader->has_loaded = true;
     }
     reader->order = tw_alloc_array(&engine->alloc, window->groups.count, sizeof *reader->order);

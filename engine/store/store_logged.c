@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "engine/base/fail.h"
@@ -28,6 +29,7 @@ enum {
     FROM_COMMIT = 8,
     OPERATIONS_MAX = 1 << 15, /* pending: some megabytes of keys */
     READ_TRIES = 1000,
+    READ_PAUSE_NS = 1000 * 1000,
     DAMAGED_TRIES = 20
 };
 
@@ -320,6 +322,8 @@ static enum tumble_code begin_snapshot(struct logged_store *logged, struct tumbl
         if (code != TUMBLE_OK && (code != TUMBLE_ECORRUPT || damaged == DAMAGED_TRIES)) {
             return code;
         }
+        /* A commit of LMDB stands in its file for as long as the disk takes before readers are told of it. */
+        nanosleep(&(struct timespec){0, READ_PAUSE_NS}, NULL);
     }
     return tw_fail(err, TUMBLE_EBUSY, "state directory %s is being written to all the time: run again",
                    logged->directory->path);
