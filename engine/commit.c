@@ -3,6 +3,7 @@
 
 #include "engine/base/fail.h"
 #include "engine/engine_internal.h"
+#include "engine/window/group_memo.h"
 
 /* One transaction. Everything is worked out from memory that the writing does not change, so that it can be written
  * again from the start when the store's map had to grow; memory follows only after the store has committed. */
@@ -325,6 +326,7 @@ static void settle(struct commit *commit) {
         if (window->phase == TW_WINDOW_CLOSING) {
             take_out(plan->shard, window);
             plan->shard->groups_before = window->groups.count;
+            tw_memo_drop(&window->groups);
         }
         if (window->phase == TW_WINDOW_CLOSING && !plan->waits) {
             tw_window_clean_up(window);

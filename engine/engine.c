@@ -27,6 +27,7 @@ static enum tumble_code make_layout(struct tumble_engine *engine, struct tumble_
     engine->layout.items = engine->layout_items;
     engine->layout.count = spec->aggregate_count;
     engine->layout.bytes = spec->accumulator_bytes;
+    engine->layout.spans = &engine->spans;
     engine->fresh_group = tw_alloc_zero(&engine->alloc, engine->layout.bytes + 1);
     if (!engine->fresh_group) {
         return tw_no_memory(err);
@@ -134,6 +135,7 @@ static enum tumble_code set_up(struct tumble_engine *engine, const struct tumble
     engine->durability = options->durability;
     engine->sync_every = options->sync_every ? options->sync_every : 1;
     engine->memory_limit = options->memory_limit_bytes;
+    engine->spans.most = engine->memory_limit ? 0 : TW_SPANS_KEPT;
     engine->hash_seed = tw_hash_process_seed();
     if ((int)options->durability < 0 || options->durability > TUMBLE_DURABILITY_EVERY ||
         (options->durability == TUMBLE_DURABILITY_EVERY && options->sync_every == 0)) {
@@ -190,6 +192,7 @@ enum tumble_code tumble_engine_open(const struct tumble_engine_options *options,
     tw_buf_init(&engine->partial, alloc, SIZE_MAX / 4);
     pthread_mutex_init(&engine->store_lock, NULL);
     pthread_mutex_init(&engine->desk_lock, NULL);
+    tw_spans_init(&engine->spans, alloc);
     enum tumble_code code = set_up(engine, options, err);
     if (code != TUMBLE_OK) {
         tumble_engine_destroy(engine);
@@ -254,6 +257,7 @@ void tumble_engine_destroy(struct tumble_engine *engine) {
     tw_free(&alloc, engine->partial_prefix_end);
     pthread_mutex_destroy(&engine->store_lock);
     pthread_mutex_destroy(&engine->desk_lock);
+    tw_spans_clean_up(&engine->spans);
     tw_free(&alloc, engine);
 }
 

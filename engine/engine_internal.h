@@ -116,6 +116,7 @@ struct tumble_engine {
     size_t first_spec_field; /* where the spec's fields begin among the projected */
     size_t first_where_field;
     uint32_t *aggregate_where; /* where the filter fields of each aggregate begin among the projected */
+    struct tw_spans spans;     /* of windows' groups; with a memory limit none are kept */
     struct tw_layout layout;
     struct tw_layout_item *layout_items;
     void *fresh_group; /* layout.fresh */

@@ -1,10 +1,16 @@
 #include "engine/window/group_memo.h"
 
-void tw_memo_consider(struct tw_group_table *table, uint64_t records) {
-    if (table->memo && table->count > TW_MEMO_GROUPS) {
+void tw_memo_drop(struct tw_group_table *table) {
+    if (table->memo) {
         table->bytes -= sizeof *table->memo;
         tw_free(&table->alloc, table->memo);
         table->memo = NULL;
+    }
+}
+
+void tw_memo_consider(struct tw_group_table *table, uint64_t records) {
+    if (table->memo && table->count > TW_MEMO_GROUPS) {
+        tw_memo_drop(table);
     } else if (!table->memo && table->count <= TW_MEMO_GROUPS && records >= TW_MEMO_RECORDS) {
         table->memo = tw_alloc_zero(&table->alloc, sizeof *table->memo);
         if (table->memo) {

@@ -12,9 +12,9 @@
 enum {
     TW_MEMO_BITS = 8,
     TW_MEMO_PLACES = 1 << TW_MEMO_BITS,
-    TW_MEMO_TEXTS = 128,    /* half of the places: no search is long */
-    TW_MEMO_GROUPS = 96,    /* beyond, texts are worth less than their places */
-    TW_MEMO_RECORDS = 1024, /* before that a window may be one of very many */
+    TW_MEMO_TEXTS = 128,   /* half of the places: no search is long */
+    TW_MEMO_GROUPS = 96,   /* beyond, texts are worth less than their places */
+    TW_MEMO_RECORDS = 256, /* before that a window may be one of very many */
     TW_MEMO_TEXT = 16,
     TW_MEMO_FEW = 24,    /* texts, each of which is to have the place where it is looked for first, */
     TW_MEMO_SPREADS = 16 /* for which they are spread anew, so often at most */
@@ -92,6 +92,7 @@ static inline bool tw_memo_find(const struct tw_group_table *table, const struct
 
 /* Begins to remember, or stops, as a window's records and groups suggest. Without memory it does neither. */
 void tw_memo_consider(struct tw_group_table *table, uint64_t records);
+void tw_memo_drop(struct tw_group_table *table); /* no more records come */
 
 void tw_memo_keep(const struct tw_group_table *table, const struct tw_memo_text *text, uint32_t reference);
 

@@ -5,6 +5,8 @@
 #include "engine/base/fail.h"
 #include "engine/window/group_key.h"
 
+_Static_assert(TW_GROUP_BLOCK_BYTES *TW_GROUP_SPAN_BLOCKS == TW_LARGE_PAGE, "blocks of a span fill a large page");
+
 enum { FIRST_BLOCK_BYTES = 2048, FIRST_SLOTS = 16, FIRST_TOUCHED = 16 };
 
 void tw_group_table_init(struct tw_group_table *table, struct tumble_alloc alloc, const struct tw_layout *layout) {
@@ -13,14 +15,44 @@ void tw_group_table_init(struct tw_group_table *table, struct tumble_alloc alloc
     table->layout = layout;
 }
 
+static void *take_span(const struct tw_group_table *table) {
+    return table->layout->spans ? tw_span_take(table->layout->spans) : tw_alloc_scattered(&table->alloc, TW_LARGE_PAGE);
+}
+
+static void give_span(const struct tw_group_table *table, void *span) {
+    if (table->layout->spans) {
+        tw_span_give(table->layout->spans, span);
+    } else {
+        tw_free(&table->alloc, span);
+    }
+}
+
+static bool are_span(size_t slot_bytes) { return slot_bytes >= TW_LARGE_PAGE / 2 && slot_bytes <= TW_LARGE_PAGE; }
+
+static struct tw_group_slot *take_slots(const struct tw_group_table *table, size_t bytes) {
+    return are_span(bytes)         ? take_span(table)
+           : bytes < TW_LARGE_PAGE ? tw_alloc(&table->alloc, bytes)
+                                   : tw_alloc_scattered(&table->alloc, bytes);
+}
+
+static void give_slots(const struct tw_group_table *table) {
+    if (are_span(table->slot_count * sizeof *table->slots)) {
+        give_span(table, table->slots);
+    } else {
+        tw_free(&table->alloc, table->slots);
+    }
+}
+
 void tw_group_table_clean_up(struct tw_group_table *table) {
     for (uint32_t i = 0; i < table->block_count; i++) {
-        if (i < TW_GROUP_SPAN_BLOCKS || i % TW_GROUP_SPAN_BLOCKS == 0) {
+        if (i < TW_GROUP_SPAN_BLOCKS) {
             tw_free(&table->alloc, table->blocks[i]);
+        } else if (i % TW_GROUP_SPAN_BLOCKS == 0) {
+            give_span(table, table->blocks[i]);
         }
     }
     tw_free(&table->alloc, table->blocks);
-    tw_free(&table->alloc, table->slots);
+    give_slots(table);
     tw_free(&table->alloc, table->touched);
     tw_free(&table->alloc, table->memo);
     tw_group_table_init(table, table->alloc, table->layout);
@@ -35,8 +67,7 @@ static enum tumble_code grow_slots(struct tw_group_table *table, uint32_t slot_c
         return TUMBLE_ELIMIT;
     }
     size_t bytes = (size_t)slot_count * sizeof(struct tw_group_slot);
-    struct tw_group_slot *slots =
-        bytes < TW_LARGE_PAGE / 2 ? tw_alloc(&table->alloc, bytes) : tw_alloc_scattered(&table->alloc, bytes);
+    struct tw_group_slot *slots = take_slots(table, bytes);
     if (!slots) {
         return TUMBLE_ENOMEM;
     }
@@ -52,7 +83,7 @@ static enum tumble_code grow_slots(struct tw_group_table *table, uint32_t slot_c
         }
     }
     table->bytes += ((size_t)slot_count - table->slot_count) * sizeof *slots;
-    tw_free(&table->alloc, table->slots);
+    give_slots(table);
     table->slots = slots;
     table->slot_count = slot_count;
     return TUMBLE_OK;
@@ -107,8 +138,8 @@ static enum tumble_code make_room(struct tw_group_table *table, size_t bytes) {
         block = table->blocks[table->block_count - 1] + TW_GROUP_BLOCK_BYTES;
     } else {
         bool spans = table->block_count >= TW_GROUP_SPAN_BLOCKS;
-        size_t room = spans ? (size_t)TW_GROUP_BLOCK_BYTES * TW_GROUP_SPAN_BLOCKS : size;
-        block = spans ? tw_alloc_scattered(&table->alloc, room) : tw_alloc(&table->alloc, room);
+        size_t room = spans ? TW_LARGE_PAGE : size;
+        block = spans ? take_span(table) : tw_alloc(&table->alloc, room);
         if (!block) {
             return TUMBLE_ENOMEM;
         }

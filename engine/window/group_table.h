@@ -8,6 +8,7 @@
 
 #include "engine/aggregate/aggregate.h"
 #include "engine/base/alloc.h"
+#include "engine/base/spans.h"
 
 /* The groups of one window: an open-addressing index of 8-byte slots over entries that lie one behind the other in
  * blocks. An entry is named by a reference (its offset in 8-byte units), because the first block moves while it grows.
@@ -23,7 +24,8 @@ struct tw_layout {
     const struct tw_layout_item *items;
     size_t count;
     uint32_t bytes;
-    const void *fresh; /* bytes of a group without records; NULL: every function's init makes them */
+    const void *fresh;      /* bytes of a group without records; NULL: every function's init makes them */
+    struct tw_spans *spans; /* where tables get large pages from; NULL: each from its allocator */
 };
 
 void tw_layout_init(const struct tw_layout *layout, void *state);

@@ -267,9 +267,9 @@ static void without_memory_nothing_is_remembered_and_nothing_is_wrong(void **sta
     stream->random = 5;
     stream->groups = 40;
     for (int i = 0; i < 5; i++) { /* every buffer has grown */
-        draw_batch(stream, 200);
+        draw_batch(stream, 40);
         struct tumble_engine *before = engine;
-        apply_quick(shard, 0, stream, 200);
+        apply_quick(shard, 0, stream, 40);
         assert_ptr_equal(before, engine);
     }
     assert_null(shard->windows[0]->groups.memo);

@@ -183,11 +183,49 @@ static void a_table_that_ran_out_of_memory_is_as_before(void **state) {
     }
 }
 
+static void fill(struct tw_group_table *table, uint32_t groups) {
+    for (uint32_t n = 0; n < groups; n++) {
+        struct tumble_bytes view = {(const char *)&n, sizeof n};
+        uint32_t reference;
+        assert_int_equal(tw_group_touch(table, view, n * 2654435761u, &reference), TUMBLE_OK);
+    }
+    assert_int_equal(table->count, groups);
+}
+
+static void what_one_table_gives_back_the_next_one_has(void **state) {
+    (void)state;
+    struct tw_layout_item item[1];
+    struct tw_layout layout = count_layout(item);
+    struct counting_alloc count = {0};
+    struct tw_spans spans;
+    struct tw_group_table table;
+    tw_spans_init(&spans, counting_alloc_of(&count));
+    layout.spans = &spans;
+    for (int round = 0; round < 2; round++) {
+        const size_t calls = count.calls;
+        unsigned large = spans.count;
+        tw_group_table_init(&table, spans.alloc, &layout);
+        fill(&table, 120000); /* 4.8 MB of entries, 2 MB of slots, after 1 MB of them */
+        assert_int_equal(spans.count, 1); /* the first slots' */
+        tw_group_table_clean_up(&table);
+        assert_in_range(spans.count, 3, TW_SPANS_KEPT);
+        assert_true(round == 0 || (spans.count == large && count.calls - calls < 60));
+    }
+    spans.most = spans.count; /* of more there is no use */
+    tw_group_table_init(&table, spans.alloc, &layout);
+    fill(&table, 300000);
+    tw_group_table_clean_up(&table);
+    assert_int_equal(spans.count, spans.most);
+    tw_spans_clean_up(&spans);
+    assert_int_equal(count.live, 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(groups_are_found_again_however_many_there_are),
         cmocka_unit_test(groups_come_in_the_order_of_their_keys),
         cmocka_unit_test(a_table_that_ran_out_of_memory_is_as_before),
+        cmocka_unit_test(what_one_table_gives_back_the_next_one_has),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
