@@ -18,7 +18,7 @@
 
 enum {
     BUFFER_BYTES = 256 * 1024,
-    LINES_BYTES = 64 * 1024,      /* so many lie well where they are, and are written up to a multiple of it */
+    LINES_BYTES = 64 * 1024,      /* so many lie well where they are */
     HELD_BYTES = 4 * 1024 * 1024, /* rows a table holds back for its widths, at most */
     GUARD_BYTES = 1024            /* bytes before the committed length that the checkpoint vouches for */
 };
@@ -547,23 +547,22 @@ static enum tumble_code keep_failure(struct file_output *self, enum tumble_code 
     return code;
 }
 
-/* Rows that lie as lines, many of them as they are. The kernel takes twice as long for pages that are written in two
- * parts, and whole runs of pages together: what stands behind the last such place waits for the next rows. */
+/* Rows that lie as lines, many of them as they are; in one write with those before them, and never in the middle of a
+ * line: who is killed between two writes leaves whole rows, which all can go on from that have no checkpoint. */
 static enum tumble_code put_lines(struct file_output *self, const char *lines, size_t length,
                                   struct tumble_error *err) {
-    const struct tumble_bytes before = tw_buf_view(&self->buffer);
-    size_t now = 0;
     if (length >= LINES_BYTES && self->has_room && self->position >= self->tail_end) {
-        const int64_t end = self->position + (int64_t)(before.length + length);
-        now = length - (size_t)(end % LINES_BYTES);
-        tw_file_room_ask(&self->room, self->fd, self->position, end - end % LINES_BYTES);
-        TW_TRY(write_all(self, before, (struct tumble_bytes){lines, now}, err));
+        const struct tumble_bytes before = tw_buf_view(&self->buffer);
+        tw_file_room_ask(&self->room, self->fd, self->position, self->position + (int64_t)(before.length + length));
+        TW_TRY(write_all(self, before, (struct tumble_bytes){lines, length}, err));
         tw_buf_clear(&self->buffer);
-    } else if (length >= LINES_BYTES) {
+        return TUMBLE_OK;
+    }
+    if (length >= LINES_BYTES) {
         TW_TRY(drain_buffer(self, err));
         return put_bytes(self, lines, length, err);
     }
-    enum tumble_code code = tw_buf_append(&self->buffer, lines + now, length - now);
+    enum tumble_code code = tw_buf_append(&self->buffer, lines, length);
     if (code != TUMBLE_OK) {
         return no_room(self, code, err);
     }

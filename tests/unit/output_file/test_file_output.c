@@ -166,6 +166,31 @@ static void rows_that_lie_as_lines_are_written_alike(void **state) {
     free(lines);
 }
 
+/* Who is killed between two calls leaves whole rows: without a checkpoint nobody could go on behind half of one. */
+static void no_line_is_cut_between_two_writes(void **state) {
+    (void)state;
+    enum { ODD_BYTES = 61, COUNT = 3000 };
+    static struct tumble_row rows[COUNT];
+    static struct tumble_delivery deliveries[COUNT];
+    char *lines = malloc(COUNT * ODD_BYTES + 1);
+    for (size_t i = 0; i < COUNT; i++) {
+        sprintf(lines + i * ODD_BYTES, "{\"i\":\"%-52zu\"}\n", i);
+        rows[i].json.data = lines + i * ODD_BYTES;
+        rows[i].json.length = ODD_BYTES - 1;
+        rows[i].line_bytes = (COUNT - i) * ODD_BYTES;
+    }
+    void *self = open_ok(path, NULL, NULL);
+    for (int call = 0; call < 3; call++) {
+        struct stat info;
+        assert_int_equal(tumble_file_output.write(self, rows, COUNT, deliveries, &err), TUMBLE_OK);
+        assert_int_equal(stat(path, &info), 0);
+        assert_true(info.st_size > 0);
+        assert_int_equal(info.st_size % ODD_BYTES, 0);
+    }
+    tumble_file_output.close(self);
+    free(lines);
+}
+
 /* ---- blocks ahead of the bytes ---- */
 
 enum { MANY_ROWS = 4 * LINES_MOST, LENGTH_OF_MANY = MANY_ROWS * LINE_BYTES };
@@ -609,6 +634,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(rows_stand_in_the_file_after_flush),
         TEST(rows_that_lie_as_lines_are_written_alike),
+        TEST(no_line_is_cut_between_two_writes),
         TEST(blocks_asked_for_ahead_are_given_back),
         TEST(blocks_left_by_a_crash_are_given_back_by_the_next_run),
         TEST(what_others_wrote_behind_the_rows_is_not_cut_off),
