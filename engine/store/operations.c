@@ -35,3 +35,9 @@ bool tw_operation_take(struct tw_cursor *in, struct tw_operation *out) {
     return kind >= TW_OPERATION_PUT && (is_prefix || (kind <= TW_OPERATION_DELETE && key > 0)) &&
            key <= TW_STORE_KEY_MAX && (kind == TW_OPERATION_PUT || value == 0);
 }
+
+enum tumble_code tw_operation_apply(struct tw_store *store, const struct tw_operation *one, struct tumble_error *err) {
+    return one->kind == TW_OPERATION_PUT      ? store->backend->put(store, one->key, one->value, err)
+           : one->kind == TW_OPERATION_DELETE ? store->backend->erase(store, one->key, err)
+                                              : store->backend->erase_prefix(store, one->key, err);
+}

@@ -23,5 +23,8 @@ enum tumble_code tw_operation_append(struct tw_buf *buf, enum tw_operation_kind 
                                      struct tumble_bytes value, const uint64_t *sum, struct tumble_error *err);
 /* The next one; false when the bytes are none. */
 bool tw_operation_take(struct tw_cursor *in, struct tw_operation *out);
+/* Does it, in the transaction that is open. */
+struct tw_store;
+enum tumble_code tw_operation_apply(struct tw_store *store, const struct tw_operation *one, struct tumble_error *err);
 
 #endif

@@ -104,7 +104,6 @@ static enum tumble_code put_pending(struct logged_store *logged, struct tumble_e
 }
 
 static enum tumble_code put_entry(struct logged_store *logged, struct tumble_error *err) {
-    struct tw_store *below = logged->below;
     struct tumble_bytes operations = tumble_bytes_of(NULL);
     if (has_operations(logged)) {
         operations.data = logged->entry.data + TW_REDO_HEAD_BYTES;
@@ -117,9 +116,7 @@ static enum tumble_code put_entry(struct logged_store *logged, struct tumble_err
             (one.kind == TW_OPERATION_PUT && !tw_lmdb_check_sum(one.key, &one.value))) {
             return tw_fail(err, TUMBLE_EINTERNAL, "the log of a commit is damaged in memory");
         }
-        TW_TRY(one.kind == TW_OPERATION_PUT      ? below->backend->put(below, one.key, one.value, err)
-               : one.kind == TW_OPERATION_DELETE ? below->backend->erase(below, one.key, err)
-                                                 : below->backend->erase_prefix(below, one.key, err));
+        TW_TRY(tw_operation_apply(logged->below, &one, err));
     }
     return TUMBLE_OK;
 }

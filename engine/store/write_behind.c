@@ -32,9 +32,7 @@ static enum tumble_code apply(struct tw_store *store, const struct tw_buf *log, 
         if (!tw_operation_take(&in, &one)) {
             return tw_fail(err, TUMBLE_EINTERNAL, "the log of a commit is damaged in memory");
         }
-        TW_TRY(one.kind == TW_OPERATION_PUT      ? store->backend->put(store, one.key, one.value, err)
-               : one.kind == TW_OPERATION_DELETE ? store->backend->erase(store, one.key, err)
-                                                 : store->backend->erase_prefix(store, one.key, err));
+        TW_TRY(tw_operation_apply(store, &one, err));
     }
     return TUMBLE_OK;
 }

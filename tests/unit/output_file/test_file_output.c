@@ -348,6 +348,17 @@ static void pending_rows_already_there_are_not_written_twice(void **state) {
     expect_file("{\"a\":1}\n{\"a\":2}\n{\"a\":3}\n");
 }
 
+/* From the first checkpoint, whatever stands behind it, to the second. */
+static void expect_completed(const struct checkpoint *first, const struct checkpoint *second) {
+    void *self = open_ok(path, NULL, first);
+    assert_int_equal(write_json(self, "{\"a\":2}"), TUMBLE_OK);
+    flush_ok(self, 1);
+    struct checkpoint again = checkpoint_of(self);
+    assert_memory_equal(again.bytes, second->bytes, second->length);
+    tumble_file_output.close(self);
+    expect_file("{\"a\":1}\n{\"a\":2}\n");
+}
+
 static void every_torn_tail_is_completed(void **state) {
     (void)state;
     struct checkpoint first, second;
@@ -355,13 +366,7 @@ static void every_torn_tail_is_completed(void **state) {
         unlink(path);
         write_two(&first, &second);
         assert_int_equal(truncate(path, length), 0);
-        void *self = open_ok(path, NULL, &first);
-        assert_int_equal(write_json(self, "{\"a\":2}"), TUMBLE_OK);
-        flush_ok(self, 1);
-        struct checkpoint again = checkpoint_of(self);
-        assert_memory_equal(again.bytes, second.bytes, second.length);
-        tumble_file_output.close(self);
-        expect_file("{\"a\":1}\n{\"a\":2}\n");
+        expect_completed(&first, &second);
     }
 }
 
@@ -380,13 +385,7 @@ static void zeros_that_a_power_cut_left_in_the_tail_are_filled(void **state) {
         assert_int_equal(fseek(file, 8, SEEK_SET), 0);
         assert_int_equal(fwrite(tail, 1, 8, file), 8);
         assert_int_equal(fclose(file), 0);
-        void *self = open_ok(path, NULL, &first);
-        assert_int_equal(write_json(self, "{\"a\":2}"), TUMBLE_OK);
-        flush_ok(self, 1);
-        struct checkpoint again = checkpoint_of(self);
-        assert_memory_equal(again.bytes, second.bytes, second.length);
-        tumble_file_output.close(self);
-        expect_file("{\"a\":1}\n{\"a\":2}\n");
+        expect_completed(&first, &second);
     }
 }
 
