@@ -70,6 +70,7 @@ struct run {
     size_t event_capacity, commit_capacity, bytes_capacity;
     uint64_t committed_before;
     int closing; /* the next commit closes windows */
+    int closed;  /* the last one did, and their rows wait */
     double began, began_cpu;
 };
 
@@ -238,8 +239,18 @@ static double intended(struct run *run) {
     return at;
 }
 
+/* Rows of windows that the last commit closed; where that was only started, in front of the next one. */
+static void deliver(struct run *run) {
+    struct tumble_error error;
+    if (run->closed) {
+        run->closed = 0;
+        must(tumble_engine_drain(run->engine, &error), "cannot deliver rows", &error);
+    }
+}
+
 static void commit(struct run *run) {
     struct tumble_error error;
+    deliver(run);
     double began = now_us(CLOCK_MONOTONIC);
     must((run->pipelines ? tumble_engine_commit_start : tumble_engine_commit)(run->engine, &error), "cannot commit",
          &error);
@@ -249,13 +260,14 @@ static void commit(struct run *run) {
     note(&run->commit_bytes, &run->bytes_capacity, run->commits++,
          (double)(counters.bytes_committed - run->committed_before));
     run->committed_before = counters.bytes_committed;
-    if (run->closing) {
-        run->closing = 0;
-        must(tumble_engine_drain(run->engine, &error), "cannot deliver rows", &error);
+    run->closed = run->closing;
+    run->closing = 0;
+    if (!run->pipelines) {
+        deliver(run);
     }
 }
 
-/* A window that is over: the next commit closes it, and its rows go out behind that. */
+/* A window that is over: the next commit closes it, and its rows go out when that is durable. */
 static void turn_window(struct run *run, struct open_window *window, int64_t start_ms) {
     struct tumble_error error;
     if (window->start_ms >= 0) {
@@ -404,10 +416,11 @@ static void apply_all(struct run *run) {
         turn_window(run, &run->windows[i], -1);
     }
     commit(run);
+    must(tumble_engine_commit_finish(run->engine, &error), "cannot commit", &error);
     if (run->awaits) {
         respond(run, run->events - 1, run->awaits_since);
     }
-    commit(run); /* what was acknowledged */
+    commit(run); /* and what was acknowledged */
     must(tumble_engine_commit_finish(run->engine, &error), "cannot commit", &error);
 }
 

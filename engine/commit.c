@@ -408,17 +408,7 @@ static void note_peak(struct tumble_engine *engine) {
     engine->counters.groups_peak = now.groups_peak;
 }
 
-static bool closes_windows(const struct commit *commit) {
-    for (size_t i = 0; i < commit->plan_count; i++) {
-        if (commit->plans[i].window->phase == TW_WINDOW_CLOSING) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Behind the caller's back when he has to wait for a disk otherwise. But rows of a closed window are delivered next,
- * and have to be committed for that; and to forget reads the store. */
+/* Behind the caller's back when he has to wait for a disk otherwise. But to forget reads the store. */
 static enum tumble_code run_commit(struct tumble_engine *engine, bool behind, struct tumble_error *err) {
     if (engine->read_only || engine->broken) {
         return tw_fail(err, TUMBLE_EINVAL,
@@ -434,7 +424,7 @@ static enum tumble_code run_commit(struct tumble_engine *engine, bool behind, st
         bool sync =
             engine->durability == TUMBLE_DURABILITY_EVERY && engine->commits_since_sync + 1 >= engine->sync_every;
         bool waits = engine->durability == TUMBLE_DURABILITY_COMMIT || sync;
-        if (behind && waits && !engine->forgets && !closes_windows(&commit)) {
+        if (behind && waits && !engine->forgets) {
             code = tw_store_write_behind(engine->store, write_all, &commit, sync, err);
         } else {
             code = tw_store_write(engine->store, write_all, &commit, err);

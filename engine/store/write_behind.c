@@ -153,8 +153,8 @@ void tw_write_behind_submit(struct tw_store *store, bool sync) {
     behind->recorded = log;
     behind->sync = sync;
     behind->busy = true;
-    pthread_cond_broadcast(&behind->changed);
     pthread_mutex_unlock(&behind->mutex);
+    pthread_cond_broadcast(&behind->changed); /* on one processor it runs at once, and is not to find the mutex taken */
 }
 
 enum tumble_code tw_write_behind_settle(struct tw_store *store, struct tumble_error *err) {

@@ -160,11 +160,11 @@ TUMBLE_EXPORT enum tumble_code tumble_engine_commit(struct tumble_engine *engine
 
 /* The same in two calls, so that the disk is not waited for: start hands the transaction to a thread of the engine and
  * returns, and what is applied from then on belongs to the next one. It is durable, and may be acknowledged, when
- * finish has returned OK; so it is when any later call that commits or delivers has. Where rows would be delivered next
- * (a window was closed), where nothing is synced, or where the transaction is of several megabytes, start commits at
- * once. A commit that failed is told by finish, or by whatever call comes before it, and then by every other. Where the
- * process has one processor, that thread gets it late unless the caller yields now and then (sched_yield between
- * events). Errors: as above. */
+ * finish has returned OK; so it is when any later call that commits or delivers has. Rows of a window that it closed
+ * are delivered when it is durable: a drain right behind it waits, one in front of the next start hardly does. Where
+ * nothing is synced, or where the transaction is of several megabytes, start commits at once. A commit that failed is
+ * told by finish, or by whatever call comes before it, and then by every other. Where the process has one processor,
+ * that thread gets it late unless the caller yields now and then (sched_yield between events). Errors: as above. */
 TUMBLE_EXPORT enum tumble_code tumble_engine_commit_start(struct tumble_engine *engine, struct tumble_error *err);
 TUMBLE_EXPORT enum tumble_code tumble_engine_commit_finish(struct tumble_engine *engine, struct tumble_error *err);
 
