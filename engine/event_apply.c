@@ -20,7 +20,7 @@
  * to be whole, and read there; everything else is read where it lies. No slice outlives the piece it points into. */
 
 enum {
-    SLICE = 256, /* records: what known groups come to goes to their accumulators once in so many */
+    SLICE = 384, /* records: what known groups come to goes to their accumulators once in so many */
     FIRST_ROOM = 65536,
     AHEAD = 8192,
     LINE = 64,
