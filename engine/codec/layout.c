@@ -11,12 +11,14 @@ enum {
     WORTH_IT = 8,        /* fits after which a layout has paid for being learned */
     MAX_REST = 9,        /* log2 of the longest pause */
     SETTLED = 256,       /* texts after which lengths that vary are known to, and runs are made */
-    RUN_MISSES = 32      /* texts that do not fit a run, after which it is given up */
+    RUN_MISSES = 32,     /* texts that do not fit a run, after which it is given up */
+    LINE = 64            /* of a cache */
 };
 
 _Static_assert(TUMBLE_LAYOUT_BYTES + TW_LAYOUT_PAD <= sizeof((struct tumble_layout *)0)->bytes,
                "room for vector compares");
 _Static_assert(sizeof(struct tumble_layout) <= 8192, "a layout is a fixed, small thing");
+_Static_assert(TUMBLE_LAYOUT_RUN_BYTES % LINE == 0, "what is aligned in least is in span");
 
 /* ---- matching ---- */
 
@@ -323,13 +325,20 @@ static bool is_settled(const struct tumble_layout_part *part, const char *begin,
            tw_scan_number_in(begin, value->text, end) == value->text + value->length;
 }
 
+/* Where a run's bytes begin: no vector of them is to lie in two cache lines, which costs as much as one more. A layout
+ * that has been moved since is as right. */
+static uint16_t next_run(const struct tumble_layout *layout) {
+    const uintptr_t at = (uintptr_t)(layout->least + layout->run_bytes);
+    return (uint16_t)(layout->run_bytes + (-at & (LINE - 1)));
+}
+
 /* Makes a run of the parts from part on, whose text begins at at, as far as values are settled. Returns the part in
  * front of the value that is not, or the last, and sets *stop to the place behind that part's bytes. */
 static struct tumble_layout_part *make_run(struct tumble_layout *layout, struct tw_lex *lex,
                                            struct tumble_layout_part *part, const char *at, const char **stop) {
     struct tumble_layout_part *const first = part;
     struct tumble_layout_part *const last = layout->parts + layout->part_count - 1;
-    struct tumble_layout_run run = {.from = layout->run_bytes, .place = layout->place_count};
+    struct tumble_layout_run run = {.from = next_run(layout), .place = layout->place_count};
     const size_t from = run.from, room = (size_t)TUMBLE_LAYOUT_RUN_BYTES - from;
     size_t length = 0;
     bool small = true; /* enough for the bytes that are left */
@@ -377,7 +386,7 @@ static struct tumble_layout_part *make_run(struct tumble_layout *layout, struct 
     run.places = (uint8_t)(layout->place_count - run.place);
     layout->runs[layout->run_count] = run;
     first->run = ++layout->run_count;
-    layout->run_bytes = (uint16_t)(layout->run_bytes + length);
+    layout->run_bytes = (uint16_t)(from + length);
     return part;
 }
 

@@ -59,7 +59,7 @@ TUMBLE_EXPORT enum tumble_code tumble_project(const struct tumble_projection *pr
  * all zeros: nothing learned. It holds no pointers, may be copied, and belongs to one thread at a time. */
 #define TUMBLE_LAYOUT_PARTS     48
 #define TUMBLE_LAYOUT_RUNS      6
-#define TUMBLE_LAYOUT_RUN_BYTES 1024
+#define TUMBLE_LAYOUT_RUN_BYTES 1408
 #define TUMBLE_LAYOUT_SPANS     32
 #define TUMBLE_LAYOUT_BYTES     2048
 
