@@ -9,6 +9,7 @@
 #include "engine/codec/base64.h"
 #include "engine/codec/json_scan.h"
 #include "engine/codec/layout.h"
+#include "engine/codec/layout_frame.h"
 #include "engine/codec/members.h"
 #include "engine/engine_internal.h"
 #include "engine/event/event_walk.h"
@@ -22,8 +23,9 @@
 enum {
     SLICE = 384, /* records: what known groups come to goes to their accumulators once in so many */
     FIRST_ROOM = 65536,
-    AHEAD = 8192,
-    LINE = 64,
+    AT_ONCE = 32,   /* texts of a frame */
+    WORTH_IT = 24,  /* records of a frame that pay for making it */
+    PAUSE_MAX = 63, /* records that are taken one by one where it did not, the next time being twice as many */
     PROJECTED_MAX = 32
 };
 
@@ -61,6 +63,8 @@ struct tw_event_scratch {
     struct tw_event_skip skip; /* over the tail */
     bool is_skipped;           /* over what is to be the tail */
     size_t last_length;        /* of a record's text */
+    uint32_t unframed;         /* records that are still to be taken without a frame */
+    uint32_t pause;            /* how many the next time that a frame does not pay */
     struct tumble_event_result result;
     struct tumble_error error;
 };
@@ -438,17 +442,105 @@ static inline enum tumble_code take_record(struct tw_event_scratch *scratch, con
     return TW_RARELY(tumble_kpl_suspect(data) && !record->bad) ? push_aggregate(scratch) : push(scratch);
 }
 
-/* An event lies in memory, not in a cache, and the jumps below hide from the processor that it is read in order. */
-static inline void fetch_ahead(struct tw_event_scratch *scratch) {
-    const char *const at = scratch->walk.at;
-    if (TW_OFTEN(scratch->walk.end - at > AHEAD)) {
-        for (const char *const until = at + AHEAD - 4 * LINE; scratch->fetched < until; scratch->fetched += 4 * LINE) {
-            __builtin_prefetch(scratch->fetched);
-            __builtin_prefetch(scratch->fetched + LINE);
-            __builtin_prefetch(scratch->fetched + 2 * LINE);
-            __builtin_prefetch(scratch->fetched + 3 * LINE);
-        }
+/* ---- records that are laid out alike ---- */
+
+enum { DATA, PARTITION_KEY, SEQUENCE_NUMBER, EXPLICIT_HASH_KEY, EVENT_ID, EVENT_SOURCE_ARN, ARRIVAL, MEMBERS };
+_Static_assert(MEMBERS * sizeof(struct tumble_value) == sizeof(struct tumble_kinesis_record) &&
+                   ARRIVAL * sizeof(struct tumble_value) == offsetof(struct tumble_kinesis_record, arrival) &&
+                   EVENT_ID * sizeof(struct tumble_value) == offsetof(struct tumble_kinesis_record, event_id),
+               "a record's members in their order");
+
+/* A frame of records that there is nothing to find wrong with: of this shard, and with all that a record needs. */
+static bool frame_of(struct tw_event_scratch *scratch, struct tw_layout_frame *frame) {
+    const struct tw_frame_value *const of = frame->values;
+    const struct tumble_bytes shard = {scratch->shard->id, scratch->shard->id_length}, colon = {":", 1};
+    if (!tw_layout_frame(&scratch->layout, MEMBERS, DATA, frame)) {
+        return false;
     }
+    struct tw_frame_value behind_shard = of[EVENT_ID];
+    const unsigned optional =
+        1u << of[PARTITION_KEY].type | 1u << of[EXPLICIT_HASH_KEY].type | 1u << of[EVENT_SOURCE_ARN].type;
+    if (of[SEQUENCE_NUMBER].type != TUMBLE_TYPE_STRING || of[EVENT_ID].type != TUMBLE_TYPE_STRING ||
+        of[ARRIVAL].type != TUMBLE_TYPE_NUMBER ||
+        (optional & ~(1u << TUMBLE_TYPE_STRING | 1u << TUMBLE_TYPE_MISSING)) != 0 ||
+        behind_shard.length <= shard.length) {
+        return false;
+    }
+    behind_shard.offset = (uint16_t)(behind_shard.offset + shard.length);
+    behind_shard.length = (uint16_t)(behind_shard.length - shard.length);
+    return tw_frame_begins(frame, &of[EVENT_ID], shard) && tw_frame_begins(frame, &behind_shard, colon);
+}
+
+/* A text of the frame as the slice's next record. False: it is for take_record. */
+static inline bool push_framed(struct tw_event_scratch *scratch, const struct tw_layout_frame *frame,
+                               const struct tw_framed *text, size_t index) {
+    struct tumble_record *const record = next_place(scratch);
+    const struct tumble_bytes data = {text->data, text->length},
+                              arrival = tw_framed_text(text, &frame->values[ARRIVAL]);
+    const struct tumble_value value = {arrival.data, (uint32_t)arrival.length, TUMBLE_TYPE_NUMBER, 0, 0};
+    int64_t arrival_ms;
+    if (TW_RARELY(!tw_arrival_usual(&scratch->arrival, &value, &arrival_ms)) ||
+        TW_RARELY((uint64_t)arrival_ms - (uint64_t)scratch->start_ms >= scratch->window_ms) ||
+        TW_RARELY(tumble_kpl_suspect(data))) {
+        return false;
+    }
+    record->data = data;
+    record->sequence_number = tw_framed_text(text, &frame->values[SEQUENCE_NUMBER]);
+    record->partition_key = frame->values[PARTITION_KEY].type == TUMBLE_TYPE_MISSING
+                                ? (struct tumble_bytes){NULL, 0}
+                                : tw_framed_text(text, &frame->values[PARTITION_KEY]);
+    record->sub_sequence_number = 0;
+    record->arrival_ms = arrival_ms;
+    record->values = NULL;
+    record->bad = NULL;
+    scratch->desk->origin[scratch->count++] = (uint32_t)index;
+    return true;
+}
+
+/* Takes records from the front as long as they are of a frame; *more: another one stands behind them. */
+static __attribute__((noinline)) enum tumble_code framed_records(struct tw_event_scratch *scratch, bool *more) {
+    struct tw_event_walk *const walk = &scratch->walk;
+    struct tw_buf *const buf = &scratch->desk->payloads;
+    struct tw_layout_frame frame;
+    struct tw_framed texts[AT_ONCE];
+    size_t taken = 0, read = 0;
+    *more = true;
+    if (scratch->unframed > 0) {
+        scratch->unframed--;
+        return TUMBLE_OK;
+    }
+    if (!frame_of(scratch, &frame)) {
+        return TUMBLE_OK;
+    }
+    const size_t before = scratch->records;
+    do {
+        struct tw_frame_read from = {
+            walk->at,         walk->end, scratch->fetched, buf->data + buf->length, buf->capacity - buf->length - 1,
+            walk->element_max};
+        const size_t room = SLICE - scratch->count;
+        read = tw_layout_frame_read(&scratch->layout, &frame, &from, texts, room < AT_ONCE ? room : AT_ONCE);
+        scratch->fetched = from.fetched;
+        taken = 0;
+        while (taken < read && push_framed(scratch, &frame, &texts[taken], scratch->records + taken)) {
+            taken++;
+        }
+        if (taken) {
+            const struct tw_framed *const last = &texts[taken - 1];
+            walk->at = last->behind + frame.back_length;
+            scratch->last_length = (size_t)(walk->at - last->begin);
+            scratch->records += taken;
+            buf->length = (size_t)(last->data + last->length - buf->data);
+            *more = tw_event_walk_next_record(walk);
+        }
+        if (scratch->count == SLICE) {
+            tw_buf_clear(buf);
+            TW_TRY(apply_slice(scratch));
+        }
+    } while (*more && taken == read && read > 0);
+    scratch->pause = scratch->records - before >= WORTH_IT ? 0 : 2 * scratch->pause + 1;
+    scratch->pause = scratch->pause < PAUSE_MAX ? scratch->pause : PAUSE_MAX;
+    scratch->unframed = scratch->pause;
+    return TUMBLE_OK;
 }
 
 /* ---- the event ---- */
@@ -486,6 +578,12 @@ static enum tumble_code records(struct tw_event_scratch *scratch) {
     struct tw_buf *const buf = &scratch->desk->payloads;
     bool more;
     do {
+        if (scratch->layout.run_count && (size_t)(walk->end - walk->at) >= WORTH_IT * scratch->last_length) {
+            TW_TRY(framed_records(scratch, &more));
+            if (!more) {
+                return TUMBLE_OK;
+            }
+        }
         struct tumble_kinesis_record record;
         size_t consumed = 0, decoded;
         int end_of_input;
@@ -493,7 +591,7 @@ static enum tumble_code records(struct tw_event_scratch *scratch) {
         if (TW_RARELY(rest.length < scratch->last_length) && is_cut(scratch, rest)) {
             return TUMBLE_EMORE;
         }
-        fetch_ahead(scratch);
+        tw_fetch_ahead(&scratch->fetched, walk->at, walk->end);
         enum tumble_code code = tumble_kinesis_record_decode_like(
             &scratch->layout, rest, end_of_input, &record, &consumed, buf->data + buf->length + 1,
             buf->capacity - buf->length - 1, &decoded, &scratch->error);

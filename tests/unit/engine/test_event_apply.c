@@ -110,6 +110,81 @@ static void events_of_every_spelling_leave_what_their_records_leave(void **state
     }
 }
 
+/* Enough records laid out alike to be read many at once, and among them what cannot be: whatever is odd about one, it
+ * and those around it leave what they would. */
+static void odd_records_among_many_alike(void **state) {
+    (void)state;
+    struct writer w = {.out = new_buf(), .random = 9};
+    for (int odd = 0; odd < 11; odd++) {
+        struct pair pair = new_pair(odd % 2 ? SPEC : DIVERT_SPEC);
+        uint64_t sequence = 100000;
+        int64_t arrival_ms = T0 * INT64_C(1000);
+        for (int events = 0; events < 3; events++) {
+            begin_records(&w, events == 2 ? WINDOWED : 0);
+            for (size_t i = 0; i < 1500; i++) {
+                char payload[96];
+                struct kpl_message message = {.length = 0};
+                struct item item = {.sequence = sequence++, .arrival_ms = arrival_ms += 20};
+                const bool now = random_below(&w.random, 60) == 0;
+                item.payload = payload_of(&w, payload, sizeof payload, sequence);
+                w.spelling = now && odd == 1 ? SPACED : now && odd == 2 ? ESCAPED : now && odd == 3 ? SHUFFLED : 0;
+                if (now && odd == 4) {
+                    item.sequence -= random_below(&w.random, 3);
+                } else if (now && odd == 5) {
+                    item.arrival_ms = arrival_ms += 61000;
+                } else if (now && odd == 6) {
+                    item.data = random_below(&w.random, 2) ? "e30-" : "e30";
+                } else if (now && odd == 7) {
+                    put_text(&message, 1, "one");
+                    for (size_t k = 0; k < 5; k++) {
+                        put_record(&message, 0, -1, "{\"k\":\"part\",\"v\":2}");
+                    }
+                    message = sealed(&message);
+                    item.payload = (struct tumble_bytes){message.bytes, message.length};
+                } else if (now && odd == 8) {
+                    item.arrival_ms -=
+                        (int64_t)random_below(&w.random, 100000); /* another window, and too late perhaps */
+                } else if (now && odd == 9) {
+                    item.payload.length = 0;
+                } else if (now && odd == 10) {
+                    item.sequence = random_below(&w.random, 1000) * UINT64_C(10000000000000000);
+                }
+                put_item(&w, &item);
+            }
+            w.spelling = 0;
+            end_records(&w);
+            give(&pair, &w);
+        }
+        assert_pair_same(&pair);
+        free_pair(&pair);
+    }
+    tw_buf_clean_up(&w.out);
+}
+
+static void a_record_of_another_shard_among_many_alike_is_refused(void **state) {
+    (void)state;
+    struct writer w = {.out = new_buf(), .random = 3};
+    struct pair pair = new_pair(SPEC);
+    struct tumble_event_result result;
+    struct tumble_error error;
+    for (uint64_t events = 0; events < 2; events++) {
+        begin_records(&w, 0);
+        for (uint64_t i = 0; i < 1000; i++) {
+            put_item(&w, &(struct item){.sequence = 1000 * events + i,
+                                        .arrival_ms = T0 * INT64_C(1000) + (int64_t)i,
+                                        .shard = events && i == 777 ? "shardId-000000000007" : NULL,
+                                        .payload = tumble_bytes_of("{\"k\":\"a\",\"v\":1}")});
+        }
+        end_records(&w);
+        assert_int_equal(tumble_shard_apply_event(pair.shard[0], tw_buf_view(&w.out), &result, &error),
+                         events ? TUMBLE_EEVENT : TUMBLE_OK);
+    }
+    assert_int_equal(error.record, 777);
+    assert_int_equal(result.records, 777);
+    free_pair(&pair);
+    tw_buf_clean_up(&w.out);
+}
+
 static void what_an_event_says_of_itself_is_told(void **state) {
     (void)state;
     struct tumble_error error;
@@ -772,6 +847,8 @@ int main(void) {
     const struct CMUnitTest threads[] = {cmocka_unit_test(events_of_two_shards_may_be_applied_at_once)};
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(events_of_every_spelling_leave_what_their_records_leave),
+        cmocka_unit_test(odd_records_among_many_alike),
+        cmocka_unit_test(a_record_of_another_shard_among_many_alike_is_refused),
         cmocka_unit_test(what_an_event_says_of_itself_is_told),
         cmocka_unit_test(aggregates_leave_what_their_records_leave),
         cmocka_unit_test(what_only_looks_like_an_aggregate_is_a_record),
