@@ -46,11 +46,25 @@ static enum tumble_code put_head(struct tw_row_writer *writer, const struct tumb
     return TUMBLE_OK;
 }
 
+enum { ROOM = 32 }; /* for a value in place, and what is copied with it */
+_Static_assert(TW_PREFIX_SLACK + TW_VALUE_IN_PLACE <= ROOM, "a value in place has room");
+
+/* Bytes of all prefixes, and of a value in place behind each. */
+static size_t room_of(const struct tumble_engine *engine) {
+    const struct tumble_spec *const spec = engine->spec;
+    size_t columns = spec->group_count + (spec->partials != 0);
+    for (size_t i = 0; i < spec->aggregate_count; i++) {
+        columns += spec->aggregates[i].column_count;
+    }
+    return (columns ? engine->column_prefix_end[columns - 1] : 0) + (columns + 1) * ROOM;
+}
+
 enum tumble_code tw_row_writer_init(struct tw_row_writer *writer, const struct tumble_shard *shard,
                                     const struct tw_window *window, struct tumble_error *err) {
     memset(writer, 0, sizeof *writer);
     tw_buf_init(&writer->head, shard->engine->alloc, SIZE_MAX / 4);
     tw_buf_init(&writer->key, shard->engine->alloc, SIZE_MAX / 4);
+    writer->room = room_of(shard->engine);
     enum tumble_code code = put_head(writer, shard, window);
     return code == TUMBLE_OK ? TUMBLE_OK : tw_fail(err, code, "%s", tumble_code_text(code));
 }
@@ -61,87 +75,97 @@ void tw_row_writer_clean_up(struct tw_row_writer *writer) {
 }
 
 /* Where a row is being written: what it mostly consists of goes there in place, everything else through out, whose
- * length then follows at. */
+ * length then follows at. There is room for all prefixes, and for a value in place behind each. */
 struct pen {
     struct tw_buf *out;
     char *at;
-    char *end;
+    size_t room;
 };
 
 static inline void pen_lift(struct pen *pen) { pen->out->length = (size_t)(pen->at - pen->out->data); }
 
-static inline void pen_put(struct pen *pen) {
+static inline enum tumble_code pen_put(struct pen *pen) {
+    TW_TRY(tw_buf_reserve(pen->out, pen->room));
     pen->at = pen->out->data + pen->out->length;
-    pen->end = pen->out->data + pen->out->capacity;
-}
-
-static inline enum tumble_code pen_room(struct pen *pen, size_t room) {
-    if (TW_RARELY((size_t)(pen->end - pen->at) < room)) {
-        pen_lift(pen);
-        TW_TRY(tw_buf_reserve(pen->out, room));
-        pen_put(pen);
-    }
     return TUMBLE_OK;
 }
 
-enum { ROOM = 256 }; /* for a prefix and a value, in place */
-_Static_assert(TW_PREFIX_SLACK + TW_VALUE_IN_PLACE <= ROOM, "a value in place has room");
-
 /* The prefix of a column, which begins at from. */
-static inline enum tumble_code put_prefix(const struct tumble_engine *engine, uint32_t from, size_t column,
-                                          struct pen *pen) {
+static inline void put_prefix(const struct tumble_engine *engine, uint32_t from, size_t column, struct pen *pen) {
     const char *prefix = engine->column_prefix + from;
     const size_t length = engine->column_prefix_end[column] - from;
-    TW_TRY(pen_room(pen, length + ROOM));
     if (TW_OFTEN(length <= TW_PREFIX_SLACK)) {
         memcpy(pen->at, prefix, TW_PREFIX_SLACK);
     } else {
         memcpy(pen->at, prefix, length);
     }
     pen->at += length;
-    return TUMBLE_OK;
 }
 
 static inline enum tumble_code put_group_value(struct tw_cursor *values, struct pen *pen) {
     struct tumble_bytes text;
-    if (TW_OFTEN(tw_group_key_plain(values, &text))) {
+    if (TW_OFTEN(tw_group_key_plain(values, &text) && text.length <= 16)) { /* and at least 8 */
+        uint64_t head, tail;
+        memcpy(&head, text.data, 8);
+        memcpy(&tail, text.data + text.length - 8, 8);
+        *pen->at = '"';
+        memcpy(pen->at + 1, &head, 8);
+        memcpy(pen->at + text.length - 7, &tail, 8);
+        pen->at[text.length + 1] = '"';
+        pen->at += text.length + 2;
         values->at = values->end;
-        TW_TRY(pen_room(pen, text.length + 2));
-        *pen->at++ = '"';
-        if (text.length <= 16) { /* and at least 8 */
-            uint64_t head, tail;
-            memcpy(&head, text.data, 8);
-            memcpy(&tail, text.data + text.length - 8, 8);
-            memcpy(pen->at, &head, 8);
-            memcpy(pen->at + text.length - 8, &tail, 8);
-        } else {
-            memcpy(pen->at, text.data, text.length);
-        }
-        pen->at += text.length;
-        *pen->at++ = '"';
         return TUMBLE_OK;
     }
     pen_lift(pen);
     TW_TRY(tw_group_key_json(values, pen->out));
-    pen_put(pen);
-    return TUMBLE_OK;
+    return pen_put(pen);
+}
+
+/* The number written last. Most groups of very many have one record, whose number is their sum, minimum and maximum. */
+struct last {
+    uint64_t words[3];
+    enum tw_form form; /* OTHER: there is none */
+    struct tw_short text;
+};
+_Static_assert(sizeof(struct tw_total) == 3 * sizeof(uint64_t) && sizeof(struct tw_decimal) == 3 * sizeof(uint64_t),
+               "a total and an extreme of one number are the same bytes");
+
+static inline bool put_number(enum tw_form form, const void *state, struct last *last, struct pen *pen) {
+    uint64_t words[3];
+    memcpy(words, state, sizeof words);
+    const bool same = ((words[0] ^ last->words[0]) | (words[1] ^ last->words[1]) | (words[2] ^ last->words[2])) == 0;
+    /* An extreme ends as it was read, of a total zeros were cut. */
+    if (!same || (form != last->form && (last->form != TW_FORM_TOTAL || last->text.was_cut))) {
+        last->form = TW_FORM_OTHER;
+        if (TW_RARELY(!tw_number_in_place(form, state, &last->text))) {
+            return false;
+        }
+        memcpy(last->words, words, sizeof words);
+        last->form = form;
+    }
+    pen->at += tw_short_put(&last->text, pen->at);
+    return true;
 }
 
 static inline enum tumble_code put_value(const struct tw_spec_aggregate *aggregate, const void *state, uint32_t part,
-                                         struct pen *pen) {
-    const size_t length = tw_value_in_place(aggregate->function->form, state, pen->at); /* put_prefix made room */
-    pen->at += length;
-    if (TW_RARELY(length == 0)) {
-        pen_lift(pen);
-        TW_TRY(aggregate->function->value(state, &aggregate->params, part, pen->out));
-        pen_put(pen);
+                                         struct last *last, struct pen *pen) {
+    const enum tw_form form = aggregate->function->form;
+    if (form == TW_FORM_COUNT) {
+        const size_t length = tw_count_text(*(const uint64_t *)state, pen->at);
+        pen->at += length;
+        if (TW_OFTEN(length)) {
+            return TUMBLE_OK;
+        }
+    } else if (form != TW_FORM_OTHER && TW_OFTEN(put_number(form, state, last, pen))) {
+        return TUMBLE_OK;
     }
-    return TUMBLE_OK;
+    pen_lift(pen);
+    TW_TRY(aggregate->function->value(state, &aggregate->params, part, pen->out));
+    return pen_put(pen);
 }
 
 static inline enum tumble_code put_records(uint64_t records, struct pen *pen) {
     static const char name[TW_PREFIX_SLACK] = ",\"records\":";
-    TW_TRY(pen_room(pen, ROOM));
     memcpy(pen->at, name, sizeof name);
     pen->at += sizeof ",\"records\":" - 1;
     const size_t length = tw_count_text(records, pen->at);
@@ -149,47 +173,45 @@ static inline enum tumble_code put_records(uint64_t records, struct pen *pen) {
     if (TW_RARELY(length == 0)) {
         pen_lift(pen);
         TW_TRY(tw_buf_append_count(pen->out, records));
-        TW_TRY(tw_buf_reserve(pen->out, 1));
-        pen_put(pen);
+        TW_TRY(pen_put(pen));
     }
     *pen->at++ = '}';
+    pen_lift(pen);
     return TUMBLE_OK;
 }
 
 /* The row without the head. */
-static inline enum tumble_code put_own(const struct tumble_shard *shard, struct tw_group *group,
-                                       struct tumble_bytes group_key, struct tw_buf *out) {
+static inline enum tumble_code put_own(const struct tw_row_writer *writer, const struct tumble_shard *shard,
+                                       struct tw_group *group, struct tumble_bytes group_key, struct tw_buf *out) {
     const struct tumble_engine *const engine = shard->engine;
     const struct tumble_spec *const spec = engine->spec;
     struct tw_cursor values = tw_cursor_of(group_key);
-    struct pen pen = {.out = out};
+    struct pen pen = {.out = out, .room = writer->room};
+    struct last last = {.form = TW_FORM_OTHER};
     uint32_t prefix = 0;
     size_t column = 0;
-    TW_TRY(tw_buf_reserve(out, ROOM)); /* a pen stands in memory */
-    pen_put(&pen);
+    TW_TRY(pen_put(&pen));
     for (; column < spec->group_count; column++) {
-        TW_TRY(put_prefix(engine, prefix, column, &pen));
+        put_prefix(engine, prefix, column, &pen);
         prefix = engine->column_prefix_end[column];
         TW_TRY(put_group_value(&values, &pen));
     }
     for (size_t i = 0; i < spec->aggregate_count; i++) {
         const struct tw_spec_aggregate *aggregate = &spec->aggregates[i];
         for (uint32_t part = 0; part < aggregate->column_count; part++, column++) {
-            TW_TRY(put_prefix(engine, prefix, column, &pen));
+            put_prefix(engine, prefix, column, &pen);
             prefix = engine->column_prefix_end[column];
-            TW_TRY(put_value(aggregate, tw_group_state(group, aggregate->state_offset), part, &pen));
+            TW_TRY(put_value(aggregate, tw_group_state(group, aggregate->state_offset), part, &last, &pen));
         }
     }
     if (spec->partials) {
-        TW_TRY(put_prefix(engine, prefix, column, &pen));
+        put_prefix(engine, prefix, column, &pen);
         pen_lift(&pen);
         TW_TRY(tw_partial_append_all(spec, (const char *)group->state, tw_buf_view(&engine->partial_prefix),
                                      engine->partial_prefix_end, &shard->engine->partial, out));
-        pen_put(&pen);
+        TW_TRY(pen_put(&pen));
     }
-    TW_TRY(put_records(group->records, &pen));
-    pen_lift(&pen);
-    return TUMBLE_OK;
+    return put_records(group->records, &pen);
 }
 
 static enum tumble_code make_key(struct tw_row_writer *writer, struct tumble_bytes group_key, uint8_t key[16]) {
@@ -211,7 +233,7 @@ enum tumble_code tw_row_append_own(struct tw_row_writer *writer, const struct tu
                                    uint8_t key[16]) {
     struct tw_group *group = tw_group_at(&window->groups, reference);
     const struct tumble_bytes group_key = tw_group_key(&window->groups, group);
-    TW_TRY(put_own(shard, group, group_key, out));
+    TW_TRY(put_own(writer, shard, group, group_key, out));
     return make_key(writer, group_key, key);
 }
 
@@ -227,7 +249,7 @@ enum tumble_code tw_row_append_kept(struct tw_row_writer *writer, const struct t
     TW_TRY(make_key(writer, group_key, key));
     TW_TRY(tw_buf_reserve(out, sizeof key + sizeof varint));
     out->length += sizeof key + expected; /* a row's length mostly takes as many bytes as that of the one before */
-    TW_TRY(put_own(shard, group, group_key, out));
+    TW_TRY(put_own(writer, shard, group, group_key, out));
     const size_t length = out->length - begin - sizeof key - expected;
     const size_t bytes = tw_varint_in_place(length, varint);
     if (TW_RARELY(bytes != expected)) {

@@ -40,33 +40,39 @@ static inline uint64_t tw_total_short_magnitude(const struct tw_total *total) {
 }
 
 static inline size_t tw_count_text(uint64_t count, char *out) {
-    return count < TW_SHORT_END && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-               ? tw_short_text((uint32_t)count, false, 0, out)
-               : 0;
+    if (count < 10) {
+        *out = (char)('0' + count);
+        return 1;
+    }
+    if (count >= TW_SHORT_END || __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__) {
+        return 0;
+    }
+    const struct tw_short text = tw_short_of((uint32_t)count, false, 0, false);
+    return tw_short_put(&text, out);
+}
+
+/* Of a total or an extreme; false: it is not such a state, ask the function. */
+static inline bool tw_number_in_place(enum tw_form form, const void *state, struct tw_short *text) {
+    if (form == TW_FORM_EXTREME) {
+        const struct tw_decimal *const kept = state;
+        return kept->reserved && tw_short_decimal(kept, text);
+    }
+    const struct tw_total *const total = state;
+    const uint64_t whole = tw_total_short_magnitude(total);
+    if (!tw_total_is_short(total) || whole >= TW_SHORT_END || total->exponent < -TW_SHORT_PLACES ||
+        __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__) {
+        return false;
+    }
+    *text = tw_short_of((uint32_t)whole, total->high < 0, (unsigned)-total->exponent, true);
+    return true;
 }
 
 static inline size_t tw_value_in_place(enum tw_form form, const void *state, char *out) {
+    struct tw_short text;
     if (form == TW_FORM_COUNT) {
         return tw_count_text(*(const uint64_t *)state, out);
     }
-    if (form == TW_FORM_TOTAL) {
-        const struct tw_total *const total = state;
-        const uint64_t whole = tw_total_short_magnitude(total);
-        if (!tw_total_is_short(total) || whole >= TW_SHORT_END || total->exponent < -TW_SHORT_PLACES) {
-            return 0;
-        }
-        uint32_t magnitude = (uint32_t)whole;
-        unsigned places = (unsigned)-total->exponent;
-        for (; places && magnitude % 10 == 0; magnitude /= 10) {
-            places--;
-        }
-        return __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? tw_short_text(magnitude, total->high < 0, places, out) : 0;
-    }
-    if (form == TW_FORM_EXTREME) {
-        const struct tw_decimal *const kept = state;
-        return kept->reserved ? tw_short_decimal(kept, out) : 0;
-    }
-    return 0;
+    return form != TW_FORM_OTHER && tw_number_in_place(form, state, &text) ? tw_short_put(&text, out) : 0;
 }
 
 /* How long a number is nobody can guess: of up to four bytes without a branch. */

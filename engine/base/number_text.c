@@ -97,8 +97,8 @@ static __attribute__((noinline)) size_t format_any(const struct tw_decimal *d, c
 /* ---- most numbers ---- */
 
 size_t tw_decimal_format(const struct tw_decimal *d, char out[TW_DECIMAL_TEXT]) {
-    size_t length = tw_short_decimal(d, out);
-    return length ? length : format_any(d, out);
+    struct tw_short text;
+    return tw_short_decimal(d, &text) ? tw_short_put(&text, out) : format_any(d, out);
 }
 
 static size_t format_count(uint64_t count, char out[TW_DECIMAL_TEXT]) {

@@ -9,7 +9,7 @@
 /* The forms of number.h for nearly every number there is, of up to eight digits, in place. 0: it is not such a number
  * (or bytes stand the other way around here), ask the function. */
 
-enum { TW_SHORT_END = 100000000, TW_SHORT_PLACES = 7, TW_SHORT_TEXT = 17, TW_SHORT_ORDERED = 8 };
+enum { TW_SHORT_END = 100000000, TW_SHORT_PLACES = 7, TW_SHORT_TEXT = 10, TW_SHORT_ORDERED = 8 };
 
 /* The first byte of the ordered form, and what is added to an exponent there. */
 enum { TW_ORDERED_NEGATIVE = 1, TW_ORDERED_ZERO = 2, TW_ORDERED_POSITIVE = 3, TW_ORDERED_BIAS = 1000 };
@@ -20,33 +20,51 @@ static inline bool tw_is_short(const struct tw_decimal *d) {
            low < TW_SHORT_END;
 }
 
+/* A number's text in registers: up to nine characters behind its sign. */
+struct tw_short {
+    uint64_t head;
+    uint32_t length; /* without the sign */
+    bool negative;
+    bool was_cut; /* of zeros at its end */
+    char ninth;
+};
+
 /* magnitude / 10^places, below 10^8 and at most 7: leading zeros are cut, and the point stands in front of the last
- * places digits. Writes up to TW_SHORT_TEXT bytes. */
-static inline size_t tw_short_text(uint32_t magnitude, bool negative, unsigned places, char *out) {
-    uint64_t digits = tw_eight_digits(magnitude);
-    unsigned zeros = magnitude ? (unsigned)__builtin_ctzll(digits) / 8 : 7;
-    zeros = zeros < 7 - places ? zeros : 7 - places;
-    const unsigned whole = 8 - zeros - places;
-    digits = (digits | UINT64_C(0x3030303030303030)) >> 8 * zeros;
-    out[0] = '-';
-    out += negative;
-    memcpy(out, &digits, sizeof digits);
-    if (places == 0) {
-        return negative + whole;
-    }
-    digits >>= 8 * whole;
-    out[whole] = '.';
-    memcpy(out + whole + 1, &digits, sizeof digits);
-    return negative + whole + 1 + places;
+ * places digits. cut: so are zeros behind the point, and the point where nothing is left behind it. */
+static inline struct tw_short tw_short_of(uint32_t magnitude, bool negative, unsigned places, bool cut) {
+    const uint64_t eight = tw_eight_digits(magnitude);
+    const unsigned front = (unsigned)__builtin_ctzll(eight | UINT64_C(1) << 56) / 8;
+    const unsigned zeros = front < 7 - places ? front : 7 - places, whole = 8 - zeros - places;
+    const unsigned back = cut ? (unsigned)__builtin_clzll(eight | 1) / 8 : 0;
+    const unsigned left = places - (back < places ? back : places);
+    const uint64_t text = (eight | UINT64_C(0x3030303030303030)) >> 8 * zeros;
+    const uint64_t before = UINT64_MAX >> (64 - 8 * whole);
+    return (struct tw_short){
+        .head = (text & before) | (text & ~before) << 8 | (uint64_t)'.' << 8 * (whole - 1) << 8,
+        .length = whole + left + (left != 0),
+        .negative = negative,
+        .was_cut = left != places,
+        .ninth = (char)(text >> 56),
+    };
 }
 
-/* As tw_decimal_format; writes up to TW_SHORT_TEXT bytes. */
-static inline size_t tw_short_decimal(const struct tw_decimal *d, char *out) {
+/* Writes up to TW_SHORT_TEXT bytes. */
+static inline size_t tw_short_put(const struct tw_short *text, char *out) {
+    out[0] = '-';
+    out += text->negative;
+    memcpy(out, &text->head, sizeof text->head);
+    out[sizeof text->head] = text->ninth;
+    return text->negative + text->length;
+}
+
+/* As tw_decimal_format; false: it is not such a number. */
+static inline bool tw_short_decimal(const struct tw_decimal *d, struct tw_short *out) {
     const int64_t low = (int64_t)d->low;
     if (!tw_is_short(d) || d->exponent > 0 || d->exponent < -TW_SHORT_PLACES) {
-        return 0;
+        return false;
     }
-    return tw_short_text((uint32_t)(low < 0 ? -low : low), low < 0, (unsigned)-d->exponent, out);
+    *out = tw_short_of((uint32_t)(low < 0 ? -low : low), low < 0, (unsigned)-d->exponent, false);
+    return true;
 }
 
 /* Added to a number, by its highest bit, this leaves its count of digits above 32 bits: that of the power of two in
