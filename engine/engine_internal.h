@@ -194,6 +194,7 @@ struct tw_row_writer {  /* what the rows of one window share */
     struct tw_buf head; /* {"window_start":… up to the first group column */
     struct tw_buf key;  /* identity of the window; the group's key is appended to it */
     size_t key_base;
+    bool no_keys;        /* tw_row_append_kept writes zeros in their places */
     size_t room;         /* that a row is given at least, and where it goes on behind a value that needed more */
     size_t length_bytes; /* of the varint of the last row's length; 0: none yet */
 };

@@ -73,6 +73,7 @@ struct tw_closed {
     struct tumble_fragment fragment;
     uint64_t row_bytes; /* of the JSON of all rows */
     struct tw_buf rows; /* all of them as a chunk of text has them; empty: to be made from the groups */
+    bool has_no_keys;   /* zeros stand in the rows where keys would */
 };
 
 /* ---- outbox_write.c ---- */
@@ -171,6 +172,9 @@ enum tumble_code tw_outbox_bytes(struct tumble_engine *engine, enum tumble_row_k
 void tw_chunk_reader_position(const struct tw_chunk_reader *reader, uint64_t *chunk, uint64_t *row);
 
 /* ---- output_attach.c ---- */
+
+/* Does one of those of windows' rows, as far as they are attached by now? */
+bool tw_outputs_want_keys(const struct tumble_engine *engine);
 
 /* The engine owns the output afterwards. */
 void tw_output_clean_up(struct tumble_engine *engine, struct tw_output *output);

@@ -298,6 +298,7 @@ enum tumble_code tw_closed_put(struct tw_outbox_put *put, struct tumble_shard *s
     TW_TRY(add(engine, *next, shard, window, &closed, err));
     describe(engine, closed);
     enum tumble_code code = tw_row_writer_init(&writer, shard, window, err);
+    closed->has_no_keys = writer.no_keys = !tw_outputs_want_keys(engine);
     code = code == TUMBLE_OK ? make_rows(engine, closed, &writer, err) : code;
     tw_row_writer_clean_up(&writer);
     TW_TRY(code);

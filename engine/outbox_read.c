@@ -121,7 +121,8 @@ static enum tumble_code open_closed(struct tw_chunk_reader *reader, struct tw_cl
         return cut(err, "the position of an output is behind its window's rows, or the window");
     }
     reader->is_open = true;
-    if (closed->rows.length) {
+    reader->writer->no_keys = !tw_outputs_want_keys(engine);
+    if (closed->rows.length && (!closed->has_no_keys || reader->writer->no_keys)) {
         reader->fragment_row = 0;
         reader->in = tw_cursor_of(tw_buf_view(&closed->rows));
         return skip_rows(reader, err);

@@ -5,6 +5,16 @@
 
 /* Outputs: which tables are taken, how they are opened, closed after trouble and opened again. */
 
+bool tw_outputs_want_keys(const struct tumble_engine *engine) {
+    for (size_t i = 0; i < engine->output_count; i++) {
+        const struct tw_output *output = &engine->outputs[i];
+        if (output->kind == TUMBLE_ROW_WINDOW && output->api && !(output->api->flags & TUMBLE_OUTPUT_NO_KEYS)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* ---- what an output answers ---- */
 
 void tw_output_expect_answer(struct tumble_error *err) {

@@ -244,9 +244,11 @@ enum tumble_code tw_row_append_kept(struct tw_row_writer *writer, const struct t
     const struct tumble_bytes group_key = tw_group_key(&window->groups, group);
     const size_t begin = out->length;
     size_t expected = writer->length_bytes ? writer->length_bytes : 1;
-    uint8_t key[16];
+    uint8_t key[16] = {0};
     char varint[10];
-    TW_TRY(make_key(writer, group_key, key));
+    if (!writer->no_keys) {
+        TW_TRY(make_key(writer, group_key, key));
+    }
     TW_TRY(tw_buf_reserve(out, sizeof key + sizeof varint));
     out->length += sizeof key + expected; /* a row's length mostly takes as many bytes as that of the one before */
     TW_TRY(put_own(writer, shard, group, group_key, out));

@@ -150,7 +150,8 @@ enum {
     TUMBLE_OUTPUT_NO_FAILURES = 8u,     /* for --output only */
     TUMBLE_OUTPUT_OTHER_OPTIONS = 16u,  /* names beside the table's are the output's to check */
     TUMBLE_OUTPUT_AT_LEAST_ONCE = 32u,  /* has no keys: after a crash rows may stand there twice */
-    TUMBLE_OUTPUT_NO_RETRY = 64u        /* its trouble is none that waiting mends (a local file): it ends the run */
+    TUMBLE_OUTPUT_NO_RETRY = 64u,       /* its trouble is none that waiting mends (a local file): it ends the run */
+    TUMBLE_OUTPUT_NO_KEYS = 128u        /* does not look at the keys of windows' rows, which may be zeros */
 };
 
 struct tumble_output_api { /* static const in the output */
