@@ -574,6 +574,35 @@ static void the_state_tells_what_waits_and_an_absent_output_keeps_its_rows(void 
     remove_state(directory);
 }
 
+static void keys_are_made_where_an_output_looks_at_them(void **state) {
+    (void)state;
+    enum { ROWS = 300 };
+    static uint8_t keys[ROWS][16];
+    static const uint8_t zeros[16];
+    struct tumble_error error;
+    for (int turn = 0; turn < 4;
+         turn++) { /* with, without, beside one that wants them, wanted only when it is too late */
+        struct tumble_engine *engine = engine_with(turn ? TUMBLE_OUTPUT_NO_KEYS : 0);
+        if (turn == 2) {
+            attach_kept(engine, TUMBLE_ROW_WINDOW);
+        }
+        fill(engine, "a", 0, ROWS, 1);
+        ok(tumble_engine_commit(engine, &error));
+        script_api.flags = turn == 3 ? 0 : script_api.flags;
+        ok(tumble_engine_deliver(engine, NULL, NULL, &error));
+        assert_int_equal(script.row_count, ROWS);
+        assert_true(script.fragment_whole);
+        for (size_t i = 0; i < ROWS; i++) {
+            if (turn == 0) {
+                memcpy(keys[i], script.keys[i], sizeof keys[i]);
+                assert_memory_not_equal(keys[i], i ? keys[i - 1] : zeros, sizeof keys[i]);
+            }
+            assert_memory_equal(script.keys[i], turn == 1 ? zeros : keys[i], sizeof keys[i]);
+        }
+        tumble_engine_destroy(engine);
+    }
+}
+
 static int set_up(void **state) {
     (void)state;
     spec = spec_of(SPEC);
@@ -599,6 +628,7 @@ int main(void) {
         cmocka_unit_test(an_output_that_cannot_be_opened_is_held_from_the_start),
         cmocka_unit_test(tables_that_cannot_be_used_are_refused),
         cmocka_unit_test(the_state_tells_what_waits_and_an_absent_output_keeps_its_rows),
+        cmocka_unit_test(keys_are_made_where_an_output_looks_at_them),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
