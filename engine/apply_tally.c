@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "engine/base/number.h"
+#include "engine/codec/hash.h"
 #include "engine/codec/string_scan.h"
 #include "engine/window/group_memo.h"
 
@@ -46,7 +47,7 @@ struct block {
     size_t count;
     char *states[TW_STEPS_AT_ONCE];
     int64_t numbers[NUMBERS_MOST][TW_STEPS_AT_ONCE];
-    struct tw_value texts[COLUMNS_MOST][TW_STEPS_AT_ONCE];
+    uint64_t hashes[COLUMNS_MOST][TW_STEPS_AT_ONCE]; /* of texts */
 };
 
 struct tw_tallies {
@@ -110,7 +111,7 @@ static bool plan_column(const struct tumble_shard *shard, struct tw_tallies *tal
     if (type == TUMBLE_TYPE_STRING) {
         column->number = NUMBERS_MOST;
     }
-    return type == TUMBLE_TYPE_STRING ? function->step_all != NULL
+    return type == TUMBLE_TYPE_STRING ? function->step_hashes != NULL
                                       : type == TUMBLE_TYPE_NUMBER && function->step_scaled != NULL;
 }
 
@@ -308,6 +309,7 @@ static __attribute__((noinline)) bool use(struct tw_window *window, struct tw_ta
     return true;
 }
 
+/* They are hashed while they are in the nearest cache. */
 static bool put_texts(const struct tw_tallies *tallies, struct block *block, size_t at,
                       const struct tumble_value *values) {
     for (size_t c = 0; c < tallies->column_count; c++) {
@@ -318,9 +320,7 @@ static bool put_texts(const struct tw_tallies *tallies, struct block *block, siz
         if ((value->flags & TUMBLE_VALUE_ESCAPED) || value->length > TW_LIMIT_STRING_VALUE_BYTES) {
             return false;
         }
-        struct tw_value *const text = &block->texts[c][at];
-        text->type = TUMBLE_TYPE_STRING;
-        text->text = (struct tumble_bytes){value->text, value->length};
+        block->hashes[c][at] = tw_hash64(value->length ? value->text : "", value->length);
     }
     return true;
 }
@@ -352,8 +352,8 @@ static bool step_block(const struct tumble_shard *shard, struct tw_window *windo
                                              -(int)tallies->numbers[column->number].digits, block->count,
                                              &window->heap);
         } else {
-            aggregate->function->step_all(block->states, offset, &aggregate->params, block->texts[c], 1, block->count,
-                                          &window->heap);
+            aggregate->function->step_hashes(block->states, offset, &aggregate->params, block->hashes[c], block->count,
+                                             &window->heap);
         }
     }
     block->count = 0;

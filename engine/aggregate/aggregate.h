@@ -119,12 +119,15 @@ struct tw_aggregate {
      * groups; two groups may be one. For functions that look at their value alone. NULL: step is called. */
     void (*step_all)(char *const *groups, uint32_t offset, const struct tw_params *params,
                      const struct tw_value *values, size_t stride, size_t count, struct tw_heap *heap);
+    /* step_all for strings, of each of which only its tw_hash64 is known. NULL: there is no such function. */
+    void (*step_hashes)(char *const *groups, uint32_t offset, const struct tw_params *params, const uint64_t *hashes,
+                        size_t count, struct tw_heap *heap);
     /* step_all for numbers of one scale, each times 10^exponent, which is from -18 to 0; none has more than 51 bits.
      * NULL: there is no such function. */
     void (*step_scaled)(char *const *groups, uint32_t offset, const struct tw_params *params, const int64_t *numbers,
                         int exponent, size_t count, struct tw_heap *heap);
-    /* Most heap bytes a step_all or step_scaled of count steps, at most TW_STEPS_AT_ONCE, takes on these states,
-     * whatever the values. Quicker than as many calls of growth. NULL: growth is called. */
+    /* Most heap bytes a step_all, step_hashes or step_scaled of count steps, at most TW_STEPS_AT_ONCE, takes on these
+     * states, whatever the values. Quicker than as many calls of growth. NULL: growth is called. */
     size_t (*growth_all)(char *const *groups, uint32_t offset, const struct tw_params *params, size_t count);
     /* The same as a step for each of the records that a tally is of; it takes from the heap no more than one step. Only
      * with growth that is fixed, or none. NULL: a tally does not say enough. */

@@ -93,33 +93,6 @@ static double tau(double x) {
     return sum / 3.0;
 }
 
-uint64_t tw_hll_estimate(const uint8_t *registers, unsigned precision) {
-    static const double alpha = 0.72134752044448170368; /* 1 / (2 ln 2) */
-    enum { TABLES = 4, RANKS = 66 };
-    uint32_t counts[TABLES][RANKS] = {0}; /* neighbours are often equal: no count waits for the one before */
-    uint32_t ranks[RANKS];
-    for (size_t i = 0; i < count_of(precision); i += TABLES) {
-        for (size_t k = 0; k < TABLES; k++) {
-            counts[k][registers[i + k]]++;
-        }
-    }
-    for (size_t rank = 0; rank < RANKS; rank++) {
-        ranks[rank] = counts[0][rank] + counts[1][rank] + counts[2][rank] + counts[3][rank];
-    }
-    double m = (double)count_of(precision);
-    unsigned highest = 65 - precision;
-    if (ranks[0] == count_of(precision)) {
-        return 0;
-    }
-    double sum = m * tau(1.0 - (double)ranks[highest] / m);
-    for (unsigned rank = highest - 1; rank > 0; rank--) {
-        sum = (sum + (double)ranks[rank]) * 0.5;
-    }
-    sum += m * sigma((double)ranks[0] / m);
-    double estimate = sum > 0.0 ? alpha * (m * m) / sum : DBL_MAX;
-    return estimate < 18446744073709549568.0 ? (uint64_t)(estimate + 0.5) : UINT64_MAX;
-}
-
 /* Registers looked at together, as vectors: a divisor of their number. */
 enum { RUN = 16 };
 
@@ -151,6 +124,56 @@ static uint8_t least_of(const uint8_t *registers, unsigned precision) {
         out = least[k] < out ? least[k] : out;
     }
     return out;
+}
+
+enum { RANKS = 66 };
+
+/* How many registers have each rank: of the first few from the least on, which nearly all have, by comparing many at
+ * once; of the others one by one. */
+static void count_ranks(const uint8_t *registers, unsigned precision, uint32_t ranks[RANKS]) {
+    enum { FEW = 8, AT_ONCE = 128 * RUN }; /* so many are added up in a byte */
+    const uint8_t base = least_of(registers, precision);
+    memset(ranks, 0, sizeof *ranks * RANKS);
+    for (size_t from = 0; from < count_of(precision); from += AT_ONCE) {
+        const size_t end = from + AT_ONCE < count_of(precision) ? from + AT_ONCE : count_of(precision);
+        for (uint8_t rank = base; rank < base + FEW && rank < RANKS; rank++) {
+            registers16 counts = {0};
+            for (size_t i = from; i < end; i += RUN) {
+                registers16 some;
+                memcpy(&some, registers + i, sizeof some);
+                counts -= (registers16)(some == rank);
+            }
+            for (size_t k = 0; k < RUN; k++) {
+                ranks[rank] += counts[k];
+            }
+        }
+        for (size_t i = from; i < end; i += RUN) {
+            registers16 some;
+            memcpy(&some, registers + i, sizeof some);
+            const words2 high = (words2)(some - base >= FEW);
+            for (size_t k = 0; k < RUN && (high[0] | high[1]); k++) {
+                ranks[some[k]] += some[k] - base >= FEW;
+            }
+        }
+    }
+}
+
+uint64_t tw_hll_estimate(const uint8_t *registers, unsigned precision) {
+    static const double alpha = 0.72134752044448170368; /* 1 / (2 ln 2) */
+    uint32_t ranks[RANKS];
+    count_ranks(registers, precision, ranks);
+    double m = (double)count_of(precision);
+    unsigned highest = 65 - precision;
+    if (ranks[0] == count_of(precision)) {
+        return 0;
+    }
+    double sum = m * tau(1.0 - (double)ranks[highest] / m);
+    for (unsigned rank = highest - 1; rank > 0; rank--) {
+        sum = (sum + (double)ranks[rank]) * 0.5;
+    }
+    sum += m * sigma((double)ranks[0] / m);
+    double estimate = sum > 0.0 ? alpha * (m * m) / sum : DBL_MAX;
+    return estimate < 18446744073709549568.0 ? (uint64_t)(estimate + 0.5) : UINT64_MAX;
 }
 
 static size_t escaped_above(const uint8_t *registers, unsigned precision, uint8_t base) {

@@ -57,7 +57,7 @@ static inline void stepping_init_with(struct stepping *s, const char *name, cons
     assert_non_null(s->aggregate);
     assert_true(s->aggregate->state_size <= sizeof s->state);
     tw_heap_init(&s->heap, tw_alloc_default());
-    tw_buf_init(&s->out, tw_alloc_default(), 1 << 20);
+    tw_buf_init(&s->out, tw_alloc_default(), 1 << 23);
     assert_int_equal(stepping_options_of(&s->options, s->aggregate, options, NULL), TUMBLE_OK);
     s->params = s->options.params;
     s->aggregate->init(s->state, &s->params);

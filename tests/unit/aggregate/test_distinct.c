@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "aggregate/stepping.h"
+#include "engine/codec/hash.h"
 
 static uint64_t seed = 0x9e3779b97f4a7c15;
 static uint64_t draw(uint64_t below) {
@@ -240,7 +241,7 @@ static void a_chunk_of_steps_fits_into_what_was_reserved(void **state) {
             char expected[32];
             stepping_init_with(&s, "distinct", NULL, options[i]);
             struct tumble_alloc usual = s.heap.alloc;
-            while (fed < 1700) {
+            while (fed < 2100) { /* a list has room for 2,048 */
                 size_t growth = 0;
                 uint64_t chunk = fed < offset ? offset - fed : TW_STEPS_AT_ONCE + 1;
                 struct tw_value value = number(fed * 10 + 1);
@@ -269,6 +270,165 @@ static void a_chunk_of_steps_fits_into_what_was_reserved(void **state) {
             assert_int_equal(s.aggregate->growth(s.state, &s.params, &none), 0); /* dense: nothing more */
             stepping_clean_up(&s);
         }
+    }
+}
+
+/* The same where most values come again, so that lists are thinned, stay, and are made longer by turns. */
+static void chunks_of_few_values_fit_into_what_was_reserved(void **state) {
+    (void)state;
+    static const char *const options[] = {"error=0.2", "error=0.1", "error=0.03"};
+    static const uint64_t values[] = {2, 9, 12, 20, 100, 190, 193, 250, 4000};
+    for (size_t i = 0; i < 3 * sizeof values / sizeof *values; i++) {
+        struct stepping s;
+        stepping_init_with(&s, "distinct", NULL, options[i % 3]);
+        struct tumble_alloc usual = s.heap.alloc;
+        for (int chunk = 0; chunk < 200; chunk++) {
+            size_t growth = 0;
+            struct tw_value value = number(1);
+            struct tw_input input = {.value = &value};
+            for (int k = 0; k <= TW_STEPS_AT_ONCE; k++) {
+                growth += s.aggregate->growth(s.state, &s.params, &input);
+            }
+            assert_true(tw_heap_reserve(&s.heap, growth));
+            memset(s.heap.free_lists, 0, sizeof s.heap.free_lists);
+            s.heap.slab_left = (growth + 15) & ~(size_t)15;
+            s.heap.alloc.alloc = refuse_memory;
+            s.heap.alloc.resize = refuse_to_resize;
+            for (int k = 0; k <= TW_STEPS_AT_ONCE; k++) {
+                value = number(draw(values[i / 3]) * 10 + 1);
+                s.aggregate->step(s.state, &s.params, &input, &s.heap);
+            }
+            s.heap.alloc = usual;
+        }
+        if (values[i / 3] <= 190 && i % 3 == 2) {
+            assert_int_equal(strtoull(result_of(&s), NULL, 10), values[i / 3]);
+        }
+        stepping_clean_up(&s);
+    }
+}
+
+static void few_values_take_little_memory_however_often_they_come(void **state) {
+    (void)state;
+    static const uint64_t values[] = {1, 3, 8, 9, 12, 100, 400};
+    for (size_t i = 0; i < 20 * sizeof values / sizeof *values; i++) {
+        struct stepping s;
+        char expected[32];
+        stepping_init(&s, "distinct", NULL);
+        s.params.derived[1] = draw(UINT64_MAX) | 1;
+        for (uint64_t n = 0; n < 20000; n++) {
+            feed_number(&s, n < values[i / 20] ? n : draw(values[i / 20]));
+        }
+        sprintf(expected, "%d", (int)values[i / 20]);
+        assert_string_equal(result_of(&s), expected);
+        assert_true(s.heap.bytes <= (values[i / 20] < 64 ? 4096 : 131072));
+        stepping_clean_up(&s);
+    }
+}
+
+/* Whatever came twice, in whichever order, and whether a list or registers hold it: the set decides. */
+static void what_is_stored_does_not_tell_lists_from_registers(void **state) {
+    (void)state;
+    static const uint64_t counts[] = {1000, 1500, 1535, 1536, 1537, 1600, 2047, 2048, 2049, 3000};
+    for (size_t i = 0; i < 4 * sizeof counts / sizeof *counts; i++) {
+        const uint64_t count = counts[i / 4];
+        const uint64_t again = i % 4 * 700; /* so many come twice, or more often */
+        struct stepping once, shuffled, halves[2];
+        struct stepping *const all[] = {&once, &shuffled, &halves[0], &halves[1]};
+        struct tw_buf bytes[3];
+        for (size_t k = 0; k < 4; k++) {
+            stepping_init(all[k], "distinct", NULL);
+        }
+        for (uint64_t n = 0; n < count; n++) {
+            feed_number(&once, n);
+            feed_number(&halves[n % 2], n);
+        }
+        for (uint64_t n = 0; n < again; n++) {
+            feed_number(&shuffled, draw(count));
+            feed_number(&halves[draw(2)], draw(count));
+        }
+        for (uint64_t n = count; n > 0; n--) {
+            feed_number(&shuffled, n - 1);
+            if (n % 8 == 0 && again) {
+                feed_number(&shuffled, n - 1 + draw(count - n + 1));
+            }
+        }
+        assert_int_equal(once.aggregate->merge(halves[0].state, &once.params, halves[1].state, &halves[0].heap),
+                         TUMBLE_OK);
+        for (size_t k = 0; k < 3; k++) {
+            tw_buf_init(&bytes[k], tw_alloc_default(), 1 << 20);
+            encoded(all[k], &bytes[k]);
+            assert_int_equal(bytes[k].data[0], count <= 1536 ? 1 : 2);
+            assert_int_equal(once.aggregate->value(all[k]->state, &once.params, 0, &bytes[k]), TUMBLE_OK);
+            assert_int_equal(bytes[k].length, bytes[0].length);
+            assert_memory_equal(bytes[k].data, bytes[0].data, bytes[0].length);
+        }
+        for (size_t k = 0; k < 4; k++) {
+            stepping_clean_up(all[k]);
+        }
+        for (size_t k = 0; k < 3; k++) {
+            tw_buf_clean_up(&bytes[k]);
+        }
+    }
+}
+
+/* step_hashes of what texts are hashed to is step of the texts. */
+static void hashes_of_texts_are_texts(void **state) {
+    (void)state;
+    for (int round = 0; round < 20; round++) {
+        struct stepping texts, hashes;
+        struct tw_buf bytes[2];
+        const uint64_t values = round % 2 ? 40 : 4000;
+        stepping_init(&texts, "distinct", NULL);
+        stepping_init(&hashes, "distinct", NULL);
+        for (int chunk = 0; chunk < 200; chunk++) {
+            uint64_t some[TW_STEPS_AT_ONCE];
+            char *groups[TW_STEPS_AT_ONCE];
+            const size_t count = 1 + draw(TW_STEPS_AT_ONCE);
+            for (size_t i = 0; i < count; i++) {
+                char text[32];
+                sprintf(text, "\"user-%d\"", (int)draw(values));
+                feed(&texts, text);
+                some[i] = tw_hash64(text + 1, strlen(text) - 2);
+                groups[i] = (char *)hashes.state;
+            }
+            assert_true(tw_heap_reserve(&hashes.heap, hashes.aggregate->growth_all(groups, 0, &hashes.params, count)));
+            const size_t held = hashes.heap.bytes;
+            hashes.aggregate->step_hashes(groups, 0, &hashes.params, some, count, &hashes.heap);
+            assert_int_equal(hashes.heap.bytes, held);
+        }
+        for (int k = 0; k < 2; k++) {
+            tw_buf_init(&bytes[k], tw_alloc_default(), 1 << 20);
+            encoded(k ? &hashes : &texts, &bytes[k]);
+        }
+        assert_int_equal(bytes[0].length, bytes[1].length);
+        assert_memory_equal(bytes[0].data, bytes[1].data, bytes[0].length);
+        tw_buf_clean_up(&bytes[0]);
+        tw_buf_clean_up(&bytes[1]);
+        stepping_clean_up(&texts);
+        stepping_clean_up(&hashes);
+    }
+}
+
+/* Different hashes that fall into few registers, so that these do not show how many there are: at the end of a list it
+ * has to be sorted. */
+static void hashes_of_few_registers_are_counted_exactly(void **state) {
+    (void)state;
+    for (uint64_t count = 1530; count <= 1540; count++) {
+        struct stepping s;
+        struct tw_buf out;
+        stepping_init(&s, "distinct", NULL);
+        tw_buf_init(&out, tw_alloc_default(), 1 << 20);
+        char *group = (char *)s.state;
+        for (uint64_t n = 0; n < 6 * count; n++) {
+            const uint64_t hash = UINT64_C(0x1234567890abc000) + (n < count ? n : draw(count));
+            assert_true(tw_heap_reserve(&s.heap, s.aggregate->growth_all(&group, 0, &s.params, 1)));
+            s.aggregate->step_hashes(&group, 0, &s.params, &hash, 1, &s.heap);
+        }
+        encoded(&s, &out);
+        assert_int_equal(out.data[0], count <= 1536 ? 1 : 2);
+        assert_true(count > 1536 || out.length == 3 + 8 * count);
+        tw_buf_clean_up(&out);
+        stepping_clean_up(&s);
     }
 }
 
@@ -411,6 +571,11 @@ int main(void) {
         cmocka_unit_test(stored_hashes_are_sorted_however_many),
         cmocka_unit_test(hashes_that_share_their_first_bytes_are_stored_as_read),
         cmocka_unit_test(a_chunk_of_steps_fits_into_what_was_reserved),
+        cmocka_unit_test(chunks_of_few_values_fit_into_what_was_reserved),
+        cmocka_unit_test(few_values_take_little_memory_however_often_they_come),
+        cmocka_unit_test(what_is_stored_does_not_tell_lists_from_registers),
+        cmocka_unit_test(hashes_of_texts_are_texts),
+        cmocka_unit_test(hashes_of_few_registers_are_counted_exactly),
         cmocka_unit_test(merging_without_memory_is_an_error),
         cmocka_unit_test(hostile_bytes_are_refused),
         cmocka_unit_test(a_refused_state_gives_its_registers_back),
