@@ -8,10 +8,12 @@
 #include "engine/window/group_memo.h"
 
 enum {
-    NUMBERS_MOST = 3,   /* fields of numbers */
-    COLUMNS_MOST = 4,   /* aggregates that ask for every value */
-    DIGITS_MOST = 6,    /* behind the point */
-    ONCE_MOST = 1 << 16 /* records between two times that sums go to their accumulators */
+    NUMBERS_MOST = 3,    /* fields of numbers */
+    COLUMNS_MOST = 4,    /* aggregates that ask for every value */
+    DIGITS_MOST = 6,     /* behind the point */
+    ONCE_MOST = 1 << 16, /* records between two times that sums go to their accumulators */
+    KNOWN = 1 << 16,     /* numbers whose buckets are kept: from 0 on */
+    REST = 8             /* calls without counting in place, after one where that was not worth it */
 };
 
 /* So many of them, added up, are far from what 64 bits hold. */
@@ -32,7 +34,20 @@ struct sum {
 struct place {
     uint64_t count; /* 0: of the sums nothing is meant */
     struct sum of[NUMBERS_MOST];
-    char *states; /* of its group, which was touched; NULL: it is not used */
+    char *states;                /* of its group, which was touched; NULL: it is not used */
+    struct tw_counting counting; /* of the one column, where there is such a thing */
+};
+
+/* How the numbers of a column, the only one, are counted where they are read: the bucket of each was kept. */
+struct in_place {
+    bool possible;
+    uint16_t *known; /* of KNOWN numbers: how far a bucket is from base; 0: it was not asked for, or is too far */
+    unsigned digits; /* behind the point, for which that holds */
+    int32_t base;
+    unsigned rest;
+    int32_t low; /* the widest range of buckets there was in a state at level 0 */
+    uint32_t places;
+    size_t stepped; /* numbers that were not just counted */
 };
 
 /* What goes to an accumulator value by value, a block of records at a time. */
@@ -66,6 +81,7 @@ struct tw_tallies {
     size_t column_count;
     struct column columns[COLUMNS_MOST];
     struct block block;
+    struct in_place in_place;
     size_t used_count;
     uint16_t used[TW_MEMO_TEXTS];
     struct place places[TW_MEMO_PLACES]; /* beside those of the memo */
@@ -139,6 +155,11 @@ static bool plan(const struct tumble_shard *shard, struct tw_tallies *tallies) {
             (!tw_shard_takes(shard, i) || spec->aggregates[i].function->step_tally || plan_column(shard, tallies, i));
     }
     tallies->growth = growth_of_tallies(shard);
+    tallies->in_place.digits = DIGITS_MOST + 1; /* what was kept may be another aggregate's */
+    tallies->in_place.places = 0;
+    tallies->in_place.possible = tallies->possible && tallies->column_count == 1 &&
+                                 tallies->columns[0].number < NUMBERS_MOST &&
+                                 spec->aggregates[tallies->columns[0].aggregate].function->counting;
     return tallies->possible;
 }
 
@@ -296,15 +317,117 @@ static inline __attribute__((always_inline)) struct place *find(struct tw_tallie
     return memo->places[i].length ? &tallies->places[i] : NULL;
 }
 
+/* ---- counting in place ---- */
+
+/* False: it is not to be done. */
+static bool begin_in_place(const struct tumble_shard *shard, struct tw_tallies *tallies) {
+    struct in_place *const in_place = &tallies->in_place;
+    if (!in_place->possible || in_place->rest) {
+        in_place->rest -= in_place->rest > 0;
+        return false;
+    }
+    const struct column *const column = &tallies->columns[0];
+    const struct tw_spec_aggregate *const aggregate = &shard->engine->spec->aggregates[column->aggregate];
+    const unsigned digits = tallies->numbers[column->number].digits;
+    const bool was_there = in_place->known != NULL;
+    if (!was_there) {
+        in_place->known = tw_alloc_zero(&shard->engine->alloc, KNOWN * sizeof *in_place->known);
+    }
+    if (in_place->known && (!was_there || in_place->digits != digits)) {
+        const int64_t least = 1;
+        if (was_there) {
+            memset(in_place->known, 0, KNOWN * sizeof *in_place->known);
+        }
+        aggregate->function->buckets(&aggregate->params, &least, -(int)digits, 1, &in_place->base);
+        in_place->base--;
+        in_place->digits = digits;
+    }
+    in_place->stepped = 0;
+    return in_place->known != NULL;
+}
+
+/* False: it has to be stepped. */
+static inline __attribute__((always_inline)) bool count_in_place(const struct in_place *in_place,
+                                                                 const struct tw_counting *counting, int64_t number) {
+    const uint16_t known = (uint64_t)number < KNOWN ? in_place->known[number] : 0;
+    const uint32_t at = (uint32_t)((in_place->base + (int32_t)known) >> counting->level) - (uint32_t)counting->first;
+    if (TW_RARELY(known == 0 || at >= counting->places)) {
+        return false;
+    }
+    uint8_t *const count = &counting->counts[at];
+    if (TW_RARELY(*count == UINT8_MAX)) {
+        return false;
+    }
+    *counting->occupied += *count == 0; /* not branched on: nobody can guess it */
+    ++*count;
+    return true;
+}
+
+/* False: no memory. */
+static __attribute__((noinline)) bool step_in_place(const struct tumble_shard *shard, struct tw_window *window,
+                                                    struct tw_tallies *tallies, struct place *place, int64_t number) {
+    struct in_place *const in_place = &tallies->in_place;
+    const struct tw_spec_aggregate *const aggregate = &shard->engine->spec->aggregates[tallies->columns[0].aggregate];
+    const struct tw_aggregate *const function = aggregate->function;
+    const int exponent = -(int)in_place->digits;
+    char *const state = place->states + aggregate->state_offset;
+    const bool narrow = place->counting.places < in_place->places && place->counting.level == 0;
+    const int32_t high = in_place->low + (int32_t)in_place->places - 1;
+    const size_t wider = narrow ? function->widen_growth(in_place->low, high) : 0;
+    if (wider && tw_heap_reserve(&window->heap, wider + tallies->growth * tallies->used_count)) {
+        function->widen(state, &aggregate->params, in_place->low, high, &window->heap);
+    }
+    const size_t growth = function->growth_all(&place->states, aggregate->state_offset, &aggregate->params, 1);
+    if (growth && !tw_heap_reserve(&window->heap, growth + tallies->growth * tallies->used_count)) {
+        return false;
+    }
+    if ((uint64_t)number < KNOWN && in_place->known[number] == 0) {
+        int32_t bucket;
+        function->buckets(&aggregate->params, &number, exponent, 1, &bucket);
+        const int64_t distance = (int64_t)bucket - in_place->base;
+        in_place->known[number] = distance > 0 && distance <= UINT16_MAX ? (uint16_t)distance : 0;
+    }
+    function->step_scaled(&place->states, aggregate->state_offset, &aggregate->params, &number, exponent, 1,
+                          &window->heap);
+    function->counting(state, &aggregate->params, &place->counting);
+    in_place->stepped++;
+    return true;
+}
+
+static void end_in_place(struct tw_tallies *tallies, size_t taken) {
+    tallies->in_place.rest = tallies->in_place.stepped > taken / 4 ? REST : 0;
+}
+
+/* Remembers how wide a state has become: the next may as well be so at once. All it has, if that is little more. */
+static void expect(struct in_place *in_place, const struct tw_counting *counting) {
+    const uint32_t all = (uint32_t)(counting->high - counting->low) + 1;
+    const bool little_more = all / 2 <= counting->places;
+    const uint32_t places = little_more ? all : counting->places;
+    if (counting->places && counting->level == 0 && places > in_place->places) {
+        in_place->low = little_more ? counting->low : counting->first;
+        in_place->places = places;
+    }
+}
+
 /* A place's first record. False: no memory. */
-static __attribute__((noinline)) bool use(struct tw_window *window, struct tw_tallies *tallies, struct place *place) {
+static __attribute__((noinline)) bool use(const struct tumble_shard *shard, struct tw_window *window,
+                                          struct tw_tallies *tallies, struct place *place, bool in_place) {
     const size_t i = (size_t)(place - tallies->places);
     const uint32_t reference = window->groups.memo->places[i].reference;
+    if (in_place && tallies->growth && !tw_heap_reserve(&window->heap, tallies->growth * (tallies->used_count + 1))) {
+        return false;
+    }
     if (tw_group_touch_known(&window->groups, reference) != TUMBLE_OK) {
         return false;
     }
     place->count = 0;
     place->states = (char *)tw_group_at(&window->groups, reference)->state;
+    if (in_place) {
+        const struct tw_spec_aggregate *const aggregate =
+            &shard->engine->spec->aggregates[tallies->columns[0].aggregate];
+        aggregate->function->counting(place->states + aggregate->state_offset, &aggregate->params, &place->counting);
+        expect(&tallies->in_place, &place->counting);
+    }
     tallies->used[tallies->used_count++] = (uint16_t)i;
     return true;
 }
@@ -363,18 +486,22 @@ static bool step_block(const struct tumble_shard *shard, struct tw_window *windo
 static size_t add_again(struct tumble_shard *shard, struct tw_window *window, struct tw_tallies *tallies,
                         const struct tw_tally_source *source, size_t count);
 
+enum columns { NONE, IN_PLACE, BY_BLOCKS };
+
 /* Adds up records from the front of a source, and returns how many. numbers: as tallies has it, known to the compiler
- * where that is worth it. by_blocks: there are columns; without memory for a block records end before it. */
+ * where that is worth it. BY_BLOCKS: without memory for a block records end before it. */
 static inline __attribute__((always_inline)) size_t add_up(struct tumble_shard *shard, struct tw_window *window,
                                                            struct tw_tallies *tallies,
                                                            const struct tw_tally_source *source, bool in_short,
-                                                           size_t number_count, bool by_blocks) {
+                                                           size_t number_count, enum columns columns) {
     const struct tw_group_memo *const memo = window->groups.memo;
     uint64_t number = source->number;
     struct tumble_bytes last = source->last;
     const size_t most = source->count < ONCE_MOST ? source->count : ONCE_MOST;
     struct number *const numbers = tallies->numbers;
     struct block *const block = &tallies->block;
+    const struct in_place in_place = tallies->in_place;
+    const size_t counted = columns == IN_PLACE ? tallies->columns[0].number : 0;
     struct point points[NUMBERS_MOST];
     size_t i = 0;
     for (size_t k = 0; k < NUMBERS_MOST; k++) {
@@ -417,10 +544,14 @@ static inline __attribute__((always_inline)) size_t add_up(struct tumble_shard *
         if (TW_RARELY(!good)) {
             break;
         }
-        if (TW_RARELY(!place->states && !use(window, tallies, place))) {
+        if (TW_RARELY(!place->states && !use(shard, window, tallies, place, columns == IN_PLACE))) {
             break;
         }
-        if (by_blocks) {
+        if (columns == IN_PLACE && TW_RARELY(!count_in_place(&in_place, &place->counting, read[counted])) &&
+            !step_in_place(shard, window, tallies, place, read[counted])) {
+            break;
+        }
+        if (columns == BY_BLOCKS) {
             if (TW_RARELY(!put_texts(tallies, block, block->count, values))) {
                 break;
             }
@@ -430,12 +561,14 @@ static inline __attribute__((always_inline)) size_t add_up(struct tumble_shard *
             block->states[block->count++] = place->states;
         }
         add(place, read, number_count);
-        if (by_blocks && block->count == TW_STEPS_AT_ONCE && !step_block(shard, window, tallies)) {
+        if (columns == BY_BLOCKS && block->count == TW_STEPS_AT_ONCE && !step_block(shard, window, tallies)) {
             return add_again(shard, window, tallies, source, i + 1 - TW_STEPS_AT_ONCE);
         }
     }
     const size_t rest = block->count;
-    return !by_blocks || step_block(shard, window, tallies) ? i : add_again(shard, window, tallies, source, i - rest);
+    return columns != BY_BLOCKS || step_block(shard, window, tallies)
+               ? i
+               : add_again(shard, window, tallies, source, i - rest);
 }
 
 /* What was added up is no longer true, but of so many records from the front. */
@@ -447,34 +580,42 @@ static __attribute__((cold, noinline)) size_t add_again(struct tumble_shard *sha
     for (size_t i = 0; i < tallies->used_count; i++) {
         tallies->places[tallies->used[i]].count = 0;
     }
-    return front.shorts ? add_up(shard, window, tallies, &front, true, tallies->number_count, false)
-                        : add_up(shard, window, tallies, &front, false, tallies->number_count, false);
+    return front.shorts ? add_up(shard, window, tallies, &front, true, tallies->number_count, NONE)
+                        : add_up(shard, window, tallies, &front, false, tallies->number_count, NONE);
 }
 
 static size_t add_up_any(struct tumble_shard *shard, struct tw_window *window, struct tw_tallies *tallies,
-                         const struct tw_tally_source *source) {
+                         const struct tw_tally_source *source, bool *in_place) {
     const bool shorts = source->shorts != NULL, one = tallies->number_count == 1;
     const size_t count = tallies->number_count;
+    if (tallies->column_count && begin_in_place(shard, tallies)) {
+        const size_t taken = shorts ? one ? add_up(shard, window, tallies, source, true, 1, IN_PLACE)
+                                          : add_up(shard, window, tallies, source, true, count, IN_PLACE)
+                                    : add_up(shard, window, tallies, source, false, count, IN_PLACE);
+        end_in_place(tallies, taken);
+        *in_place = true;
+        return taken;
+    }
     if (tallies->column_count && shorts) {
-        return one ? add_up(shard, window, tallies, source, true, 1, true)
-                   : add_up(shard, window, tallies, source, true, count, true);
+        return one ? add_up(shard, window, tallies, source, true, 1, BY_BLOCKS)
+                   : add_up(shard, window, tallies, source, true, count, BY_BLOCKS);
     }
     if (tallies->column_count) {
-        return one ? add_up(shard, window, tallies, source, false, 1, true)
-                   : add_up(shard, window, tallies, source, false, count, true);
+        return one ? add_up(shard, window, tallies, source, false, 1, BY_BLOCKS)
+                   : add_up(shard, window, tallies, source, false, count, BY_BLOCKS);
     }
     if (shorts) {
-        return one ? add_up(shard, window, tallies, source, true, 1, false)
-                   : add_up(shard, window, tallies, source, true, count, false);
+        return one ? add_up(shard, window, tallies, source, true, 1, NONE)
+                   : add_up(shard, window, tallies, source, true, count, NONE);
     }
-    return one ? add_up(shard, window, tallies, source, false, 1, false)
-               : add_up(shard, window, tallies, source, false, count, false);
+    return one ? add_up(shard, window, tallies, source, false, 1, NONE)
+               : add_up(shard, window, tallies, source, false, count, NONE);
 }
 
 /* ---- to the accumulators ---- */
 
 static void step(const struct tumble_shard *shard, struct tw_window *window, const struct tw_tallies *tallies,
-                 size_t used) {
+                 size_t used, bool in_place) {
     const struct tumble_spec *spec = shard->engine->spec;
     const struct place *place = &tallies->places[used];
     struct tw_group *group = tw_group_at(&window->groups, window->groups.memo->places[used].reference);
@@ -489,6 +630,11 @@ static void step(const struct tumble_shard *shard, struct tw_window *window, con
     memset(&tally[NUMBERS_MOST], 0, sizeof tally[NUMBERS_MOST]);
     tally[NUMBERS_MOST].count = place->count;
     group->records += place->count;
+    if (in_place) {
+        const struct column *const column = &tallies->columns[0];
+        const struct tw_spec_aggregate *const aggregate = &spec->aggregates[column->aggregate];
+        aggregate->function->count_ends(place->states + aggregate->state_offset, &tally[column->number]);
+    }
     for (size_t a = 0; a < spec->aggregate_count; a++) {
         const struct tw_spec_aggregate *aggregate = &spec->aggregates[a];
         if (!tw_shard_takes(shard, a) || !aggregate->function->step_tally) {
@@ -503,20 +649,28 @@ static void step(const struct tumble_shard *shard, struct tw_window *window, con
     }
 }
 
+void tw_shard_tallies_free(struct tumble_shard *shard) {
+    if (shard->tallies) {
+        tw_free(&shard->engine->alloc, shard->tallies->in_place.known);
+        tw_free(&shard->engine->alloc, shard->tallies);
+    }
+}
+
 size_t tw_shard_tally(struct tumble_shard *shard, struct tw_window *window, const struct tw_tally_source *source) {
     struct tw_tallies *tallies = tallies_of(shard, window);
     if (!tallies) {
         return 0;
     }
-    size_t taken = add_up_any(shard, window, tallies, source);
+    bool in_place = false;
+    size_t taken = add_up_any(shard, window, tallies, source, &in_place);
     const size_t growth = tallies->growth * tallies->used_count;
-    if (growth && !tw_heap_reserve(&window->heap, growth)) { /* never where there are blocks: it is what they left */
+    if (growth && !tw_heap_reserve(&window->heap, growth)) { /* never where there are columns: it is what they left */
         taken = 0;
     }
     for (size_t i = 0; i < tallies->used_count; i++) {
         struct place *const place = &tallies->places[tallies->used[i]];
         if (taken && place->count) {
-            step(shard, window, tallies, tallies->used[i]);
+            step(shard, window, tallies, tallies->used[i], in_place);
         }
         place->states = NULL;
     }

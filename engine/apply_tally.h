@@ -20,4 +20,6 @@ struct tw_tally_source {
  * record left is for the caller to look at, and so is a lack of memory, for which nothing was applied. */
 size_t tw_shard_tally(struct tumble_shard *shard, struct tw_window *window, const struct tw_tally_source *source);
 
+void tw_shard_tallies_free(struct tumble_shard *shard);
+
 #endif

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "engine/apply_tally.h"
 #include "engine/base/fail.h"
 #include "engine/base/utf8.h"
 #include "engine/carried.h"
@@ -211,7 +212,7 @@ static void destroy_shard(struct tumble_engine *engine, struct tumble_shard *sha
     tw_free(&engine->alloc, shard->projected);
     tw_free(&engine->alloc, shard->values);
     tw_free(&engine->alloc, shard->lengthened);
-    tw_free(&engine->alloc, shard->tallies);
+    tw_shard_tallies_free(shard);
     tw_free(&engine->alloc, shard->found);
     tw_buf_clean_up(&shard->failures);
     tw_buf_clean_up(&shard->keys);

@@ -73,6 +73,18 @@ struct tw_params {
     const struct tumble_aggregate *custom; /* an embedder's own: its table; NULL: one of ours */
 };
 
+/* Where a state counts numbers by the bucket they fall into, so that most of them need no step: one of bucket b has
+ * place (b >> level) - first, and is taken when its count there, which is not UINT8_MAX, is raised; where it was 0,
+ * *occupied is raised, too. What has no place is stepped, which moves all of this. */
+struct tw_counting {
+    uint8_t *counts;
+    uint32_t *occupied;
+    uint32_t places;
+    int32_t first;
+    uint32_t level;
+    int32_t low, high; /* of all buckets it has, where there are places */
+};
+
 /* Records between two calls of the engine for memory: see growth. */
 enum { TW_STEPS_AT_ONCE = 32 };
 
@@ -126,6 +138,15 @@ struct tw_aggregate {
      * NULL: there is no such function. */
     void (*step_scaled)(char *const *groups, uint32_t offset, const struct tw_params *params, const int64_t *numbers,
                         int exponent, size_t count, struct tw_heap *heap);
+    /* The bucket of each of such numbers, INT32_MIN where it has none, and how a state counts; then count_ends gives
+     * the state a tally that the numbers counted so are of. NULL: there is no such thing. */
+    void (*buckets)(const struct tw_params *params, const int64_t *numbers, int exponent, size_t count, int32_t *out);
+    void (*counting)(void *state, const struct tw_params *params, struct tw_counting *out);
+    /* Makes room to count so from bucket low to high, as other states of many numbers do; widen_growth: the most heap
+     * bytes it takes. */
+    void (*widen)(void *state, const struct tw_params *params, int32_t low, int32_t high, struct tw_heap *heap);
+    size_t (*widen_growth)(int32_t low, int32_t high);
+    void (*count_ends)(void *state, const struct tw_tally *tally);
     /* Most heap bytes a step_all, step_hashes or step_scaled of count steps, at most TW_STEPS_AT_ONCE, takes on these
      * states, whatever the values. Quicker than as many calls of growth. NULL: growth is called. */
     size_t (*growth_all)(char *const *groups, uint32_t offset, const struct tw_params *params, size_t count);

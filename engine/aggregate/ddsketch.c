@@ -15,12 +15,12 @@ static void collapse(struct tw_ddsketch *sketch, const struct tw_ddsketch_rules 
     uint32_t held = 0;
     uint32_t kept = 0;
     for (uint32_t i = 0; i < parts.places; i++) {
-        const uint64_t count = parts.window[i];
-        if (count) {
-            uint64_t *to = &parts.window[tw_ddsketch_collapse(parts.first + (int32_t)i, shift) - first];
+        if (parts.near[i]) {
+            const uint64_t count = parts.window[i] + parts.near[i];
+            const int32_t to = tw_ddsketch_collapse(parts.first + (int32_t)i, shift) - first;
+            parts.near[i] = 0;
             parts.window[i] = 0;
-            held += *to == 0;
-            *to += count;
+            held += tw_sketch_raise(&parts, (uint32_t)to, count);
         }
     }
     for (uint32_t i = 0; i < parts.others; i++) {
@@ -28,8 +28,7 @@ static void collapse(struct tw_ddsketch *sketch, const struct tw_ddsketch_rules 
         const uint64_t count = parts.counts[i];
         const uint32_t place = (uint32_t)(bucket - first);
         if (place < parts.places) {
-            held += parts.window[place] == 0;
-            parts.window[place] += count;
+            held += tw_sketch_raise(&parts, place, count);
         } else if (kept && parts.buckets[kept - 1] == bucket) {
             parts.counts[kept - 1] += count;
         } else {
@@ -78,8 +77,7 @@ static bool count_in(struct tw_ddsketch *sketch, const struct tw_ddsketch_rules 
         struct tw_sketch_parts parts = tw_sketch_parts_of(sketch);
         const uint32_t place = (uint32_t)(bucket - parts.first);
         if (place < parts.places) {
-            parts.window[place] += count;
-            if (parts.window[place] != count) {
+            if (!tw_sketch_raise(&parts, place, count)) {
                 return true;
             }
             break;
@@ -158,15 +156,17 @@ static inline bool count_soon(struct tw_ddsketch *sketch, const struct tw_ddsket
     if ((uint32_t)bucket - (uint32_t)reach->inner >= reach->inner_places) {
         return false;
     }
-    uint64_t *window = (void *)(sketch->block + TW_SKETCH_FRONT);
-    uint64_t *count = &window[bucket - reach->first];
-    if (*count == 0) { /* a new one: neither the ends nor what lies outside the window change */
+    uint8_t *near = (uint8_t *)sketch->block + TW_SKETCH_FRONT + (bucket - reach->first);
+    if (*near == UINT8_MAX) {
+        return false;
+    }
+    if (*near == 0) { /* a new one: neither the ends nor what lies outside the window change */
         if (sketch->count >= rules->limit) {
             return false;
         }
         sketch->count++;
     }
-    ++*count;
+    ++*near;
     return true;
 }
 
@@ -204,6 +204,48 @@ void tw_ddsketch_add_scaled(char *const *groups, uint32_t offset, const struct t
             }
         }
         done += some;
+    }
+}
+
+/* From the lowest bucket to the highest: a new one in between changes neither, nor what lies outside the window. */
+void tw_ddsketch_counting(struct tw_ddsketch *sketch, const struct tw_ddsketch_rules *rules, struct tw_counting *out) {
+    out->places = 0;
+    out->level = sketch->level;
+    if (sketch->block_log2 < TW_SKETCH_WINDOWED || !sketch->count) {
+        return;
+    }
+    const struct tw_sketch_reach *const reach = tw_sketch_reach_of(sketch->block);
+    const int32_t end = reach->first + (int32_t)reach->places;
+    const int32_t from = reach->low > reach->first ? reach->low : reach->first;
+    const int32_t to = reach->high < end ? reach->high + 1 : end;
+    if (from < to && sketch->count + (uint32_t)(to - from) <= rules->limit) {
+        out->counts = (uint8_t *)sketch->block + TW_SKETCH_FRONT + (from - reach->first);
+        out->occupied = &sketch->count;
+        out->places = (uint32_t)(to - from);
+        out->first = from;
+        out->low = reach->low;
+        out->high = reach->high;
+    }
+}
+
+size_t tw_ddsketch_widen_growth(int32_t low, int32_t high) { return tw_sketch_wide_size(low, high); }
+
+void tw_ddsketch_widen(struct tw_ddsketch *sketch, const struct tw_ddsketch_rules *rules, int32_t low, int32_t high,
+                       struct tw_heap *heap) {
+    enum { FEW = 8 }; /* buckets: it may stay as small as most are */
+    if (sketch->count >= FEW && sketch->level == 0) {
+        (void)tw_sketch_widen(sketch, rules, low, high, heap);
+    }
+}
+
+void tw_ddsketch_count_ends(struct tw_ddsketch *sketch, const struct tw_decimal *least,
+                            const struct tw_decimal *greatest) {
+    struct tw_sketch_ends *ends = (void *)sketch->block;
+    if (tw_decimal_less(least, &ends->least)) {
+        ends->least = *least;
+    }
+    if (tw_decimal_less(&ends->greatest, greatest)) {
+        ends->greatest = *greatest;
     }
 }
 

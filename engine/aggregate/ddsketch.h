@@ -1,6 +1,7 @@
 #ifndef TW_AGGREGATE_DDSKETCH_H
 #define TW_AGGREGATE_DDSKETCH_H
 
+#include "engine/aggregate/aggregate.h"
 #include "engine/aggregate/ddsketch_index.h"
 #include "engine/base/buf.h"
 #include "engine/base/heap.h"
@@ -19,7 +20,8 @@
  * Memory: 24 bytes in place, and one block. Up to 17 buckets it holds both ends, the counts, and the buckets in
  * ascending order; looking a bucket up is a binary search. From 512 bytes on the greater part of the block is a window
  * of as many neighbouring buckets as it has room for, those that are empty too: there a bucket's count stands where its
- * distance from the first one says. Those outside it lie beside it as in a small block. When there is no room for
+ * distance from the first one says: what was counted last in a byte of its own, so that
+ * counting meets few cache lines. Those outside it lie beside it as in a small block. When there is no room for
  * another one of them, the block is laid out anew: the window goes where it holds the most, and the block is doubled
  * when that leaves less than a quarter free. Where a bucket is shows nowhere outside. */
 
@@ -50,6 +52,16 @@ void tw_ddsketch_add_all(char *const *groups, uint32_t offset, const struct tw_d
 /* The same for integers of at most 51 bits, times 10^exponent, which is from -18 to 0. */
 void tw_ddsketch_add_scaled(char *const *groups, uint32_t offset, const struct tw_ddsketch_rules *rules,
                             const int64_t *numbers, int exponent, size_t count, struct tw_heap *heap);
+/* Where numbers other than 0 can be counted by their buckets of level 0 (aggregate.h); the least and the greatest of
+ * them, or any that were added besides, are to be given to it before anything else looks at the sketch. */
+void tw_ddsketch_counting(struct tw_ddsketch *sketch, const struct tw_ddsketch_rules *rules, struct tw_counting *out);
+/* Makes room for all buckets of level 0 from low to high, if they are not too many, so that numbers can be counted
+ * there soon: where many are to come that are like others. At most so many heap bytes; a lack of memory is not told. */
+size_t tw_ddsketch_widen_growth(int32_t low, int32_t high);
+void tw_ddsketch_widen(struct tw_ddsketch *sketch, const struct tw_ddsketch_rules *rules, int32_t low, int32_t high,
+                       struct tw_heap *heap);
+void tw_ddsketch_count_ends(struct tw_ddsketch *sketch, const struct tw_decimal *least,
+                            const struct tw_decimal *greatest);
 /* The sum of tw_ddsketch_growth of as many sketches. */
 size_t tw_ddsketch_growth_all(char *const *groups, uint32_t offset, const struct tw_ddsketch_rules *rules, size_t count,
                               uint32_t before);

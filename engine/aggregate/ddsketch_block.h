@@ -14,8 +14,8 @@ struct tw_sketch_ends { /* the front of a block */
 
 /* Behind the ends, where there is a window. */
 struct tw_sketch_reach {
-    int32_t first; /* the window's */
-    uint32_t places;
+    int32_t first;     /* the window's */
+    uint32_t places;   /* a multiple of 8 */
     uint32_t capacity; /* for buckets outside the window */
     uint32_t others;   /* of these there are */
     int32_t low;       /* the lowest and the highest bucket there is */
@@ -30,7 +30,8 @@ struct tw_sketch_parts {
     struct tw_sketch_reach *reach; /* NULL: no window */
     int32_t first;
     uint32_t places;  /* of the window */
-    uint64_t *window; /* counts; 0: no such bucket */
+    uint8_t *near;    /* of the window's counts what was counted last: 0: no such bucket */
+    uint64_t *window; /* the rest of them */
     uint32_t others;  /* outside the window: counts, and buckets ascending */
     uint32_t capacity;
     uint64_t *counts;
@@ -62,7 +63,8 @@ static inline struct tw_sketch_parts tw_sketch_parts_of(const struct tw_ddsketch
     parts.reach = windowed ? tw_sketch_reach_of(sketch->block) : NULL;
     parts.first = windowed ? parts.reach->first : TW_SKETCH_NO_WINDOW;
     parts.places = windowed ? parts.reach->places : 0;
-    parts.window = (void *)(sketch->block + (windowed ? TW_SKETCH_FRONT : sizeof(struct tw_sketch_ends)));
+    parts.near = (void *)(sketch->block + (windowed ? TW_SKETCH_FRONT : sizeof(struct tw_sketch_ends)));
+    parts.window = (void *)(parts.near + parts.places);
     parts.capacity = windowed ? parts.reach->capacity : tw_sketch_narrow_capacity(sketch->block_log2);
     parts.others = windowed ? parts.reach->others : sketch->count;
     parts.counts = parts.window + parts.places;
@@ -84,6 +86,14 @@ static inline void tw_sketch_changed(struct tw_ddsketch *sketch, const struct tw
         reach->inner = from;
         reach->inner_places = to > from ? (uint32_t)(to - from) : 0;
     }
+}
+
+/* Adds to the count at a place of the window; true: it was 0. */
+static inline bool tw_sketch_raise(const struct tw_sketch_parts *parts, uint32_t place, uint64_t count) {
+    const bool fresh = parts->near[place] == 0;
+    parts->window[place] += parts->near[place] + count - 1;
+    parts->near[place] = 1;
+    return fresh;
 }
 
 static inline bool tw_sketch_is_zero(const struct tw_decimal *number) { return number->low == 0 && number->high == 0; }
@@ -129,7 +139,7 @@ static inline uint64_t tw_sketch_entry(const struct tw_sketch_list *list, uint32
     const uint32_t place = at - list->below;
     if (place < parts->places) {
         *bucket = parts->first + (int32_t)place;
-        return parts->window[place];
+        return parts->window[place] + parts->near[place];
     }
     const uint32_t other = at < list->below ? at : at - parts->places;
     *bucket = parts->buckets[other];
@@ -143,5 +153,12 @@ size_t tw_sketch_block_size(size_t buckets);
  * room outside the window. False: no memory, nothing changed. */
 bool tw_sketch_lay_out(struct tw_ddsketch *sketch, const struct tw_ddsketch_rules *rules, uint32_t more,
                        bool all_outside, struct tw_heap *heap);
+
+/* Size of a block with a window from low to high; 0: that is too wide. */
+size_t tw_sketch_wide_size(int32_t low, int32_t high);
+/* Moves a sketch nearly all of whose buckets lie there, and whose block is smaller, to such a block. False: not so, or
+ * no memory; nothing changed. */
+bool tw_sketch_widen(struct tw_ddsketch *sketch, const struct tw_ddsketch_rules *rules, int32_t low, int32_t high,
+                     struct tw_heap *heap);
 
 #endif

@@ -91,6 +91,25 @@ static void step_scaled(char *const *groups, uint32_t offset, const struct tw_pa
     tw_ddsketch_add_scaled(groups, offset, &rules, numbers, exponent, count, heap);
 }
 
+static void buckets(const struct tw_params *params, const int64_t *numbers, int exponent, size_t count, int32_t *out) {
+    struct tw_ddsketch_rules rules = rules_of(params);
+    tw_ddsketch_buckets_scaled(&rules.scale, numbers, exponent, count, out);
+}
+
+static void counting(void *state, const struct tw_params *params, struct tw_counting *out) {
+    struct tw_ddsketch_rules rules = rules_of(params);
+    tw_ddsketch_counting(state, &rules, out);
+}
+
+static void widen(void *state, const struct tw_params *params, int32_t low, int32_t high, struct tw_heap *heap) {
+    struct tw_ddsketch_rules rules = rules_of(params);
+    tw_ddsketch_widen(state, &rules, low, high, heap);
+}
+
+static void count_ends(void *state, const struct tw_tally *tally) {
+    tw_ddsketch_count_ends(state, &tally->least, &tally->greatest);
+}
+
 static size_t growth_all(char *const *groups, uint32_t offset, const struct tw_params *params, size_t count) {
     struct tw_ddsketch_rules rules = rules_of(params);
     return tw_ddsketch_growth_all(groups, offset, &rules, count, TW_STEPS_AT_ONCE);
@@ -150,6 +169,11 @@ const struct tw_aggregate tw_aggregate_quantile = {
     .step = step,
     .step_all = step_all,
     .step_scaled = step_scaled,
+    .buckets = buckets,
+    .counting = counting,
+    .widen = widen,
+    .widen_growth = tw_ddsketch_widen_growth,
+    .count_ends = count_ends,
     .growth_all = growth_all,
     .merge = merge,
     .value = value_text,

@@ -161,6 +161,80 @@ static void quantiles_in_one_go_are_quantiles(void **state) {
     steps_all_alike("quantile", "q=0 max_buckets=16 relative_error=0.0001", 40);
 }
 
+static void step_one(const struct tw_aggregate *aggregate, const struct tw_params *params, struct groups *groups,
+                     int64_t number, int exponent) {
+    char *state = (char *)groups->states[0];
+    assert_true(tw_heap_reserve(&groups->heap, aggregate->growth_all(&state, 0, params, 1)));
+    aggregate->step_scaled(&state, 0, params, &number, exponent, 1, &groups->heap);
+}
+
+/* Counted where the state says, the rest stepped, against all stepped. */
+static void counts_alike(const char *given, uint64_t most, int exponent) {
+    const struct tw_aggregate *aggregate = tw_aggregate_find(tumble_bytes_of("quantile"), tumble_bytes_of(""));
+    struct stepping_options options;
+    struct groups stepped, counted, *both[2] = {&stepped, &counted};
+    struct tw_counting counting = {0};
+    struct tw_buf bytes[2];
+    size_t many = 0;
+    assert_int_equal(stepping_options_of(&options, aggregate, given, NULL), TUMBLE_OK);
+    for (int i = 0; i < 2; i++) {
+        tw_heap_init(&both[i]->heap, tw_alloc_default());
+        aggregate->init(both[i]->states[0], &options.params);
+    }
+    for (int slice = 0; slice < 100; slice++) {
+        int64_t least = INT64_MAX, greatest = INT64_MIN;
+        for (int i = 0; i < 256; i++) {
+            const int64_t number = (int64_t)(law_draw(4) ? law_draw(most) : most / 2);
+            int32_t bucket;
+            least = number < least ? number : least;
+            greatest = number > greatest ? number : greatest;
+            step_one(aggregate, &options.params, &stepped, number, exponent);
+            aggregate->buckets(&options.params, &number, exponent, 1, &bucket);
+            assert_true((bucket == INT32_MIN) == (number == 0));
+            const uint32_t at = (uint32_t)(bucket >> counting.level) - (uint32_t)counting.first;
+            if (number && at < counting.places && counting.counts[at] < UINT8_MAX) {
+                *counting.occupied += counting.counts[at]++ == 0;
+                many++;
+                continue;
+            }
+            if (number && law_draw(20) == 0) {
+                const int32_t low = bucket - (int32_t)law_draw(300), high = bucket + (int32_t)law_draw(300);
+                const size_t growth = aggregate->widen_growth(low, high);
+                assert_true(tw_heap_reserve(&counted.heap, growth));
+                const size_t held = counted.heap.bytes;
+                aggregate->widen(counted.states[0], &options.params, low, high, &counted.heap);
+                assert_int_equal(counted.heap.bytes, held);
+            }
+            step_one(aggregate, &options.params, &counted, number, exponent);
+            aggregate->counting(counted.states[0], &options.params, &counting);
+        }
+        struct tw_tally tally = {.count = 256};
+        tw_decimal_of(&tally.least, least, exponent);
+        tw_decimal_of(&tally.greatest, greatest, exponent);
+        aggregate->count_ends(counted.states[0], &tally);
+        for (int i = 0; i < 2; i++) {
+            tw_buf_init(&bytes[i], tw_alloc_default(), 1 << 20);
+            snapshot(aggregate, &options.params, both[i]->states[0], &bytes[i]);
+        }
+        assert_int_equal(bytes[0].length, bytes[1].length);
+        assert_memory_equal(bytes[0].data, bytes[1].data, bytes[0].length);
+        tw_buf_clean_up(&bytes[0]);
+        tw_buf_clean_up(&bytes[1]);
+    }
+    assert_true(many > 0);
+    tw_heap_clean_up(&stepped.heap);
+    tw_heap_clean_up(&counted.heap);
+}
+
+static void what_is_counted_is_what_is_stepped(void **state) {
+    (void)state;
+    counts_alike("q=0.5", 3000, -2);
+    counts_alike("q=0.5", 40000, -1);
+    counts_alike("q=0.5", 200, 0);
+    counts_alike("q=0.5 max_buckets=600", 60000, -6);
+    counts_alike("q=0.5 max_buckets=100 relative_error=0.3", 60000, -2);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sums_in_one_go_are_sums),
@@ -168,6 +242,7 @@ int main(void) {
         cmocka_unit_test(counts_in_one_go_are_counts),
         cmocka_unit_test(distinct_values_in_one_go_are_counted_once),
         cmocka_unit_test(quantiles_in_one_go_are_quantiles),
+        cmocka_unit_test(what_is_counted_is_what_is_stepped),
     };
     return cmocka_run_group_tests_name("step_all", tests, NULL, NULL);
 }

@@ -20,6 +20,8 @@
     "{\"name\":\"p\",\"function\":\"quantile\",\"field\":\"w\",\"q\":0.5},"                                            \
     "{\"name\":\"g\",\"function\":\"distinct\",\"field\":\"k\"}"
 
+#define QUANTILE ",{\"name\":\"q\",\"function\":\"quantile\",\"field\":\"v\",\"q\":[0,0.5,0.9,1]"
+
 enum { CALL = 900, CALLS = 12, WIDTH = 200 };
 
 typedef void put_number_fn(uint64_t *random, char *out, size_t size);
@@ -66,6 +68,13 @@ static void amounts(uint64_t *random, char *out, size_t size) {
 
 static void integers(uint64_t *random, char *out, size_t size) {
     snprintf(out, size, "%u", (unsigned)random_below(random, random_below(random, 2) ? 100 : 4000000000));
+}
+
+/* Few of them are not among the numbers whose buckets are kept, and a third is one number. */
+static void prices(uint64_t *random, char *out, size_t size) {
+    const unsigned most = random_below(random, 50) ? 200 : 2000;
+    snprintf(out, size, "%u.%02u", random_below(random, 3) ? (unsigned)random_below(random, most) : 5,
+             random_below(random, 3) ? (unsigned)random_below(random, 100) : 0);
 }
 
 /* Whatever numbers can look like: of other scales, signs, lengths, some of them not to be held by any sum here. */
@@ -237,6 +246,20 @@ static void what_asks_for_every_value_gets_the_same_rows(void **state) {
     expect_alike(HEAD FOUR MORE SKETCHES "]}", anything, true);
 }
 
+static void a_quantile_counted_where_numbers_are_read_is_the_same(void **state) {
+    (void)state;
+    static const char *const quantiles[] = {
+        QUANTILE "}", QUANTILE ",\"max_buckets\":64}", QUANTILE ",\"max_buckets\":16,\"relative_error\":0.0001}",
+        QUANTILE ",\"max_buckets\":2000,\"relative_error\":0.0001}", QUANTILE ",\"relative_error\":0.2}"};
+    for (size_t i = 0; i < sizeof quantiles / sizeof *quantiles; i++) {
+        char json[1024];
+        snprintf(json, sizeof json, "%s%s%s]}", HEAD FOUR, i % 2 ? MORE : "", quantiles[i]);
+        expect_alike(json, prices, false);
+        expect_alike(json, i % 2 ? amounts : integers, false);
+        expect_alike(json, anything, true);
+    }
+}
+
 static void numbers_of_any_kind_add_up_to_the_same_rows(void **state) {
     (void)state;
     expect_alike(HEAD FOUR "]}", anything, false);
@@ -326,6 +349,7 @@ static void without_memory_nothing_is_half_added_up(void **state) {
     (void)state;
     fail_each(HEAD FOUR MORE "]}", 40);
     fail_each(HEAD FOUR SKETCHES "]}", 60);
+    fail_each(HEAD FOUR QUANTILE "}]}", 60);
 }
 
 int main(void) {
@@ -333,6 +357,7 @@ int main(void) {
         cmocka_unit_test(numbers_of_one_scale_add_up_to_the_same_rows),
         cmocka_unit_test(numbers_of_any_kind_add_up_to_the_same_rows),
         cmocka_unit_test(what_asks_for_every_value_gets_the_same_rows),
+        cmocka_unit_test(a_quantile_counted_where_numbers_are_read_is_the_same),
         cmocka_unit_test(records_that_are_not_as_usual_are_seen),
         cmocka_unit_test(a_number_that_no_decimal_holds_is_bad_among_many),
         cmocka_unit_test(without_memory_nothing_is_half_added_up),
