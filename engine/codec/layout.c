@@ -5,14 +5,13 @@
 #include "engine/codec/layout_read.h"
 
 enum {
-    NOBODY = UINT16_MAX, /* target of a slot that no value wants */
-    TRUST = 16,          /* lengths of a value that may differ from the usual one */
-    TRUST_AGAIN = 4096,  /* texts after which all are trusted again */
-    WORTH_IT = 8,        /* fits after which a layout has paid for being learned */
-    MAX_REST = 9,        /* log2 of the longest pause */
-    SETTLED = 256,       /* texts after which lengths that vary are known to, and runs are made */
-    RUN_MISSES = 32,     /* texts that do not fit a run, after which it is given up */
-    LINE = 64            /* of a cache */
+    TRUST = 16,         /* lengths of a value that may differ from the usual one */
+    TRUST_AGAIN = 4096, /* texts after which all are trusted again */
+    WORTH_IT = 8,       /* fits after which a layout has paid for being learned */
+    MAX_REST = 9,       /* log2 of the longest pause */
+    SETTLED = 256,      /* texts after which lengths that vary are known to, and runs are made */
+    RUN_MISSES = 32,    /* texts that do not fit a run, after which it is given up */
+    LINE = 64           /* of a cache */
 };
 
 _Static_assert(TUMBLE_LAYOUT_BYTES + TW_LAYOUT_PAD <= sizeof((struct tumble_layout *)0)->bytes,
@@ -115,7 +114,7 @@ take_places(const struct tumble_layout *layout, const struct tumble_layout_run *
                                             read->scan_number(begin, text, end) != text + place->value.length)) {
             return false;
         }
-        if (place->target != NOBODY) {
+        if (place->target != TW_LAYOUT_NOBODY) {
             tw_layout_put(&values[place->target], place, text);
         }
     }
@@ -192,7 +191,7 @@ static inline __attribute__((always_inline)) const char *match(struct tumble_lay
         if (TW_RARELY(at == end)) {
             return NULL;
         }
-        struct tumble_value *out = part->target == NOBODY ? &ignored : &values[part->target];
+        struct tumble_value *out = part->target == TW_LAYOUT_NOBODY ? &ignored : &values[part->target];
         const char *stop;
         if (*at == '"') {
             const size_t usual = part->usual;
@@ -365,7 +364,7 @@ static struct tumble_layout_part *make_run(struct tumble_layout *layout, struct 
         } else if (small) {
             put_number(layout, from + length, at, bytes);
         }
-        if (part->target != NOBODY || value.type == TUMBLE_TYPE_NUMBER) {
+        if (part->target != TW_LAYOUT_NOBODY || value.type == TUMBLE_TYPE_NUMBER) {
             struct tumble_layout_place *place = &layout->places[layout->place_count++];
             place->offset = (uint16_t)(length + (size_t)(value.text - at));
             place->target = part->target;
@@ -462,7 +461,7 @@ static uint16_t value_at(const char *at, const struct tumble_value *values, size
             return (uint16_t)i;
         }
     }
-    return NOBODY;
+    return TW_LAYOUT_NOBODY;
 }
 
 struct lesson {
@@ -521,8 +520,8 @@ static bool cut(struct lesson *lesson, const char *begin, const char *end, const
         if (!stop) {
             return false;
         }
-        uint16_t target = stop == at || key ? NOBODY : value_at(at, values, count);
-        if (stop > at && !key && (all_slots || target != NOBODY)) {
+        uint16_t target = stop == at || key ? TW_LAYOUT_NOBODY : value_at(at, values, count);
+        if (stop > at && !key && (all_slots || target != TW_LAYOUT_NOBODY)) {
             if (layout->part_count + 1 >= TUMBLE_LAYOUT_PARTS || !end_literal(lesson, at, target)) {
                 return false;
             }
@@ -534,7 +533,7 @@ static bool cut(struct lesson *lesson, const char *begin, const char *end, const
         layout->newlines += *at == '\n';
         at = stop > at ? stop : at + 1;
     }
-    return end_literal(lesson, end, NOBODY);
+    return end_literal(lesson, end, TW_LAYOUT_NOBODY);
 }
 
 /* The part whose literal holds at, which is inside the literal or at one of its ends. Where one literal ends a slot
@@ -562,7 +561,7 @@ static bool add_span(struct lesson *lesson, const struct tumble_value *values, u
     span->value = index;
     for (uint32_t i = 0; i + 1 < layout->part_count; i++) { /* the same slot as another value's? */
         uint16_t target = layout->parts[i].target;
-        if (target != NOBODY && begin_of(&values[target]) == begin_of(value) &&
+        if (target != TW_LAYOUT_NOBODY && begin_of(&values[target]) == begin_of(value) &&
             end_of(&values[target]) == end_of(value)) {
             span->begin_offset = target;
             return true;
@@ -593,7 +592,8 @@ static bool learn(struct tumble_layout *layout, const char *begin, const char *e
     layout->newlines = 0;
     layout->fits = 0;
     layout->missed = 0;
-    if (count >= NOBODY || (*begin != '{' && *begin != '[') || !cut(&lesson, begin, end, values, count, all_slots)) {
+    if (count >= TW_LAYOUT_NOBODY || (*begin != '{' && *begin != '[') ||
+        !cut(&lesson, begin, end, values, count, all_slots)) {
         return false;
     }
     for (size_t i = 0; i < count; i++) {

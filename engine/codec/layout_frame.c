@@ -5,22 +5,11 @@
 #include "engine/codec/layout.h"
 
 enum {
-    NOBODY = UINT16_MAX, /* as in layout.c */
     LINE = 64,
     LOOK_AGAIN = 256 /* texts, of which tw_layout_match wants to see one */
 };
 
 /* ---- making one ---- */
-
-static bool reads_runs(void) {
-#if defined(TW_HAVE_AVX)
-    return tw_cpu_has_avx2();
-#elif defined(TW_HAVE_NEON)
-    return tw_cpu() == TW_CPU_NEON;
-#else
-    return false;
-#endif
-}
 
 static size_t lines_of(size_t length) { return (length + LINE - 1) / LINE * LINE; }
 
@@ -35,10 +24,10 @@ static bool put_run(const struct tumble_layout *layout, const struct tumble_layo
     memset(frame->span + from + run->length, UINT8_MAX, length - run->length);
     for (size_t i = 0; i < run->places; i++) {
         const struct tumble_layout_place *place = &layout->places[run->place + i];
-        if (place->looked_at || (place->target != NOBODY && place->value.length > UINT16_MAX)) {
+        if (place->looked_at || (place->target != TW_LAYOUT_NOBODY && place->value.length > UINT16_MAX)) {
             return false;
         }
-        if (place->target != NOBODY) {
+        if (place->target != TW_LAYOUT_NOBODY) {
             frame->values[place->target] = (struct tw_frame_value){.type = place->value.type,
                                                                    .behind = behind,
                                                                    .offset = place->offset,
@@ -50,7 +39,7 @@ static bool put_run(const struct tumble_layout *layout, const struct tumble_layo
 
 bool tw_layout_frame(const struct tumble_layout *layout, size_t count, size_t string, struct tw_layout_frame *frame) {
     if (layout->run_count < 2 || layout->span_count || count > TW_FRAME_VALUES || !layout->parts[0].run ||
-        !reads_runs()) {
+        !tw_layout_reads_runs()) {
         return false;
     }
     const struct tumble_layout_run *const front = &layout->runs[layout->parts[0].run - 1];

@@ -8,9 +8,8 @@
  * which decides alone. */
 
 enum {
-    NOBODY = UINT16_MAX, /* as in layout.c */
-    SLOT_BYTES = 66,     /* longest value that is read here, its quotes included */
-    FEW = 8              /* texts for which nothing is written down */
+    SLOT_BYTES = 66, /* longest value that is read here, its quotes included */
+    FEW = 8          /* texts for which nothing is written down */
 };
 
 #if defined(TW_HAVE_AVX)
@@ -119,7 +118,7 @@ static inline TW_AVX2 bool take_places(const struct step *step, const char *at, 
                 return false;
             }
         }
-        if (place->target != NOBODY) {
+        if (place->target != TW_LAYOUT_NOBODY) {
             tw_layout_put(&values[place->target], place, text);
         }
     }
@@ -176,7 +175,7 @@ static inline TW_AVX2 const char *take_text(struct plan *plan, const char *at, s
         if (step == last) {
             return at;
         }
-        at = take_slot(step, at, step->target == NOBODY ? &ignored : &values[step->target]);
+        at = take_slot(step, at, step->target == TW_LAYOUT_NOBODY ? &ignored : &values[step->target]);
         if (TW_RARELY(!at)) {
             return NULL;
         }

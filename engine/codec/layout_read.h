@@ -18,7 +18,21 @@
 /* How layout.c reads literals and slots, in vectors of some width: one set of functions each for what every machine has
  * and for AVX2 or NEON. Each set is inlined into a match of its own; the tests hold them against each other. */
 
-enum { TW_LAYOUT_PAD = 32 }; /* bytes behind the literals that a vector compare may read */
+enum {
+    TW_LAYOUT_PAD = 32,           /* bytes behind the literals that a vector compare may read */
+    TW_LAYOUT_NOBODY = UINT16_MAX /* target of a slot that no value wants */
+};
+
+/* Has this machine a way to tell a run by its bytes (looks_like)? */
+static inline bool tw_layout_reads_runs(void) {
+#if defined(TW_HAVE_AVX)
+    return tw_cpu_has_avx2();
+#elif defined(TW_HAVE_NEON)
+    return tw_cpu() == TW_CPU_NEON;
+#else
+    return false;
+#endif
+}
 
 struct tw_layout_ranges;
 

@@ -19,16 +19,6 @@
 
 enum { MEMBERS = 7, DATA = 0, EVENT_ID = 4, ROOM = 4096 };
 
-static bool has_frames(void) {
-#if defined(TW_HAVE_AVX)
-    return tw_cpu_has_avx2();
-#elif defined(TW_HAVE_NEON)
-    return tw_cpu() == TW_CPU_NEON;
-#else
-    return false;
-#endif
-}
-
 static size_t write_record(char *out, unsigned number, unsigned data_bytes) {
     static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     char data[256], sequence[64];
@@ -97,9 +87,9 @@ static void records_in_a_row_are_read_as_one_by_one(void **state) {
     struct tumble_layout layout;
     struct tw_layout_frame frame;
     learn(&layout);
-    assert_int_equal(tw_layout_frame(&layout, MEMBERS, DATA, &frame), has_frames());
+    assert_int_equal(tw_layout_frame(&layout, MEMBERS, DATA, &frame), tw_layout_reads_runs());
     uint64_t random = 5;
-    for (int round = 0; round < 300 && has_frames(); round++) {
+    for (int round = 0; round < 300 && tw_layout_reads_runs(); round++) {
         char text[ROOM];
         size_t length = 0, count = 0, read_count = 0;
         while (length < ROOM - 700) {
@@ -129,6 +119,14 @@ static void records_in_a_row_are_read_as_one_by_one(void **state) {
     guarded_free(&out);
 }
 
+/* Returns the length of the first. */
+static size_t write_two_records(char *out, size_t *length) {
+    const size_t first = write_record(out, 77, 50);
+    out[first] = ',';
+    *length = first + 1 + write_record(out + first + 1, 78, 50);
+    return first;
+}
+
 static void what_is_no_record_is_not_read(void **state) {
     (void)state;
     static const char bytes[] = "\"\\ \n\x01\x7f\x80\xff=A0:9/-,.}{x";
@@ -139,9 +137,8 @@ static void what_is_no_record_is_not_read(void **state) {
     if (!tw_layout_frame(&layout, MEMBERS, DATA, &frame)) {
         return;
     }
-    const size_t first = write_record(text, 77, 50);
-    text[first] = ',';
-    const size_t length = first + 1 + write_record(text + first + 1, 78, 50);
+    size_t length;
+    const size_t first = write_two_records(text, &length);
     size_t fitted = 0;
     for (size_t i = 0; i < first; i++) {
         for (size_t k = 0; k < sizeof bytes; k++) {
@@ -169,9 +166,8 @@ static void a_text_is_no_longer_than_it_may_be(void **state) {
     if (!tw_layout_frame(&layout, MEMBERS, DATA, &frame)) {
         return;
     }
-    const size_t first = write_record(text, 77, 50);
-    text[first] = ',';
-    const size_t length = first + 1 + write_record(text + first + 1, 78, 50);
+    size_t length;
+    const size_t first = write_two_records(text, &length);
     for (size_t longest = first - 1; longest <= first; longest++) {
         struct tw_framed framed;
         struct tw_frame_read read = {text, text + length, text, out, sizeof out, longest};
@@ -196,9 +192,8 @@ static void a_frame_can_be_made_narrower(void **state) {
     if (!tw_layout_frame(&layout, MEMBERS, DATA, &frame)) {
         return;
     }
-    const size_t first = write_record(text, 77, 50);
-    text[first] = ',';
-    const size_t length = first + 1 + write_record(text + first + 1, 78, 50);
+    size_t length;
+    write_two_records(text, &length);
     char *const shard = strstr(text, "shardId-");
     const struct tw_frame_value *const id = &frame.values[EVENT_ID];
     shard[15] = '7';
