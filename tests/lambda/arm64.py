@@ -16,7 +16,7 @@ from harness import Failed, Workspace, check  # noqa: E402
 
 
 def main():
-    bootstrap, archive = sys.argv[1:]
+    bootstrap, archive = (os.path.abspath(path) for path in sys.argv[1:])  # sandboxes have directories of their own
     emulator = shutil.which("qemu-aarch64-static") or shutil.which("qemu-aarch64")
     check(emulator, "no qemu-aarch64: apt-get install qemu-user-static")
     with Workspace("arm64") as there, Workspace("here") as here:
