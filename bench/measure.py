@@ -288,19 +288,27 @@ def output_of(*command):
         return ""
 
 
+def absent(settings):
+    """Peers and tools that are not here, so that no table leaves one out without a word."""
+    here = {"simdjson (libsimdjson-dev, built with -DTUMBLE_SIMDJSON=ON)": settings.program("tumble-simdjson"), "Node": settings.node(),
+            "DuckDB (npm, in --tools)": settings.has_duckdb(), "SQLite": shutil.which("sqlite3"), "jq": shutil.which("jq"), "mawk": shutil.which("mawk"),
+            "Miller": shutil.which("mlr"), "gnuplot, so no plots": shutil.which("gnuplot")}
+    return [name for name, found in here.items() if not found]
+
+
 def machine(settings):
     model = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo", encoding="utf-8") if line.startswith("model name")), platform.machine())
     versions = {"tumble": output_of(settings.program("tumble"), "--version"), "commit": output_of("git", "-C", ROOT, "rev-parse", "--short", "HEAD"),
                 "gcc": output_of("gcc", "-dumpfullversion"), "node": output_of(settings.node() or "node", "--version"),
                 "python": output_of("/usr/bin/python3", "--version"), "sqlite": output_of("sqlite3", "--version").split(" ")[0],
                 "jq": output_of("jq", "--version"), "mawk": output_of("mawk", "-W", "version").splitlines()[0:1] and output_of("mawk", "-W", "version").splitlines()[0],
-                "miller": output_of("mlr", "--version")}
+                "miller": output_of("mlr", "--version"), "simdjson": settings.program("tumble-simdjson") and output_of("pkg-config", "--modversion", "simdjson")}
     package = os.path.join(settings.tools, "node_modules", "@duckdb", "node-api", "package.json")
     if os.path.exists(package):
         versions["duckdb"] = json.load(open(package, encoding="utf-8"))["version"]
     return {"cpu": model, "cores": os.cpu_count(), "kernel": platform.release(), "system": platform.platform(), "load": os.getloadavg()[0],
             "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%MZ"), "versions": {k: v for k, v in versions.items() if v},
-            "rounds": settings.rounds, "core": settings.core, "quick": settings.quick}
+            "rounds": settings.rounds, "core": settings.core, "quick": settings.quick, "absent": absent(settings)}
 
 
 def shown(value):
@@ -352,6 +360,8 @@ def head(settings, name, result):
     host = result["machine"]
     lines = [f"{host['cpu']}, {host['cores']} cores; {host['system']}; " + ", ".join(f"{name} {version if name == 'commit' else version.lstrip(string.ascii_letters + ' -')}" for name, version in host["versions"].items()) +
              f"; {host['date']}; {result['workload']}; {host['rounds']} rounds, core {host['core']}; memory {'put in order before' if host['memory_in_order'] else 'as it was: only root may put it in order'}", ""]
+    if host["absent"]:
+        lines += [f"Not here, and so not measured: {', '.join(host['absent'])}.", ""]
     others, apart = host["others"], host["spread"]
     if others > QUIET_OTHERS or apart > QUIET_SPREAD:
         lines += [f"The machine was not quiet (load {host['load_before']:.1f} before, {host['load']:.1f} after; others used {others:.1f} cores"

@@ -2,7 +2,9 @@
  * events come line by line from standard input, and rows go to standard output. With a directory, what was committed is
  * there again after a crash, and an event that was not answered is given again: each of its records counts once.
  *
- *     cc hello_events.c -ltumble && ./a.out spec.json [STATE-DIRECTORY] < events.ndjson */
+ *     cc hello_events.c -ltumble && ./a.out spec.json [STATE-DIRECTORY] < events.ndjson
+ *
+ * The spec says how long a window is (window.seconds), and an event is one line: jq -c . event.json */
 
 #include <stdio.h>
 #include <stdlib.h>
