@@ -119,92 +119,84 @@ static void records_in_a_row_are_read_as_one_by_one(void **state) {
     guarded_free(&out);
 }
 
-/* Returns the length of the first. */
-static size_t write_two_records(char *out, size_t *length) {
-    const size_t first = write_record(out, 77, 50);
-    out[first] = ',';
-    *length = first + 1 + write_record(out + first + 1, 78, 50);
-    return first;
+/* A frame, and two texts of it with a comma between them. */
+struct two {
+    struct tumble_layout layout;
+    struct tw_layout_frame frame;
+    char text[2048];
+    size_t first, length;
+};
+
+/* False: there are no frames here. */
+static bool write_two_records(struct two *two) {
+    learn(&two->layout);
+    two->first = write_record(two->text, 77, 50);
+    two->text[two->first] = ',';
+    two->length = two->first + 1 + write_record(two->text + two->first + 1, 78, 50);
+    return tw_layout_frame(&two->layout, MEMBERS, DATA, &two->frame);
+}
+
+static size_t reads(struct two *two, size_t longest) {
+    char out[1024];
+    struct tw_framed framed;
+    struct tw_frame_read read = {two->text, two->text + two->length, two->text, out, sizeof out, longest};
+    return tw_layout_frame_read(&two->layout, &two->frame, &read, &framed, 1);
 }
 
 static void what_is_no_record_is_not_read(void **state) {
     (void)state;
     static const char bytes[] = "\"\\ \n\x01\x7f\x80\xff=A0:9/-,.}{x";
-    struct tumble_layout layout;
-    struct tw_layout_frame frame;
-    char text[2048], out[1024];
-    learn(&layout);
-    if (!tw_layout_frame(&layout, MEMBERS, DATA, &frame)) {
+    struct two two;
+    struct tw_framed framed;
+    char out[1024];
+    if (!write_two_records(&two)) {
         return;
     }
-    size_t length;
-    const size_t first = write_two_records(text, &length);
     size_t fitted = 0;
-    for (size_t i = 0; i < first; i++) {
+    for (size_t i = 0; i < two.first; i++) {
         for (size_t k = 0; k < sizeof bytes; k++) {
-            const char was = text[i];
-            text[i] = bytes[k];
-            struct tw_framed framed;
-            struct tw_frame_read read = {text, text + length, text, out, sizeof out, 1000};
-            if (tw_layout_frame_read(&layout, &frame, &read, &framed, 1)) {
-                assert_same(&framed, &frame, (struct tumble_bytes){text, length});
+            const char was = two.text[i];
+            two.text[i] = bytes[k];
+            struct tw_frame_read read = {two.text, two.text + two.length, two.text, out, sizeof out, 1000};
+            if (tw_layout_frame_read(&two.layout, &two.frame, &read, &framed, 1)) {
+                assert_same(&framed, &two.frame, (struct tumble_bytes){two.text, two.length});
                 fitted++;
             }
-            text[i] = was;
-            layout.fits -= layout.fits % 256;
+            two.text[i] = was;
+            two.layout.fits -= two.layout.fits % 256;
         }
     }
-    assert_true(fitted > first);
+    assert_true(fitted > two.first);
 }
 
 static void a_text_is_no_longer_than_it_may_be(void **state) {
     (void)state;
-    struct tumble_layout layout;
-    struct tw_layout_frame frame;
-    char text[2048], out[1024];
-    learn(&layout);
-    if (!tw_layout_frame(&layout, MEMBERS, DATA, &frame)) {
+    struct two two;
+    if (!write_two_records(&two)) {
         return;
     }
-    size_t length;
-    const size_t first = write_two_records(text, &length);
-    for (size_t longest = first - 1; longest <= first; longest++) {
-        struct tw_framed framed;
-        struct tw_frame_read read = {text, text + length, text, out, sizeof out, longest};
-        assert_int_equal(tw_layout_frame_read(&layout, &frame, &read, &framed, 1), longest == first);
+    for (size_t longest = two.first - 1; longest <= two.first; longest++) {
+        assert_int_equal(reads(&two, longest), longest == two.first);
     }
-}
-
-static size_t reads(struct tumble_layout *layout, const struct tw_layout_frame *frame, const char *text,
-                    size_t length) {
-    char out[1024];
-    struct tw_framed framed;
-    struct tw_frame_read read = {text, text + length, text, out, sizeof out, 1000};
-    return tw_layout_frame_read(layout, frame, &read, &framed, 1);
 }
 
 static void a_frame_can_be_made_narrower(void **state) {
     (void)state;
-    struct tumble_layout layout;
-    struct tw_layout_frame frame;
-    char text[2048];
-    learn(&layout);
-    if (!tw_layout_frame(&layout, MEMBERS, DATA, &frame)) {
+    struct two two;
+    if (!write_two_records(&two)) {
         return;
     }
-    size_t length;
-    write_two_records(text, &length);
-    char *const shard = strstr(text, "shardId-");
-    const struct tw_frame_value *const id = &frame.values[EVENT_ID];
+    char *const shard = strstr(two.text, "shardId-");
+    const struct tw_frame_value *const id = &two.frame.values[EVENT_ID];
     shard[15] = '7';
-    assert_int_equal(reads(&layout, &frame, text, length), 1);
-    assert_false(tw_frame_begins(&frame, id, tumble_bytes_of("shardId\"")));
-    assert_false(tw_frame_begins(&frame, id, tumble_bytes_of("\xc3\xa4")));
-    assert_int_equal(reads(&layout, &frame, text, length), 1);
-    assert_true(tw_frame_begins(&frame, id, tumble_bytes_of("shardId-000000000000:")));
-    assert_int_equal(reads(&layout, &frame, text, length), 0);
+    assert_int_equal(reads(&two, 1000), 1);
+    assert_false(tw_frame_begins(&two.frame, id, tumble_bytes_of("shardId\"")));
+    assert_false(tw_frame_begins(&two.frame, id, tumble_bytes_of("\xc3\xa4")));
+    assert_int_equal(reads(&two, 1000), 1);
+    assert_true(tw_frame_begins(&two.frame, id, tumble_bytes_of("shardId-000000000000:")));
+    assert_int_equal(reads(&two, 1000), 0);
     shard[15] = '0';
-    assert_int_equal(reads(&layout, &frame, text, length), 1);
+    assert_int_equal(reads(&two, 1000), 1);
 }
 
 int main(void) {
