@@ -13,11 +13,12 @@
 #include "engine/store/store.h"
 #include "engine/window/window.h"
 
-/* What the files of the engine share. engine.c: open, shards, notes · apply.c: records → accumulators · commit.c: one
- * transaction · recover.c: what open and a dropped window read back · row.c: a group as a row · forget.c: a shard that
- * another process has now · outbox.h: what waits for outputs · failure.c: the failures stream. */
+/* What the files of the engine share. engine.c: open, shards, notes · apply.c: records → accumulators, by way of
+ * apply_chunk.h · commit.c: one transaction · recover.c: what open and a dropped window read back · row.c: a group as a
+ * row · forget.c: a shard that another process has now · outbox.h: what waits for outputs · failure.c: the failures
+ * stream. */
 
-enum { TW_CHUNK_RECORDS = TW_STEPS_AT_ONCE }; /* records hashed and prefetched together, see speed notes in apply.c */
+enum { TW_CHUNK_RECORDS = TW_STEPS_AT_ONCE }; /* records hashed and prefetched together: apply_chunk.h */
 
 struct tw_pending { /* one record of a chunk on its way to its group */
     const struct tumble_record *record;
