@@ -62,6 +62,42 @@ static inline void events(struct function *function, const uint64_t *numbers, si
     end_event(&function->event, &parts);
 }
 
+#define DIVERTING                                                                                                      \
+    "{\"bad_records\":\"divert\",\"group_by\":[\"k\"],\"aggregates\":[{\"name\":\"n\",\"function\":\"count\"},"        \
+    "{\"name\":\"s\",\"function\":\"sum\",\"field\":\"v\"}]}"
+
+/* Records first … first + count - 1, of group "a" or "b", value = number. */
+static inline void batch(struct function *function, const struct event_parts *parts, uint64_t first, uint64_t count) {
+    begin_event(&function->event, parts);
+    for (uint64_t i = first; i < first + count; i++) {
+        char json[64];
+        snprintf(json, sizeof json, "{\"k\":\"%s\",\"v\":%llu.5}", i % 2 ? "a" : "b", (unsigned long long)i);
+        add_record(&function->event, parts->shard, i, parts->start + (int64_t)(i % 60), json);
+    }
+    end_event(&function->event, parts);
+}
+
+/* What SPEC makes of group "a" in batch 1 … 4. */
+static const char row_a[] =
+    "{\"window_start\":\"2020-12-09T07:04:00Z\",\"window_end\":\"2020-12-09T07:05:00Z\","
+    "\"shard_id\":\"shardId-000000000001\",\"fragment\":"
+    "\"49590338271490256608559692538361571000000000000000000001\","
+    "\"last_sequence\":\"49590338271490256608559692538361571000000000000000000004\",\"k\":\"a\",\"n\":2,\"s\":5,"
+    "\"lo\":1.5,\"last\":3.5,";
+
+static const char word_v[] = "{\"k\":\"a\",\"v\":\"nine\"}";
+
+/* Records 1 … 6, the fourth of them bad. */
+static inline void batch_with_a_bad_one(struct function *function, const struct event_parts *parts) {
+    begin_event(&function->event, parts);
+    for (uint64_t i = 1; i <= 6; i++) {
+        char json[64];
+        snprintf(json, sizeof json, "{\"k\":\"%s\",\"v\":%llu.5}", i % 2 ? "a" : "b", (unsigned long long)i);
+        add_record(&function->event, parts->shard, i, parts->start + (int64_t)i, i == 4 ? word_v : json);
+    }
+    end_event(&function->event, parts);
+}
+
 struct clock {
     int64_t left;
 };
