@@ -6,7 +6,7 @@ import os
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from measure import (Case, WINDOW, check_answers, flags, interleaved, machine, middle, parse_arguments, plot, pythons, ratios, run_part, say,  # noqa: E402
+from measure import (Case, WINDOW, check_answers, flags, interleaved, machine, middle, parse_arguments, plot_bars, pythons, ratios, run_part, say,  # noqa: E402
                      shown, spec, spread, table, verdict)
 
 # what it is against: (must, after); a handler's and DuckDB's time over ours, ours over a limit's
@@ -100,11 +100,10 @@ def measure(settings):
                 compared[f"{ours}|{other}"] = {clock: ratios(results[ours], results[other], clock) for clock in ("wall", "cpu")}
             elif other.endswith(", " + group):
                 compared[f"{ours}|{other[:-len(group) - 2]}"] = {clock: ratios(results[other], results[ours], clock) for clock in ("wall", "cpu")}
-    bars = [(f"{COLUMNS[column]}: {name}", compared[f"{column}|{name}"]["wall"]["median"], must) for column, goals in GOALS.items()
+    bars = [(f"{COLUMNS[column]}: than {name}", compared[f"{column}|{name}"]["wall"]["median"], must) for column, goals in GOALS.items()
             for name, (must, _) in goals.items() if name not in LIMITS and f"{column}|{name}" in compared]
     workload = f"{records:,} records ({os.path.getsize(events) / 1e6:.0f} MB) in events of up to 6 MB"
-    plot(settings, "figures", workload, "set style data histogram\nset style fill solid\nset xtics rotate by -30\nset yrange [0:*]\nset key outside top\nset ylabel 'times as quick'\n"
-         "plot $data using 2:xtic(1) title 'measured', '' using 3 title 'goal'", bars)
+    plot_bars(settings, "figures", workload, "times as quick", [("measured", "#1f77b4")], bars, goal="goal")
     return {"machine": machine(settings), "workload": workload, "records": records, "bytes": os.path.getsize(events), "compared": compared,
             "times": {name: {clock: middle([one[clock] for one in rounds]) for clock in ("wall", "cpu")} for name, rounds in results.items()}}
 

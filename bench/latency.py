@@ -34,9 +34,11 @@ def measure(settings):
                 found.append({"batch": batch, "synced": durable, "capacity": capacity, "load": load, "events_per_second": capacity * load,
                               **{name: statistics.median(each[name] for each in runs) for name in PERCENTILES}})
     data = [(each["load"] * 100, each["p50"], each["p99"], each["p999"]) for each in found if each["batch"] == 1000 and each["synced"]]
-    plot(settings, "latency", "Open load, events of 1,000 records, synced", "set logscale y\nset xlabel 'load, % of what it can take'\nset ylabel 'µs, batches of 1,000, synced'\n"
-         "plot $data using 1:2 with linespoints lw 2 pt 7 title 'p50', '' using 1:3 with linespoints lw 2 pt 7 title 'p99', "
-         "'' using 1:4 with linespoints lw 2 pt 7 title 'p99.9'", data)
+    plot(settings, "latency", "Open load, events of 1,000 records, synced", f"set logscale y\nset xrange [25:90]\nset yrange [{min(each[1] for each in data) / 1.5:g}:{max(each[3] for each in data) * 2:g}]\n"
+         "set ytics (100, 200, 500, 1000, 2000, 5000, 10000, 20000, 50000, 100000)\nset xlabel 'load, % of what it can take'\n"
+         "set ylabel 'µs from the time an event was to come'\n"
+         "plot $data using 1:4 with linespoints lw 2 pt 7 title 'p99.9', '' using 1:3 with linespoints lw 2 pt 7 title 'p99', "
+         "'' using 1:2 with linespoints lw 2 pt 7 title 'p50'", data)
     return {"machine": machine(settings), "workload": "events of 100 and of 1,000 records", "runs": found}
 
 

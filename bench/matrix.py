@@ -9,7 +9,7 @@ import os
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from measure import (Case, RATE, WINDOW, check_answers, flags, interleaved, machine, middle, parse_arguments, plot, ratios, run_part, say, shown,  # noqa: E402
+from measure import (Case, RATE, WINDOW, check_answers, flags, interleaved, machine, middle, parse_arguments, plot_bars, ratios, run_part, say, shown,  # noqa: E402
                      spec, spread, table)
 
 # name: (group, batch, part of the records to take, options of the generator)
@@ -115,10 +115,9 @@ def ways(settings, records):
 def measure(settings):
     records = 30000 if settings.quick else 100000
     found = {name: workload(settings, name, group, batch, int(records * part), options) for name, (group, batch, part, options) in WORKLOADS.items()}
-    plot(settings, "matrix", f"{records:,} records", "set style data histogram\nset style fill solid\nset xtics rotate by -35\nset yrange [0:*]\nset key outside top\n"
-         "set ylabel 'times as quick (processor time)'\n"
-         "plot $data using 2:xtic(1) title 'than CPython', '' using 3 title 'than Node'",
-         [(name, one["ratios"]["CPython"]["cpu"]["median"], one["ratios"].get("Node", {"cpu": {"median": 0}})["cpu"]["median"]) for name, one in found.items()])
+    peers = [("CPython", "#1f77b4"), ("Node", "#ff7f0e")][:2 if settings.node() else 1]
+    plot_bars(settings, "matrix", f"{records:,} records", "times as quick (processor time)", [(f"than {peer}", colour) for peer, colour in peers],
+              [(name, *(one["ratios"][peer]["cpu"]["median"] for peer, _ in peers)) for name, one in found.items()])
     return {"machine": machine(settings), "workload": f"{records:,} records", "workloads": found, "kpl": kpl(settings, records), "ways": ways(settings, records)}
 
 

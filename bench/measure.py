@@ -416,13 +416,34 @@ def write(settings, name, lines, data):
     print("\n".join(lines), flush=True)
 
 
-def plot(settings, name, title, script, data):
+def plot(settings, name, title, script, data, height=480):
     """name.svg by gnuplot; data: rows that the script finds as "$data". Without gnuplot there are no plots."""
     if not shutil.which("gnuplot"):
         return
     block = "\n".join(" ".join(f'"{part}"' if isinstance(part, str) else f"{part:.9g}" for part in row) for row in data)
     host = machine(settings)
     title = f"{title}; {host['cpu']}, {host['date'][:10]}".replace("'", "")
-    text = (f"set terminal svg size 900,480 dynamic font 'sans,13' background '#ffffff'\nset output '{os.path.join(settings.out, name)}.svg'\n"
-            f"$data << END\n{block}\nEND\nset grid ytics lc rgb '#dddddd'\nset key top left\nset title '{title}' noenhanced\n{script}\n")
+    text = (f"set terminal svg size 900,{height} dynamic font 'sans,13' background '#ffffff'\nset output '{os.path.join(settings.out, name)}.svg'\n"
+            f"$data << END\n{block}\nEND\nset grid ytics lt 1 lc rgb '#dddddd'\nset border 3\nset tics nomirror out\nset key top left Left reverse\n"
+            f"set label 1 '{title}' at screen 0.5, screen 1 offset 0,-1.2 center noenhanced\nset tmargin 3\n{script}\n")
     subprocess.run(["gnuplot"], input=text.encode(), check=True)
+
+
+def plot_bars(settings, name, title, axis, series, data, goal=None):
+    """Bars from left to right, so that their names can be read. series: (title, colour) each; data: (name, value of each
+    of the series…, and what it is to reach, where goal is the title of that)."""
+    if not data:
+        return
+    widest, most, thick = max(len(row[0]) for row in data), max(max(row[1:]) for row in data), 0.8 / len(series)
+    parts = []
+    for column, (legend, colour) in enumerate(series, 2):
+        low = f"$0 - 0.4 + {(column - 2) * thick:g}"
+        parts += [f"$data using (0):($0):(0):{column}:({low}):({low} + {thick * 0.92:g}) with boxxyerror fs solid 1 noborder lc rgb '{colour}' title '{legend}'",
+                  f"$data using {column}:({low} + {thick / 2:g}):(sprintf('%.{0 if most >= 100 else 1}f', ${column})) with labels left offset 0.6,0 notitle"]
+    if goal:  # a stroke across its bar
+        parts.append(f"$data using {len(series) + 2}:($0 - 0.46):(0):(0.92) with vectors nohead lw 3 lc rgb '#d62728' title '{goal}'")
+    names = ", ".join(f"'{row[0]}' {number}" for number, row in enumerate(data))
+    plot(settings, name, title, "unset grid\nset grid xtics lt 1 lc rgb '#dddddd'\nset border 1\nset tmargin 4.5\nset rmargin 4\n"
+         f"set lmargin {widest * 0.8 + 2:g}\nset xrange [0:{most * 1.1:g}]\nset yrange [{len(data) - 0.4}:-0.6]\nset xlabel '{axis}'\n"
+         f"set ytics scale 0 noenhanced ({names})\nset key at graph 1, graph 1 right bottom horizontal maxrows 1\nplot " + ", ".join(parts),
+         data, height=140 + len(data) * (12 + 16 * len(series)))

@@ -51,7 +51,8 @@ def by_groups(settings):
 def measure(settings):
     result = {"machine": machine(settings), "workload": "records and groups as the tables say", "records": by_records(settings), "groups": by_groups(settings)}
     for name, one in (("records", result["records"]), ("groups", result["groups"])):
-        plot(settings, "scaling-" + name, f"Time a record, by {name}", f"set logscale x\nset xlabel '{name}'\nset ylabel 'ns a record (processor time)'\nset yrange [0:*]\n"
+        plot(settings, "scaling-" + name, f"Time a record, by {name}", f"set logscale x\nset format x '%.0s %c'\nset xrange [{min(one) / 1.3:g}:{max(one) * 1.3:g}]\n"
+             f"set xlabel '{name}'\nset ylabel 'ns a record (processor time)'\nset yrange [0:*]\nset key bottom right\n"
              "plot $data using 1:2:3:4 with yerrorlines lw 2 pt 7 lc rgb '#1f77b4' title 'tumble replay, payloads through a pipe'",
              [(size, time["median"], time["min"], time["max"]) for size, time in one.items()])
     return result
