@@ -77,9 +77,22 @@ struct run {
 static const char program[] = "tumble-events";
 static struct run the_run = {.rows_path = "/dev/null", .window_ms = 60000, .commit_every = 1};
 
+/* Ends what cannot go on. Rows of windows that the last commit closed wait for the next one, which does not come. */
+static void give_up(void) {
+    struct tumble_error error;
+    if (the_run.closed) {
+        the_run.closed = 0;
+        if (tumble_engine_commit_finish(the_run.engine, &error) != TUMBLE_OK ||
+            tumble_engine_drain(the_run.engine, &error) != TUMBLE_OK) {
+            fprintf(stderr, "tumble-events: rows of windows that were closed are not delivered: %s\n", error.text);
+        }
+    }
+    exit(1);
+}
+
 static void die(const char *what, const char *why) {
     fprintf(stderr, "tumble-events: %s%s%s\n", what, why ? ": " : "", why ? why : "");
-    exit(1);
+    give_up();
 }
 
 static void must(enum tumble_code code, const char *what, const struct tumble_error *error) {
@@ -410,7 +423,7 @@ static void apply_all(struct run *run) {
     if (run->skip_events && run->events <= run->skip_events) {
         fprintf(stderr, "tumble-events: --skip-events %lu leaves nothing to measure: only %llu events in %s\n",
                 run->skip_events, (unsigned long long)run->events, run->path);
-        exit(1);
+        give_up();
     }
     for (size_t i = 0; i < run->window_count; i++) {
         turn_window(run, &run->windows[i], -1);
