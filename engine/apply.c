@@ -99,10 +99,12 @@ enum {
     TALLY_REST_MOST = 4 /* chunks that are taken one by one behind others, as a power of two */
 };
 
-/* Takes records whose groups are remembered, many at once. False: the next has to be looked at. */
-static bool apply_tally(struct tumble_shard *shard, struct tw_window *window, struct tw_feed *feed, size_t at,
-                        size_t count, struct tw_chunk *chunk) {
-    if (count < TALLY_LEAST || !window->groups.memo || (feed->shorts && !feed->above)) {
+/* Takes records whose groups are remembered, many at once. False: the next has to be looked at. Not inline: so it has
+ * the registers to itself. */
+static __attribute__((noinline)) bool apply_tally(struct tumble_shard *shard, struct tw_window *window,
+                                                  struct tw_feed *feed, size_t at, size_t count,
+                                                  struct tw_chunk *chunk) {
+    if (!window->groups.memo || (feed->shorts && !feed->above)) {
         return false;
     }
     if (shard->tally_rest) {
@@ -161,8 +163,9 @@ static enum tumble_code apply_feed(struct tumble_shard *shard, int64_t window_st
         if (shard->takes_memo) {
             tw_memo_consider(&window->groups, window->records);
         }
-        if (!apply_tally(shard, window, feed, result->processed, count - result->processed, &chunk)) {
-            code = apply_chunk(shard, window, feed, result->processed, count - result->processed, &chunk, &bad, err);
+        const size_t left = count - result->processed;
+        if (left < TALLY_LEAST || !apply_tally(shard, window, feed, result->processed, left, &chunk)) {
+            code = apply_chunk(shard, window, feed, result->processed, left, &chunk, &bad, err);
         }
         if (code != TUMBLE_OK || bad != TUMBLE_OK || result->processed + chunk.records >= count) {
             set_mark_of_shorts(feed, window);
