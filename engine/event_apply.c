@@ -9,8 +9,8 @@
 #include "engine/codec/base64.h"
 #include "engine/codec/json_scan.h"
 #include "engine/codec/layout.h"
-#include "engine/codec/layout_frame.h"
 #include "engine/codec/members.h"
+#include "engine/codec/record_frame.h"
 #include "engine/engine_internal.h"
 #include "engine/event/event_walk.h"
 
@@ -444,55 +444,14 @@ static inline enum tumble_code take_record(struct tw_event_scratch *scratch, con
 
 /* ---- records that are laid out alike ---- */
 
-enum { DATA, PARTITION_KEY, SEQUENCE_NUMBER, EXPLICIT_HASH_KEY, EVENT_ID, EVENT_SOURCE_ARN, ARRIVAL, MEMBERS };
-_Static_assert(MEMBERS * sizeof(struct tumble_value) == sizeof(struct tumble_kinesis_record) &&
-                   ARRIVAL * sizeof(struct tumble_value) == offsetof(struct tumble_kinesis_record, arrival) &&
-                   EVENT_ID * sizeof(struct tumble_value) == offsetof(struct tumble_kinesis_record, event_id),
-               "a record's members in their order");
-
-/* A frame of records that there is nothing to find wrong with: of this shard, and with all that a record needs. */
-static bool frame_of(struct tw_event_scratch *scratch, struct tw_layout_frame *frame) {
-    const struct tw_frame_value *const of = frame->values;
-    const struct tumble_bytes shard = {scratch->shard->id, scratch->shard->id_length}, colon = {":", 1};
-    if (!tw_layout_frame(&scratch->layout, MEMBERS, DATA, frame)) {
-        return false;
-    }
-    struct tw_frame_value behind_shard = of[EVENT_ID];
-    const unsigned optional =
-        1u << of[PARTITION_KEY].type | 1u << of[EXPLICIT_HASH_KEY].type | 1u << of[EVENT_SOURCE_ARN].type;
-    if (of[SEQUENCE_NUMBER].type != TUMBLE_TYPE_STRING || of[EVENT_ID].type != TUMBLE_TYPE_STRING ||
-        of[ARRIVAL].type != TUMBLE_TYPE_NUMBER ||
-        (optional & ~(1u << TUMBLE_TYPE_STRING | 1u << TUMBLE_TYPE_MISSING)) != 0 ||
-        behind_shard.length <= shard.length) {
-        return false;
-    }
-    behind_shard.offset = (uint16_t)(behind_shard.offset + shard.length);
-    behind_shard.length = (uint16_t)(behind_shard.length - shard.length);
-    return tw_frame_begins(frame, &of[EVENT_ID], shard) && tw_frame_begins(frame, &behind_shard, colon);
-}
-
 /* A text of the frame as the slice's next record. False: it is for take_record. */
 static inline bool push_framed(struct tw_event_scratch *scratch, const struct tw_layout_frame *frame,
                                const struct tw_framed *text, size_t index) {
     struct tumble_record *const record = next_place(scratch);
-    const struct tumble_bytes data = {text->data, text->length},
-                              arrival = tw_framed_text(text, &frame->values[ARRIVAL]);
-    const struct tumble_value value = {arrival.data, (uint32_t)arrival.length, TUMBLE_TYPE_NUMBER, 0, 0};
-    int64_t arrival_ms;
-    if (TW_RARELY(!tw_arrival_usual(&scratch->arrival, &value, &arrival_ms)) ||
-        TW_RARELY((uint64_t)arrival_ms - (uint64_t)scratch->start_ms >= scratch->window_ms) ||
-        TW_RARELY(tumble_kpl_suspect(data))) {
+    if (TW_RARELY(!tw_record_framed(frame, text, &scratch->arrival, record)) ||
+        TW_RARELY((uint64_t)record->arrival_ms - (uint64_t)scratch->start_ms >= scratch->window_ms)) {
         return false;
     }
-    record->data = data;
-    record->sequence_number = tw_framed_text(text, &frame->values[SEQUENCE_NUMBER]);
-    record->partition_key = frame->values[PARTITION_KEY].type == TUMBLE_TYPE_MISSING
-                                ? (struct tumble_bytes){NULL, 0}
-                                : tw_framed_text(text, &frame->values[PARTITION_KEY]);
-    record->sub_sequence_number = 0;
-    record->arrival_ms = arrival_ms;
-    record->values = NULL;
-    record->bad = NULL;
     scratch->desk->origin[scratch->count++] = (uint32_t)index;
     return true;
 }
@@ -509,7 +468,8 @@ static __attribute__((noinline)) enum tumble_code framed_records(struct tw_event
         scratch->unframed--;
         return TUMBLE_OK;
     }
-    if (!frame_of(scratch, &frame)) {
+    const struct tumble_bytes shard = {scratch->shard->id, scratch->shard->id_length};
+    if (!tw_record_frame(&scratch->layout, shard, &frame)) {
         return TUMBLE_OK;
     }
     const size_t before = scratch->records;

@@ -412,6 +412,7 @@ static enum tumble_code run(struct replay *replay, struct tumble_error *err) {
         say(replay, "note: the windows are longer than 900 s, the most a Lambda event source mapping takes");
     }
     replay->reads_lines = replay->takes_timestamp && replay->timestamp_index >= 0;
+    replay->reads_alike = replay->names_shards && !replay->takes_timestamp && replay->key_index < 0;
     replay->lines_most = LINES_MOST;
     code = share_out(replay, err);
     if (code != TUMBLE_OK) {

@@ -14,8 +14,8 @@
 #include "runner/workers.h"
 
 /* One replay, as its files share it. replay.c: setting up, resuming, the summary · replay_intake.c: a record into the
- * round · replay_lines.c: many payloads at once · replay_rounds.c: rounds, their commits, and the two ways through the
- * input. */
+ * round · replay_lines.c: many payloads at once · replay_alike.c: many captured records · replay_rounds.c: rounds,
+ * their commits, and the two ways through the input. */
 
 enum {
     ROUND_RECORDS = 65536,         /* most records of a round, whatever the number of shards */
@@ -57,6 +57,7 @@ struct replay {
     size_t number_length;
     uint64_t number_value;
     int reads_lines;   /* payloads are taken many at once, where they allow it */
+    int reads_alike;   /* captured records are */
     int applies_early; /* and applied before their round is over */
     size_t early;      /* records of the round that were */
     size_t lines_most; /* how many to ask for: fewer where something often stands in between */
@@ -123,10 +124,29 @@ enum tumble_code tumble_replay_take_lines(struct replay *replay, size_t *taken, 
 void tumble_replay_lengthen(void *ctx, const struct tumble_short_record *record, char text[TUMBLE_SHORT_TEXT],
                             struct tumble_record *out);
 
+/* Records of one window, none of them late, behind none but perhaps the last of which a window may be over. */
+struct tumble_stretch {
+    size_t count; /* 0: the first is late */
+    int64_t window_start_ms;
+    int64_t first_arrival_ms;
+    int64_t last_arrival_ms;
+};
+/* What is taken next of so many records, whose arrival times stand every step bytes. */
+struct tumble_stretch tumble_replay_stretch(const struct replay *replay, const int64_t *arrivals_ms, size_t step,
+                                            size_t count);
+/* They have arrived. */
+void tumble_replay_arrive(struct replay *replay, const struct tumble_stretch *stretch);
+
+/* replay_alike.c: tumble_replay_take_lines for captured records */
+enum tumble_code tumble_replay_take_alike(struct replay *replay, size_t *taken, int *ends, struct tumble_error *err);
+
 /* replay_rounds.c */
 /* A record that begins at that place of an input was put into the round: is the round over? */
-size_t tumble_replay_round_room(const struct replay *replay); /* records until it is, at most */
+size_t tumble_replay_round_room(const struct replay *replay);   /* records until it is, at most */
+size_t tumble_replay_records_room(const struct replay *replay); /* or until captured ones are applied early */
 int tumble_replay_round_is_full(struct replay *replay, uint32_t input, uint64_t offset);
+/* Would it be over because of how much of the input it covers? */
+int tumble_replay_spans(const struct replay *replay, uint32_t input, uint64_t offset);
 enum tumble_code tumble_replay_set_note(struct replay *replay, const char *name, const char *text,
                                         struct tumble_error *err);
 /* The input as it comes, or ordered first. */

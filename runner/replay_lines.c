@@ -46,26 +46,21 @@ static void span_of(const struct replay *replay, const struct tumble_captured_li
                                  .data = lines->records[0].data.data};
 }
 
-/* Payloads of one window, none of them late, behind none but perhaps the last of which a window may be over. */
-struct stretch {
-    size_t count; /* 0: the first is late */
-    int64_t window_start_ms;
-    int64_t first_arrival_ms;
-    int64_t last_arrival_ms;
-};
-
-static struct stretch look_ahead(const struct replay *replay, const struct tumble_short_record *records, size_t count) {
+struct tumble_stretch tumble_replay_stretch(const struct replay *replay, const int64_t *arrivals_ms, size_t step,
+                                            size_t count) {
     struct tumble_virtual_clock clock = replay->clock;
-    struct stretch stretch = {1, 0, records[0].arrival_ms, records[0].arrival_ms};
-    if (tumble_virtual_clock_arrive(&clock, records[0].arrival_ms, &stretch.window_start_ms) == TUMBLE_ARRIVAL_LATE) {
+    struct tumble_stretch stretch = {1, 0, *arrivals_ms, *arrivals_ms};
+    if (tumble_virtual_clock_arrive(&clock, *arrivals_ms, &stretch.window_start_ms) == TUMBLE_ARRIVAL_LATE) {
         stretch.count = 0;
     }
     const int64_t start_ms = stretch.window_start_ms, closes_ms = replay->none_closes_before_ms;
     int64_t first = stretch.first_arrival_ms, last = first;
     if (stretch.count && clock.watermark_ms < closes_ms) {
+        const char *at = (const char *)arrivals_ms + step;
         size_t i = 1;
-        for (; i < count; i++) {
-            const int64_t arrival_ms = records[i].arrival_ms;
+        for (; i < count; i++, at += step) {
+            int64_t arrival_ms;
+            memcpy(&arrival_ms, at, sizeof arrival_ms);
             if ((uint64_t)arrival_ms - (uint64_t)start_ms >= (uint64_t)clock.window_ms || arrival_ms >= closes_ms) {
                 break;
             }
@@ -79,8 +74,7 @@ static struct stretch look_ahead(const struct replay *replay, const struct tumbl
     return stretch;
 }
 
-/* They have arrived. */
-static void arrive(struct replay *replay, const struct stretch *stretch) {
+void tumble_replay_arrive(struct replay *replay, const struct tumble_stretch *stretch) {
     struct tumble_progress *progress = &replay->progress;
     const int64_t before = replay->clock.watermark_ms, first = stretch->first_arrival_ms,
                   last = stretch->last_arrival_ms;
@@ -148,7 +142,7 @@ enum tumble_code tumble_replay_take_lines(struct replay *replay, size_t *taken, 
         if (code != TUMBLE_OK) {
             break;
         }
-        struct stretch stretch = look_ahead(replay, records, way.most);
+        struct tumble_stretch stretch = tumble_replay_stretch(replay, &records->arrival_ms, sizeof *records, way.most);
         if (stretch.count == 0) {
             break;
         }
@@ -160,9 +154,9 @@ enum tumble_code tumble_replay_take_lines(struct replay *replay, size_t *taken, 
             break;
         }
         if (added < stretch.count) {
-            stretch = look_ahead(replay, records, added);
+            stretch = tumble_replay_stretch(replay, &records->arrival_ms, sizeof *records, added);
         }
-        arrive(replay, &stretch);
+        tumble_replay_arrive(replay, &stretch);
         at += added;
         *ends = tumble_replay_round_is_full(replay, lines.input,
                                             lines.offset + (uint64_t)(records[added - 1].data.data - span.data)) ||

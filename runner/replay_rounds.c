@@ -222,11 +222,28 @@ size_t tumble_replay_round_room(const struct replay *replay) {
     return wanted > replay->round.records ? wanted - replay->round.records : 1;
 }
 
+static int applies_records_early(const struct replay *replay) {
+    return replay->applies_early && replay->options->threads > 1;
+}
+
+size_t tumble_replay_records_room(const struct replay *replay) {
+    const size_t room = tumble_replay_round_room(replay), waiting = replay->round.records - replay->early;
+    const size_t early = waiting < EARLY_RECORDS ? EARLY_RECORDS - waiting : 1;
+    return applies_records_early(replay) && early < room ? early : room;
+}
+
+static uint64_t span_with(const struct replay *replay, uint32_t input, uint64_t offset) {
+    const int behind = input == replay->span_input && offset > replay->span_offset;
+    return replay->span_bytes + (behind ? offset - replay->span_offset : 0);
+}
+
+int tumble_replay_spans(const struct replay *replay, uint32_t input, uint64_t offset) {
+    return span_with(replay, input, offset) >= SPAN_BYTES;
+}
+
 int tumble_replay_round_is_full(struct replay *replay, uint32_t input, uint64_t offset) {
     size_t lanes = replay->round.lane_count, wanted = round_records(replay);
-    if (input == replay->span_input && offset > replay->span_offset) {
-        replay->span_bytes += offset - replay->span_offset;
-    }
+    replay->span_bytes = span_with(replay, input, offset);
     replay->span_input = input;
     replay->span_offset = offset;
     return replay->round.records >= wanted || replay->round.bytes >= TUMBLE_ROUND_BYTES ||
@@ -302,7 +319,7 @@ static enum tumble_code take_and_maybe_end(struct replay *replay, const struct t
         (tumble_replay_round_is_full(replay, captured->input, captured->offset) || replay->closes) && !captured->more) {
         code = end_round(replay, 0, err);
         tell_progress(replay, 0);
-    } else if (code == TUMBLE_OK && replay->applies_early && replay->options->threads > 1 && !captured->more &&
+    } else if (code == TUMBLE_OK && applies_records_early(replay) && !captured->more &&
                replay->round.records - replay->early >= EARLY_RECORDS) {
         code = apply_early(replay, err);
     }
@@ -310,15 +327,20 @@ static enum tumble_code take_and_maybe_end(struct replay *replay, const struct t
 }
 
 /* All that can be taken at once. */
-static enum tumble_code take_lines(struct replay *replay, struct tumble_error *err) {
+static enum tumble_code take_many(struct replay *replay, struct tumble_error *err) {
+    const int captured = replay->carries_sequences > 0;
     for (;;) {
         size_t taken;
         int ends;
-        enum tumble_code code = tumble_replay_take_lines(replay, &taken, &ends, err);
+        enum tumble_code code = captured ? tumble_replay_take_alike(replay, &taken, &ends, err)
+                                         : tumble_replay_take_lines(replay, &taken, &ends, err);
+        const int enough = captured
+                               ? applies_records_early(replay) && replay->round.records - replay->early >= EARLY_RECORDS
+                               : replay->applies_early && taken >= EARLY * replay->round.lane_count;
         if (code == TUMBLE_OK && taken && ends) {
             code = end_round(replay, 0, err);
             tell_progress(replay, 0);
-        } else if (code == TUMBLE_OK && taken && replay->applies_early && taken >= EARLY * replay->round.lane_count) {
+        } else if (code == TUMBLE_OK && taken && enough) {
             code = apply_early(replay, err);
         }
         if (code != TUMBLE_OK || !taken || replay->summary->stopped) {
@@ -332,8 +354,9 @@ static enum tumble_code stream(struct replay *replay, struct tumble_error *err) 
         struct tumble_captured captured;
         struct tumble_error why;
         int got;
-        if (replay->reads_lines && replay->carries_sequences == 0) {
-            enum tumble_code taken = take_lines(replay, err);
+        if ((replay->reads_lines && replay->carries_sequences == 0) ||
+            (replay->reads_alike && replay->carries_sequences > 0)) {
+            enum tumble_code taken = take_many(replay, err);
             if (taken != TUMBLE_OK || replay->summary->stopped) {
                 return taken;
             }

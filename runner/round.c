@@ -127,30 +127,63 @@ static inline enum tumble_code count_bytes(struct tumble_round *round, const str
     return TUMBLE_OK;
 }
 
-enum tumble_code tumble_round_add(struct tumble_round *round, struct tumble_lane *lane, int64_t window_start_ms,
-                                  const struct tumble_record *record, const struct tumble_origin *origin) {
-    struct tumble_run *run = run_of(&lane->loads[round->taking], window_start_ms);
-    if (!run) {
-        return TUMBLE_ENOMEM;
-    }
+/* Where the next record of a run goes; NULL: no memory. */
+static inline struct tumble_record *next_place(struct tumble_run *run) {
     struct tumble_record *records =
         tumble_runner_grow(run->records, run->count, &run->record_capacity, sizeof *run->records);
     if (!records) {
-        return TUMBLE_ENOMEM;
+        return NULL;
     }
     run->records = records;
     struct tumble_origin *origins =
         tumble_runner_grow(run->origins, run->count, &run->origin_capacity, sizeof *run->origins);
     if (!origins) {
-        return TUMBLE_ENOMEM;
+        return NULL;
     }
     run->origins = origins;
-    if (count_bytes(round, lane, run, record->data.length, record->partition_key.length,
-                    record->sequence_number.length) != TUMBLE_OK) {
+    return &records[run->count];
+}
+
+static inline enum tumble_code add(struct tumble_round *round, const struct tumble_lane *lane, struct tumble_run *run,
+                                   const struct tumble_record *record, const struct tumble_origin *origin) {
+    struct tumble_record *const place = next_place(run);
+    if (!place || count_bytes(round, lane, run, record->data.length, record->partition_key.length,
+                              record->sequence_number.length) != TUMBLE_OK) {
         return TUMBLE_ENOMEM;
     }
-    run->records[run->count] = *record;
+    *place = *record;
     run->origins[run->count++] = *origin;
+    return TUMBLE_OK;
+}
+
+enum tumble_code tumble_round_add(struct tumble_round *round, struct tumble_lane *lane, int64_t window_start_ms,
+                                  const struct tumble_record *record, const struct tumble_origin *origin) {
+    struct tumble_run *run = run_of(&lane->loads[round->taking], window_start_ms);
+    return run ? add(round, lane, run, record, origin) : TUMBLE_ENOMEM;
+}
+
+enum tumble_code tumble_round_add_alike(struct tumble_round *round, struct tumble_lane *lane, int64_t window_start_ms,
+                                        const struct tumble_captured_alike *alike, size_t at, uint64_t ordinal,
+                                        size_t *count) {
+    struct tumble_run *run = run_of(&lane->loads[round->taking], window_start_ms);
+    const int alone = round->lane_count <= 1; /* a full batch ends the round */
+    struct tumble_origin origin = {.ordinal = ordinal, .number = alike->number + at, .input = alike->input};
+    origin.line = alike->line + at * alike->newlines;
+    if (!run) {
+        return TUMBLE_ENOMEM;
+    }
+    for (size_t i = 0; i < *count; i++) {
+        origin.offset = alike->offset + (uint64_t)(alike->begins[at + i] - alike->begins[0]);
+        if (add(round, lane, run, &alike->records[at + i], &origin) != TUMBLE_OK) {
+            return TUMBLE_ENOMEM;
+        }
+        if ((alone && round->full_batch) || round->bytes >= TUMBLE_ROUND_BYTES) {
+            *count = i + 1;
+        }
+        origin.ordinal++;
+        origin.number++;
+        origin.line += alike->newlines;
+    }
     return TUMBLE_OK;
 }
 

@@ -122,6 +122,11 @@ enum tumble_code tumble_round_lane(struct tumble_round *round, struct tumble_byt
                                    struct tumble_error *err);
 enum tumble_code tumble_round_add(struct tumble_round *round, struct tumble_lane *lane, int64_t window_start_ms,
                                   const struct tumble_record *record, const struct tumble_origin *origin);
+/* Adds *count records of those from the one at on, the first of which has that ordinal, and sets *count to how many
+ * those were: fewer when the round has to end behind one of them. */
+enum tumble_code tumble_round_add_alike(struct tumble_round *round, struct tumble_lane *lane, int64_t window_start_ms,
+                                        const struct tumble_captured_alike *alike, size_t at, uint64_t ordinal,
+                                        size_t *count);
 /* Records in short: the next ones, until span says otherwise, came from there. */
 enum tumble_code tumble_round_span(struct tumble_round *round, const struct tumble_span *span);
 /* Adds the first *count records, numbered from number on, and sets *count to how many those were: fewer when the round

@@ -392,6 +392,8 @@ void tw_elements_taken(struct tw_elements *elements) {
     }
 }
 
+bool tw_elements_is_behind(const struct tw_elements *elements) { return elements->position.phase == BEHIND_TAKE; }
+
 /* --- saving: version, phase, level, found, then little-endian objects (4), index (8), digest (4) --- */
 
 enum { STATE_LENGTH = 20 };

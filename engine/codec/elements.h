@@ -30,6 +30,9 @@ void tw_elements_destroy(struct tw_elements *elements);
 enum tumble_code tw_elements_next(struct tw_elements *elements, struct tumble_bytes bytes, int end_of_input,
                                   int *at_element, size_t *skipped, struct tumble_error *err);
 void tw_elements_taken(struct tw_elements *elements);
+/* Is that behind an element of the array, in it? Then others that the caller takes himself, commas and all, leave it
+ * there. */
+bool tw_elements_is_behind(const struct tw_elements *elements);
 
 /* Saves and restores where it stands between two elements, so that a reader can resume in mid-stream. */
 #define TW_ELEMENTS_STATE 64

@@ -328,6 +328,17 @@ void tumble_capture_lines_taken(struct tumble_capture *capture, size_t count) {
     tw_capture_reader_lines_taken(capture->readers[capture->current], count);
 }
 
+void tumble_capture_alike(struct tumble_capture *capture, size_t most, struct tumble_captured_alike *out) {
+    out->count = 0;
+    if (capture->primed && capture->options.path_count == 1 && capture->current == 0 && !capture->aggregate.left) {
+        tw_capture_reader_alike(capture->readers[0], most, out);
+    }
+}
+
+void tumble_capture_alike_taken(struct tumble_capture *capture, size_t count) {
+    tw_capture_reader_alike_taken(capture->readers[0], count);
+}
+
 /* Data decoded for a record that was found and is not given out yet: its text is still there. */
 static void forget_decoded(struct tumble_capture *capture) {
     for (size_t i = 0; i < capture->options.path_count; i++) {

@@ -119,6 +119,28 @@ void tumble_capture_lines(struct tumble_capture *capture, const struct tumble_li
 /* Takes the first count of those shown last, as if tumble_capture_next had given each. */
 void tumble_capture_lines_taken(struct tumble_capture *capture, size_t count);
 
+/* Captured records of one shard, laid out alike, one behind the other in one Lambda event: those behind the last record
+ * taken, as far as they are in memory and nothing about them needs a look. Every one has an arrival time, a sequence
+ * number that is checked and above that of the one before it, and data that is no aggregate; values, where the options'
+ * projection could be made of them (one that cannot be is not projected, and is perhaps bad). */
+struct tumble_captured_alike {
+    const struct tumble_record *records;
+    const char *const *begins; /* of the text of each: all in one stretch of the input */
+    size_t count;              /* 0: tumble_capture_next knows more */
+    struct tumble_bytes shard_id;
+    uint32_t input;    /* of all of them */
+    uint64_t number;   /* of the first, in its input */
+    uint64_t line;     /* likewise */
+    uint64_t offset;   /* likewise */
+    uint64_t newlines; /* in each */
+};
+enum { TUMBLE_ALIKE_MOST = 256 };
+/* Shows most of them, at most; nothing is taken by that. The arrays are valid until the next call, what they point to
+ * until release. */
+void tumble_capture_alike(struct tumble_capture *capture, size_t most, struct tumble_captured_alike *out);
+/* Takes the first count of those shown last, as if tumble_capture_next had given each. */
+void tumble_capture_alike_taken(struct tumble_capture *capture, size_t count);
+
 /* Files, one behind the other, can be read ahead by other threads, which also make out what the records in them look
  * like: between next and the capture's end any thread may call tumble_capture_work. Records, places and errors stay
  * what they are. Inputs that one may have to wait for (pipes, objects), and several that are merged, are read as

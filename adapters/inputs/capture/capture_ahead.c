@@ -72,6 +72,9 @@ static void destroy_pieces(const struct tw_ahead *ahead, struct tw_ahead_piece *
         tw_free(&ahead->alloc, list->records);
         tw_free(&ahead->alloc, list->shorts);
         tw_free(&ahead->alloc, list->lines);
+        tw_free(&ahead->alloc, list->alike);
+        tw_free(&ahead->alloc, list->alike_begins);
+        tw_free(&ahead->alloc, list->runs);
         tw_free(&ahead->alloc, list);
         list = next;
     }
@@ -195,6 +198,34 @@ static size_t look_at_lines(struct tw_ahead *ahead, struct tw_capture_reader *re
     return lines.count;
 }
 
+/* Captured records laid out alike. False: there are none. */
+static bool look_at_alike(struct tw_ahead *ahead, struct tw_capture_reader *reader, struct tw_ahead_piece *piece) {
+    struct tumble_captured_alike found;
+    void *alike = piece->alike, *begins = piece->alike_begins, *runs = piece->runs;
+    tw_capture_reader_alike(reader, TUMBLE_ALIKE_MOST, &found);
+    if (found.count == 0) {
+        return false;
+    }
+    const bool room =
+        grow(&ahead->alloc, &alike, piece->alike_count, &piece->alike_capacity, sizeof *piece->alike, found.count) &&
+        grow(&ahead->alloc, &begins, piece->alike_count, &piece->alike_begins_capacity, sizeof *piece->alike_begins,
+             found.count) &&
+        grow(&ahead->alloc, &runs, piece->run_count, &piece->run_capacity, sizeof *piece->runs, 1);
+    piece->alike = alike;
+    piece->alike_begins = begins;
+    piece->runs = runs;
+    if (!room) {
+        return false;
+    }
+    memcpy(piece->alike + piece->alike_count, found.records, found.count * sizeof *found.records);
+    memcpy(piece->alike_begins + piece->alike_count, found.begins, found.count * sizeof *found.begins);
+    tw_capture_reader_alike_taken(reader, found.count);
+    piece->runs[piece->run_count++] =
+        (struct tw_ahead_run){piece->alike_count, found.count, reader->begin, found.shard_id, found.newlines};
+    piece->alike_count += found.count;
+    return true;
+}
+
 static bool look_at_record(struct tw_ahead *ahead, struct tw_capture_reader *reader, struct tw_ahead_piece *piece) {
     struct tumble_error error;
     void *records = piece->records;
@@ -237,6 +268,8 @@ static void look_at(struct tw_ahead *ahead, struct looker *looker, struct tw_ahe
                 failures = 0;
             }
             rest = failures < FEW ? 1 : REST;
+        }
+        while (look_at_alike(ahead, reader, piece)) {
         }
         more = reader->begin < reader->filled && look_at_record(ahead, reader, piece);
     }
@@ -386,8 +419,8 @@ static struct tw_ahead_piece *new_piece(struct tw_ahead *ahead) {
     piece->next = NULL;
     piece->state = TW_AHEAD_EMPTY;
     piece->last = false;
-    piece->record_count = piece->short_count = piece->line_count = 0;
-    piece->record_next = piece->line_next = piece->line_short = 0;
+    piece->record_count = piece->short_count = piece->line_count = piece->alike_count = piece->run_count = 0;
+    piece->record_next = piece->line_next = piece->line_short = piece->run_next = piece->run_alike = 0;
     return piece;
 }
 
@@ -493,97 +526,13 @@ enum tumble_code tw_ahead_fill(struct tw_capture_reader *reader, size_t want, st
     return TUMBLE_OK;
 }
 
-/* ---- what was found ---- */
-
-/* Where the reader stands in the current piece. */
-static struct tw_ahead_piece *current_of(const struct tw_capture_reader *reader, size_t *begin) {
+struct tw_ahead_piece *tw_ahead_current(const struct tw_capture_reader *reader, size_t *begin) {
     struct tw_ahead_piece *piece = reader->ahead->current;
     if (!piece || reader->begin < piece->at) {
         return NULL;
     }
     *begin = reader->begin - piece->at;
     return piece;
-}
-
-const struct tw_ahead_record *tw_ahead_find(struct tw_capture_reader *reader) {
-    size_t begin;
-    struct tw_ahead_piece *piece = current_of(reader, &begin);
-    if (!piece) {
-        return NULL;
-    }
-    size_t *const next = &piece->record_next;
-    while (*next < piece->record_count && piece->records[*next].begin < begin) {
-        (*next)++;
-    }
-    return *next < piece->record_count && piece->records[*next].begin == begin ? &piece->records[*next] : NULL;
-}
-
-static size_t end_of(const struct tw_ahead_piece *piece, const struct tumble_short_record *record) {
-    return (size_t)(record->data.data + record->data.length - piece->text);
-}
-
-/* The run whose shorts from piece->line_short on begin where the reader stands. */
-static const struct tw_ahead_lines *find_lines(struct tw_ahead_piece *piece, size_t begin) {
-    for (; piece->line_next < piece->line_count; piece->line_next++, piece->line_short = 0) {
-        const struct tw_ahead_lines *run = &piece->lines[piece->line_next];
-        const struct tumble_short_record *shorts = piece->shorts + run->first;
-        while (piece->line_short < run->count && end_of(piece, &shorts[piece->line_short]) <= begin) {
-            piece->line_short++;
-        }
-        if (piece->line_short < run->count) {
-            size_t stood = piece->line_short ? end_of(piece, &shorts[piece->line_short - 1]) : run->begin;
-            return stood == begin ? run : NULL;
-        }
-    }
-    return NULL;
-}
-
-bool tw_ahead_lines(struct tw_capture_reader *reader, size_t most, struct tumble_captured_lines *out) {
-    if (reader->done || reader->format != TUMBLE_CAPTURE_NDJSON) {
-        return false;
-    }
-    if (reader->begin == reader->filled && tw_ahead_fill(reader, 1, NULL) != TUMBLE_OK) {
-        return false; /* it is told when a record is looked for */
-    }
-    size_t begin;
-    struct tw_ahead_piece *piece = current_of(reader, &begin);
-    if (!piece) {
-        return false;
-    }
-    const struct tw_ahead_lines *run = find_lines(piece, begin);
-    piece->shown = out->count = 0;
-    if (!run) {
-        return piece->line_next < piece->line_count; /* what stands in front of them is for tumble_capture_next */
-    }
-    const size_t left = run->count - piece->line_short;
-    out->records = piece->shorts + run->first + piece->line_short;
-    out->count = piece->shown = left < most ? left : most;
-    out->input = reader->input;
-    out->number = reader->records + 1;
-    const size_t first = (size_t)(out->records[0].data.data - piece->text);
-    out->line = tw_capture_reader_line(reader) + (first > begin);
-    out->offset = reader->block_offset + piece->at + first;
-    return out->count > 0;
-}
-
-bool tw_ahead_lines_taken(struct tw_capture_reader *reader, size_t count) {
-    size_t begin;
-    struct tw_ahead_piece *piece = current_of(reader, &begin);
-    if (!piece || piece->shown == 0) {
-        return false;
-    }
-    if (count > 0 && count <= piece->shown) {
-        const struct tw_ahead_lines *run = &piece->lines[piece->line_next];
-        const struct tumble_short_record *shorts = piece->shorts + run->first + piece->line_short;
-        reader->begin = piece->at + end_of(piece, &shorts[count - 1]);
-        reader->records += count;
-        reader->newlines += count - 1 + (shorts[0].data.data > piece->text + begin) + count * run->newlines;
-        reader->counted = reader->block_offset + reader->begin;
-        reader->crossed = false;
-        tw_capture_reader_commit(reader);
-    }
-    piece->shown = 0;
-    return true;
 }
 
 /* ---- memory ---- */

@@ -29,6 +29,15 @@ struct tw_ahead_lines {
     uint32_t newlines; /* in each */
 };
 
+/* Captured records that tw_capture_reader_alike found one behind the other. */
+struct tw_ahead_run {
+    size_t first; /* of the piece's records alike */
+    size_t count;
+    size_t end; /* of the last one's text, in the piece */
+    struct tumble_bytes shard_id;
+    uint64_t newlines; /* in each */
+};
+
 struct tw_ahead_piece {
     struct tw_ahead_piece *next;
     enum { TW_AHEAD_EMPTY, TW_AHEAD_TAKEN, TW_AHEAD_DONE } state;
@@ -51,12 +60,22 @@ struct tw_ahead_piece {
     struct tw_ahead_lines *lines;
     size_t line_count;
     size_t line_capacity;
+    struct tumble_record *alike;
+    const char **alike_begins; /* of their texts */
+    size_t alike_count;
+    size_t alike_capacity;
+    size_t alike_begins_capacity;
+    struct tw_ahead_run *runs;
+    size_t run_count;
+    size_t run_capacity;
     /* The reader's: it does not go back. */
     size_t at;          /* of the piece's text in the reader's block */
     size_t record_next; /* records before it are passed */
     size_t line_next;
     size_t line_short; /* of that one's shorts, likewise */
-    size_t shown;      /* payloads, by tw_ahead_lines */
+    size_t run_next;
+    size_t run_alike; /* of that one's records, likewise */
+    size_t shown;     /* payloads by tw_ahead_lines, or records by tw_ahead_alike */
 };
 
 /* pool: where text comes from. NULL on no memory. */
@@ -76,11 +95,19 @@ void tw_ahead_end(struct tw_ahead *ahead);
 /* Does one piece of work; false: there is none at the moment. */
 bool tw_ahead_work(struct tw_ahead *ahead);
 
+/* The piece that the reader is in, and where; NULL: in none. */
+struct tw_ahead_piece *tw_ahead_current(const struct tw_capture_reader *reader, size_t *begin);
+
+/* capture_ahead_found.c */
 /* The record that begins at the reader's place. NULL: nobody found it. */
 const struct tw_ahead_record *tw_ahead_find(struct tw_capture_reader *reader);
 /* tw_capture_reader_lines and …_taken. False: that is for the reader alone. */
 bool tw_ahead_lines(struct tw_capture_reader *reader, size_t most, struct tumble_captured_lines *out);
 bool tw_ahead_lines_taken(struct tw_capture_reader *reader, size_t count);
+
+/* tw_capture_reader_alike and …_taken. */
+void tw_ahead_alike(struct tw_capture_reader *reader, size_t most, struct tumble_captured_alike *out);
+void tw_ahead_alike_taken(struct tw_capture_reader *reader, size_t count);
 
 /* As in block_pool.h, of pieces that the reader is done with. */
 void tw_ahead_release(struct tw_ahead *ahead);

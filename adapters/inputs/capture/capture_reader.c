@@ -29,6 +29,8 @@ void tw_capture_reader_clean_up(struct tw_capture_reader *reader) {
     reader->elements = NULL;
     tw_free(&reader->pool->alloc, reader->lines);
     reader->lines = NULL;
+    tw_free(&reader->pool->alloc, reader->alike);
+    reader->alike = NULL;
     tw_digest_destroy(reader->digest);
     reader->digest = NULL;
     tw_block_pool_give(reader->pool, reader->block);

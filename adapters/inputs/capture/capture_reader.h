@@ -73,6 +73,8 @@ struct tw_capture_reader {
     struct tumble_kinesis_record found;  /* the record found last, encoded formats */
     struct tw_arrival arrival;
     struct tw_lines *lines;                 /* NULL: none were asked for */
+    struct tw_alike *alike;                 /* likewise */
+    size_t last_length;                     /* of the text of the record found last */
     struct tumble_bytes decoded;            /* its data, when it was decoded while it was found; NULL: not yet */
     char shard_id[TW_LIMIT_SHARD_ID_BYTES]; /* the last one, which was checked */
     size_t shard_id_length;
@@ -90,6 +92,18 @@ struct tw_lines {
     uint64_t head; /* its bytes 0–7 and 2–9 */
     uint64_t middle;
     int64_t second_ms;
+};
+
+/* Captured records shown and not taken yet. */
+struct tw_alike {
+    struct tumble_record records[TUMBLE_ALIKE_MOST];
+    const char *begins[TUMBLE_ALIKE_MOST]; /* of their texts */
+    const char *end;                       /* of the last one's */
+    struct tumble_bytes shard_id;
+    size_t count;
+    size_t memory;     /* bytes that are in use for them where the next piece of the pool is cut from */
+    uint32_t unframed; /* records that are still to be taken one by one */
+    uint32_t pause;    /* how many the next time that a frame does not pay */
 };
 
 /* What a reader stands at, as a position records it. */
@@ -127,6 +141,12 @@ enum tumble_code tw_capture_reader_give(struct tw_capture_reader *reader, struct
 void tw_capture_reader_lines(struct tw_capture_reader *reader, const struct tumble_lines_wish *wish,
                              struct tumble_captured_lines *out);
 void tw_capture_reader_lines_taken(struct tw_capture_reader *reader, size_t count);
+
+/* capture_alike.c: see tumble_capture_alike */
+void tw_capture_reader_alike(struct tw_capture_reader *reader, size_t most, struct tumble_captured_alike *out);
+void tw_capture_reader_alike_taken(struct tw_capture_reader *reader, size_t count);
+/* So many records up to begin, with so many newlines, are given out; all before them were counted. */
+void tw_capture_reader_pass(struct tw_capture_reader *reader, size_t begin, size_t count, uint64_t newlines);
 
 /* Line of the first unread byte. */
 uint64_t tw_capture_reader_line(struct tw_capture_reader *reader);

@@ -291,6 +291,7 @@ enum tumble_code tw_capture_reader_find(struct tw_capture_reader *reader, struct
     reader->crossed = false;
     record->offset = reader->block_offset + reader->begin;
     reader->begin += consumed;
+    reader->last_length = consumed;
     const struct tumble_layout *layout = is_payload(reader) ? &reader->payload_layout : &reader->record_layout;
     if (tw_layout_fitted(layout)) {
         tw_capture_reader_count(reader, consumed, tw_layout_newlines(layout));
