@@ -7,7 +7,7 @@
 struct tw_event_scratch;
 void tw_event_scratch_destroy(struct tw_event_scratch *scratch, const struct tumble_alloc *alloc); /* NULL allowed */
 
-/* Desks lie with the engine: see event_apply.c. */
+/* Desks lie with the engine: see record_slices.h. */
 struct tumble_engine;
 void tw_event_desks_destroy(struct tumble_engine *engine);
 
