@@ -12,8 +12,9 @@ enum {
     COLUMNS_MOST = 4,    /* aggregates that ask for every value */
     DIGITS_MOST = 6,     /* behind the point */
     ONCE_MOST = 1 << 16, /* records between two times that sums go to their accumulators */
-    KNOWN = 1 << 16,     /* numbers whose buckets are kept: from 0 on */
-    REST = 8             /* calls without counting in place, after one where that was not worth it */
+    KNOWN = 1 << 16,     /* numbers whose buckets are kept: from 0 on, */
+    LEARNED = 64,        /* so many of them at once */
+    REST_MOST = 63       /* calls without counting in place, after some where that was not worth it */
 };
 
 /* So many of them, added up, are far from what 64 bits hold. */
@@ -32,10 +33,10 @@ struct sum {
 };
 
 struct place {
-    uint64_t count; /* 0: of the sums nothing is meant */
-    struct sum of[NUMBERS_MOST];
+    uint64_t count;              /* 0: of the sums nothing is meant */
     char *states;                /* of its group, which was touched; NULL: it is not used */
-    struct tw_counting counting; /* of the one column, where there is such a thing */
+    struct tw_counting counting; /* of the one column, where there is such a thing; first: from base, and not below 1 */
+    struct sum of[NUMBERS_MOST];
 };
 
 /* How the numbers of a column, the only one, are counted where they are read: the bucket of each was kept. */
@@ -44,8 +45,8 @@ struct in_place {
     uint16_t *known; /* of KNOWN numbers: how far a bucket is from base; 0: it was not asked for, or is too far */
     unsigned digits; /* behind the point, for which that holds */
     int32_t base;
-    unsigned rest;
-    int32_t low; /* the widest range of buckets there was in a state at level 0 */
+    unsigned rest, rested; /* calls without it that are to come; that there were before the last */
+    int32_t low;           /* the widest range of buckets there was in a state at level 0 */
     uint32_t places;
     size_t stepped; /* numbers that were not just counted */
 };
@@ -347,11 +348,10 @@ static bool begin_in_place(const struct tumble_shard *shard, struct tw_tallies *
 }
 
 /* False: it has to be stepped. */
-static inline __attribute__((always_inline)) bool count_in_place(const struct in_place *in_place,
+static inline __attribute__((always_inline)) bool count_in_place(const uint16_t *known,
                                                                  const struct tw_counting *counting, int64_t number) {
-    const uint16_t known = (uint64_t)number < KNOWN ? in_place->known[number] : 0;
-    const uint32_t at = (uint32_t)((in_place->base + (int32_t)known) >> counting->level) - (uint32_t)counting->first;
-    if (TW_RARELY(known == 0 || at >= counting->places)) {
+    const uint32_t at = ((uint64_t)number < KNOWN ? known[number] : 0) - (uint32_t)counting->first;
+    if (TW_RARELY(at >= counting->places)) {
         return false;
     }
     uint8_t *const count = &counting->counts[at];
@@ -363,6 +363,32 @@ static inline __attribute__((always_inline)) bool count_in_place(const struct in
     return true;
 }
 
+/* How a place's state counts now. */
+static void look(const struct tw_spec_aggregate *aggregate, const struct in_place *in_place, struct place *place) {
+    struct tw_counting *const counting = &place->counting;
+    aggregate->function->counting(place->states + aggregate->state_offset, &aggregate->params, counting);
+    if (counting->places) {
+        const int64_t first = (int64_t)counting->first - in_place->base, below = first < 1 ? 1 - first : 0;
+        counting->first = (int32_t)(first + below);
+        counting->counts += below < counting->places ? below : counting->places;
+        counting->places -= below < counting->places ? (uint32_t)below : counting->places;
+    }
+}
+
+/* The buckets of a number and of those beside it: where it is they will be. */
+static void learn(struct in_place *in_place, const struct tw_spec_aggregate *aggregate, int64_t number) {
+    int64_t numbers[LEARNED];
+    int32_t buckets[LEARNED];
+    for (size_t i = 0; i < LEARNED; i++) {
+        numbers[i] = number / LEARNED * LEARNED + (int64_t)i;
+    }
+    aggregate->function->buckets(&aggregate->params, numbers, -(int)in_place->digits, LEARNED, buckets);
+    for (size_t i = 0; i < LEARNED; i++) {
+        const int64_t distance = (int64_t)buckets[i] - in_place->base;
+        in_place->known[numbers[i]] = distance > 0 && distance <= UINT16_MAX ? (uint16_t)distance : 0;
+    }
+}
+
 /* False: no memory. */
 static __attribute__((noinline)) bool step_in_place(const struct tumble_shard *shard, struct tw_window *window,
                                                     struct tw_tallies *tallies, struct place *place, int64_t number) {
@@ -371,7 +397,7 @@ static __attribute__((noinline)) bool step_in_place(const struct tumble_shard *s
     const struct tw_aggregate *const function = aggregate->function;
     const int exponent = -(int)in_place->digits;
     char *const state = place->states + aggregate->state_offset;
-    const bool narrow = place->counting.places < in_place->places && place->counting.level == 0;
+    const bool narrow = place->counting.places < in_place->places;
     const int32_t high = in_place->low + (int32_t)in_place->places - 1;
     const size_t wider = narrow ? function->widen_growth(in_place->low, high) : 0;
     if (wider && tw_heap_reserve(&window->heap, wider + tallies->growth * tallies->used_count)) {
@@ -382,20 +408,31 @@ static __attribute__((noinline)) bool step_in_place(const struct tumble_shard *s
         return false;
     }
     if ((uint64_t)number < KNOWN && in_place->known[number] == 0) {
-        int32_t bucket;
-        function->buckets(&aggregate->params, &number, exponent, 1, &bucket);
-        const int64_t distance = (int64_t)bucket - in_place->base;
-        in_place->known[number] = distance > 0 && distance <= UINT16_MAX ? (uint16_t)distance : 0;
+        learn(in_place, aggregate, number);
     }
     function->step_scaled(&place->states, aggregate->state_offset, &aggregate->params, &number, exponent, 1,
                           &window->heap);
-    function->counting(state, &aggregate->params, &place->counting);
+    look(aggregate, in_place, place);
     in_place->stepped++;
     return true;
 }
 
+/* Whether the least or the greatest of the numbers that were counted may be a state's. They are not where they are two
+ * buckets away from those: ddsketch_index.h. */
+static bool has_ends(const struct in_place *in_place, const struct tw_counting *counting, const struct sum *sum) {
+    if (!counting->places || sum->least < 0 || sum->greatest >= KNOWN) {
+        return true;
+    }
+    const uint16_t least = in_place->known[sum->least], greatest = in_place->known[sum->greatest];
+    return !least || in_place->base + least < counting->low + 2 || !greatest ||
+           in_place->base + greatest > counting->high - 2;
+}
+
 static void end_in_place(struct tw_tallies *tallies, size_t taken) {
-    tallies->in_place.rest = tallies->in_place.stepped > taken / 4 ? REST : 0;
+    struct in_place *const in_place = &tallies->in_place;
+    const unsigned longer = 2 * in_place->rested + 1;
+    in_place->rested = in_place->stepped <= taken / 4 ? 0 : longer < REST_MOST ? longer : REST_MOST;
+    in_place->rest = in_place->rested;
 }
 
 /* Remembers how wide a state has become: the next may as well be so at once. All it has, if that is little more. */
@@ -403,8 +440,8 @@ static void expect(struct in_place *in_place, const struct tw_counting *counting
     const uint32_t all = (uint32_t)(counting->high - counting->low) + 1;
     const bool little_more = all / 2 <= counting->places;
     const uint32_t places = little_more ? all : counting->places;
-    if (counting->places && counting->level == 0 && places > in_place->places) {
-        in_place->low = little_more ? counting->low : counting->first;
+    if (counting->places && places > in_place->places) {
+        in_place->low = little_more ? counting->low : in_place->base + counting->first;
         in_place->places = places;
     }
 }
@@ -425,7 +462,7 @@ static __attribute__((noinline)) bool use(const struct tumble_shard *shard, stru
     if (in_place) {
         const struct tw_spec_aggregate *const aggregate =
             &shard->engine->spec->aggregates[tallies->columns[0].aggregate];
-        aggregate->function->counting(place->states + aggregate->state_offset, &aggregate->params, &place->counting);
+        look(aggregate, &tallies->in_place, place);
         expect(&tallies->in_place, &place->counting);
     }
     tallies->used[tallies->used_count++] = (uint16_t)i;
@@ -500,8 +537,8 @@ static inline __attribute__((always_inline)) size_t add_up(struct tumble_shard *
     const size_t most = source->count < ONCE_MOST ? source->count : ONCE_MOST;
     struct number *const numbers = tallies->numbers;
     struct block *const block = &tallies->block;
-    const struct in_place in_place = tallies->in_place;
-    const size_t counted = columns == IN_PLACE ? tallies->columns[0].number : 0;
+    const uint16_t *const known = tallies->in_place.known;
+    const size_t counted = columns == IN_PLACE && number_count > 1 ? tallies->columns[0].number : 0;
     struct point points[NUMBERS_MOST];
     size_t i = 0;
     for (size_t k = 0; k < NUMBERS_MOST; k++) {
@@ -535,6 +572,7 @@ static inline __attribute__((always_inline)) size_t add_up(struct tumble_shard *
         if (TW_RARELY(!place || !others_are_usual(tallies, values))) {
             break;
         }
+        __asm__("" : "+r"(place)); /* worked out once, not for every use of it */
         bool good = true;
         for (size_t k = 0; k < number_count && good; k++) {
             const struct tumble_value *value = &values[numbers[k].projected];
@@ -547,7 +585,7 @@ static inline __attribute__((always_inline)) size_t add_up(struct tumble_shard *
         if (TW_RARELY(!place->states && !use(shard, window, tallies, place, columns == IN_PLACE))) {
             break;
         }
-        if (columns == IN_PLACE && TW_RARELY(!count_in_place(&in_place, &place->counting, read[counted])) &&
+        if (columns == IN_PLACE && TW_RARELY(!count_in_place(known, &place->counting, read[counted])) &&
             !step_in_place(shard, window, tallies, place, read[counted])) {
             break;
         }
@@ -591,6 +629,7 @@ static size_t add_up_any(struct tumble_shard *shard, struct tw_window *window, s
     if (tallies->column_count && begin_in_place(shard, tallies)) {
         const size_t taken = shorts ? one ? add_up(shard, window, tallies, source, true, 1, IN_PLACE)
                                           : add_up(shard, window, tallies, source, true, count, IN_PLACE)
+                             : one ? add_up(shard, window, tallies, source, false, 1, IN_PLACE)
                                     : add_up(shard, window, tallies, source, false, count, IN_PLACE);
         end_in_place(tallies, taken);
         *in_place = true;
@@ -630,7 +669,7 @@ static void step(const struct tumble_shard *shard, struct tw_window *window, con
     memset(&tally[NUMBERS_MOST], 0, sizeof tally[NUMBERS_MOST]);
     tally[NUMBERS_MOST].count = place->count;
     group->records += place->count;
-    if (in_place) {
+    if (in_place && has_ends(&tallies->in_place, &place->counting, &place->of[tallies->columns[0].number])) {
         const struct column *const column = &tallies->columns[0];
         const struct tw_spec_aggregate *const aggregate = &spec->aggregates[column->aggregate];
         aggregate->function->count_ends(place->states + aggregate->state_offset, &tally[column->number]);

@@ -74,14 +74,13 @@ struct tw_params {
 };
 
 /* Where a state counts numbers by the bucket they fall into, so that most of them need no step: one of bucket b has
- * place (b >> level) - first, and is taken when its count there, which is not UINT8_MAX, is raised; where it was 0,
- * *occupied is raised, too. What has no place is stepped, which moves all of this. */
+ * place b - first, and is taken when its count there, which is not UINT8_MAX, is raised; where it was 0, *occupied is
+ * raised, too. What has no place is stepped, which moves all of this. */
 struct tw_counting {
     uint8_t *counts;
     uint32_t *occupied;
-    uint32_t places;
     int32_t first;
-    uint32_t level;
+    uint32_t places;
     int32_t low, high; /* of all buckets it has, where there are places */
 };
 

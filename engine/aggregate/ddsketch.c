@@ -210,8 +210,7 @@ void tw_ddsketch_add_scaled(char *const *groups, uint32_t offset, const struct t
 /* From the lowest bucket to the highest: a new one in between changes neither, nor what lies outside the window. */
 void tw_ddsketch_counting(struct tw_ddsketch *sketch, const struct tw_ddsketch_rules *rules, struct tw_counting *out) {
     out->places = 0;
-    out->level = sketch->level;
-    if (sketch->block_log2 < TW_SKETCH_WINDOWED || !sketch->count) {
+    if (sketch->block_log2 < TW_SKETCH_WINDOWED || !sketch->count || sketch->level) {
         return;
     }
     const struct tw_sketch_reach *const reach = tw_sketch_reach_of(sketch->block);
@@ -344,17 +343,35 @@ static void hold_between(const struct tw_sketch_ends *ends, struct tw_decimal *n
     }
 }
 
+/* What eight places of the window hold. */
+static inline uint64_t eight_of(const struct tw_sketch_parts *parts, uint32_t place) {
+    const uint64_t pairs = UINT64_C(0x00ff00ff00ff00ff);
+    const uint64_t near = tw_sketch_eight(parts, place);
+    uint64_t sum = ((near & pairs) + (near >> 8 & pairs)) * UINT64_C(0x0001000100010001) >> 48;
+    for (uint32_t i = 0; i < 8; i++) {
+        sum += parts->window[place + i];
+    }
+    return sum;
+}
+
+static uint64_t total_of(const struct tw_sketch_parts *parts) {
+    uint64_t total = 0;
+    for (uint32_t place = 0; place < parts->places; place += 8) {
+        total += eight_of(parts, place);
+    }
+    for (uint32_t i = 0; i < parts->others; i++) {
+        total += parts->counts[i];
+    }
+    return total;
+}
+
 bool tw_ddsketch_quantile(const struct tw_ddsketch *sketch, const struct tw_ddsketch_rules *rules, uint64_t fraction,
                           struct tw_decimal *out) {
     if (!sketch->block) {
         return false;
     }
     const struct tw_sketch_list list = tw_sketch_list_of(sketch);
-    int32_t bucket;
-    uint64_t total = sketch->zeros;
-    for (uint32_t at = 0; at < list.length; at++) {
-        total += tw_sketch_entry(&list, at, &bucket);
-    }
+    const uint64_t total = sketch->zeros + total_of(&list.parts);
     uint64_t rank = (uint64_t)((tw_uint128)(total - 1) * fraction / 1000000000000000000);
     if (rank == 0 || rank >= total - 1) {
         *out = rank == 0 ? list.parts.ends->least : list.parts.ends->greatest;
@@ -363,6 +380,16 @@ bool tw_ddsketch_quantile(const struct tw_ddsketch *sketch, const struct tw_ddsk
     uint64_t below = 0;
     bool past_zero = false;
     for (uint32_t at = 0; at <= list.length; at++) {
+        const uint32_t place = at - list.below;
+        if (place < list.parts.places && place % 8 == 0 && (past_zero || list.parts.first + (int32_t)place <= -8)) {
+            const uint64_t eight = eight_of(&list.parts, place);
+            if (rank >= below + eight) {
+                below += eight;
+                at += 7;
+                continue;
+            }
+        }
+        int32_t bucket = 0;
         const uint64_t count = at < list.length ? tw_sketch_entry(&list, at, &bucket) : 0;
         if (!past_zero && (at == list.length || (count && bucket >= 0))) {
             past_zero = true;

@@ -146,6 +146,17 @@ static inline uint64_t tw_sketch_entry(const struct tw_sketch_list *list, uint32
     return parts->counts[other];
 }
 
+/* What was counted last at eight places of the window, from one that is a multiple of 8: the first in the lowest byte.
+ */
+static inline uint64_t tw_sketch_eight(const struct tw_sketch_parts *parts, uint32_t place) {
+    uint64_t eight;
+    memcpy(&eight, parts->near + place, sizeof eight);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    eight = __builtin_bswap64(eight);
+#endif
+    return eight;
+}
+
 /* Size of a block that holds this many buckets wherever they are. */
 size_t tw_sketch_block_size(size_t buckets);
 /* A block that has room for `more` buckets more, wherever they are, and the window where it holds the most. The least

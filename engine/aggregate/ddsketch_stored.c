@@ -19,6 +19,28 @@ static inline char *put_varint(char *out, uint64_t value) {
     return out;
 }
 
+struct entries {
+    char *to;
+    int32_t before; /* the last bucket */
+    bool first;
+};
+
+static inline __attribute__((always_inline)) void put_entry(struct entries *entries, int32_t bucket, uint64_t count) {
+    const uint64_t zigzag = ((uint64_t)bucket << 1) ^ (0 - ((uint64_t)bucket >> 63));
+    char *const to =
+        put_varint(entries->to, entries->first ? zigzag : (uint64_t)((int64_t)bucket - entries->before - 1));
+    entries->before = bucket;
+    entries->first = false;
+    if (count < 1 << 14) { /* of one byte or two: nobody can guess it */
+        const unsigned two = count >= 0x80;
+        to[0] = (char)(count | two << 7);
+        to[1] = (char)(count >> 7);
+        entries->to = to + 1 + two;
+    } else {
+        entries->to = put_varint(to, count);
+    }
+}
+
 enum tumble_code tw_ddsketch_encode(const struct tw_ddsketch *sketch, struct tw_buf *out) {
     if (!sketch->block) {
         return tw_buf_append_byte(out, 0);
@@ -30,21 +52,24 @@ enum tumble_code tw_ddsketch_encode(const struct tw_ddsketch *sketch, struct tw_
     TW_TRY(tw_buf_append_varint(out, sketch->zeros));
     TW_TRY(tw_buf_append_varint(out, sketch->count));
     TW_TRY(tw_buf_reserve(out, (size_t)sketch->count * ENTRY_MOST));
-    char *to = out->data + out->length;
-    int64_t before = 0;
-    bool first = true;
-    for (uint32_t at = 0; at < list.length; at++) {
-        int32_t bucket;
-        const uint64_t count = tw_sketch_entry(&list, at, &bucket);
-        if (count) {
-            const uint64_t zigzag = ((uint64_t)bucket << 1) ^ (0 - ((uint64_t)bucket >> 63));
-            to = put_varint(to, first ? zigzag : (uint64_t)(bucket - before - 1));
-            to = put_varint(to, count);
-            before = bucket;
-            first = false;
+    const struct tw_sketch_parts *const parts = &list.parts;
+    struct entries entries = {out->data + out->length, 0, true};
+    for (uint32_t i = 0; i < list.below; i++) {
+        put_entry(&entries, parts->buckets[i], parts->counts[i]);
+    }
+    for (uint32_t place = 0; place < parts->places; place += 8) {
+        uint64_t eight = tw_sketch_eight(parts, place);
+        while (eight) { /* from one that is there to the next: whether one is nobody can guess */
+            const unsigned bit = (unsigned)__builtin_ctzll(eight) & ~7u;
+            const uint32_t at = place + bit / 8;
+            put_entry(&entries, parts->first + (int32_t)at, parts->window[at] + (eight >> bit & 0xff));
+            eight &= ~(UINT64_C(0xff) << bit);
         }
     }
-    out->length = (size_t)(to - out->data);
+    for (uint32_t i = list.below; i < parts->others; i++) {
+        put_entry(&entries, parts->buckets[i], parts->counts[i]);
+    }
+    out->length = (size_t)(entries.to - out->data);
     return TUMBLE_OK;
 }
 

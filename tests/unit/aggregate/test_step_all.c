@@ -191,7 +191,7 @@ static void counts_alike(const char *given, uint64_t most, int exponent) {
             step_one(aggregate, &options.params, &stepped, number, exponent);
             aggregate->buckets(&options.params, &number, exponent, 1, &bucket);
             assert_true((bucket == INT32_MIN) == (number == 0));
-            const uint32_t at = (uint32_t)(bucket >> counting.level) - (uint32_t)counting.first;
+            const uint32_t at = (uint32_t)bucket - (uint32_t)counting.first;
             if (number && at < counting.places && counting.counts[at] < UINT8_MAX) {
                 *counting.occupied += counting.counts[at]++ == 0;
                 many++;
