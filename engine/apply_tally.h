@@ -4,8 +4,9 @@
 #include "engine/engine_internal.h"
 
 /* Records of groups that are remembered (window/group_memo.h), added up by group before any accumulator is looked at:
- * count, sum, least and greatest of each number, as integers of one scale. Aggregates that ask for every value (a
- * quantile of numbers, distinct texts) get theirs a block of records at a time. It holds for specs whose aggregates ask
+ * count, sum, least and greatest of each number, as integers of one scale. Of aggregates that ask for every value, a
+ * quantile of numbers counts them where they are read, distinct texts go to their group's by runs, and where there are
+ * several they get theirs a block of records at a time. It holds for specs whose aggregates ask
  * for nothing else, and for records whose fields are of the types that the shard remembers. */
 
 struct tw_tally_source {

@@ -87,6 +87,9 @@ struct tw_counting {
 /* Records between two calls of the engine for memory: see growth. */
 enum { TW_STEPS_AT_ONCE = 32 };
 
+/* Hashes that are put aside for a state, so many at most. */
+enum { TW_RUN_MOST = 64 };
+
 /* What the state is, for who writes very many of them: see in_place.h. */
 enum tw_form {
     TW_FORM_OTHER = 0,
@@ -133,6 +136,10 @@ struct tw_aggregate {
     /* step_all for strings, of each of which only its tw_hash64 is known. NULL: there is no such function. */
     void (*step_hashes)(char *const *groups, uint32_t offset, const struct tw_params *params, const uint64_t *hashes,
                         size_t count, struct tw_heap *heap);
+    /* step_hashes for one state, of at most TW_RUN_MOST; hashes may be changed. growth_run: the most heap bytes it
+     * takes. NULL: there is no such function. */
+    void (*step_run)(void *state, const struct tw_params *params, uint64_t *hashes, size_t count, struct tw_heap *heap);
+    size_t (*growth_run)(const void *state, const struct tw_params *params);
     /* step_all for numbers of one scale, each times 10^exponent, which is from -18 to 0; none has more than 51 bits.
      * NULL: there is no such function. */
     void (*step_scaled)(char *const *groups, uint32_t offset, const struct tw_params *params, const int64_t *numbers,

@@ -125,18 +125,17 @@ static void init(void *state, const struct tw_params *params) {
     memset(state, 0, sizeof(struct distinct));
 }
 
-/* The engine adds up what the steps of a chunk ask for, so each asks for its share: a block that the k-th new value
- * needs takes k steps to be needed, and each of them has asked for a k-th of it and of the blocks before it. Asking for
- * whole blocks would have a chunk that goes to one group reserve 32 of them whenever one might be needed. */
-static __attribute__((noinline)) size_t growth_soon(const struct distinct *d, const struct tw_params *params) {
+/* The blocks that so many steps may need; share: the most that one of the blocks and those before it are to each step
+ * until it is needed. */
+static size_t blocks_within(const struct distinct *d, const struct tw_params *params, size_t most, size_t *share) {
     const size_t count = list_count(d);
     unsigned room_log2 = d->room_log2;
     size_t total = 0;
-    size_t share = 0;
     bool list = d->block != NULL;
+    *share = 0;
     for (bool more = true; more;) {
         size_t steps = list ? ((size_t)1 << room_log2) - count + 1 : 1;
-        if (steps > TW_STEPS_AT_ONCE + 1) {
+        if (steps > most) {
             break;
         }
         more = !list || room_log2 < most_room_log2(params); /* else the registers: nothing comes after them */
@@ -144,9 +143,24 @@ static __attribute__((noinline)) size_t growth_soon(const struct distinct *d, co
         list = true;
         total += list_bytes(room_log2); /* the registers take as much as the longest list */
         size_t each = (total + steps - 1) / steps;
-        share = each > share ? each : share;
+        *share = each > *share ? each : *share;
     }
+    return total;
+}
+
+/* The engine adds up what the steps of a chunk ask for, so each asks for its share: a block that the k-th new value
+ * needs takes k steps to be needed, and each of them has asked for a k-th of it and of the blocks before it. Asking for
+ * whole blocks would have a chunk that goes to one group reserve 32 of them whenever one might be needed. */
+static __attribute__((noinline)) size_t growth_soon(const struct distinct *d, const struct tw_params *params) {
+    size_t share;
+    blocks_within(d, params, TW_STEPS_AT_ONCE + 1, &share);
     return share;
+}
+
+static size_t growth_run(const void *state, const struct tw_params *params) {
+    const struct distinct *d = state;
+    size_t share;
+    return d->dense || d->left >= TW_RUN_MOST ? 0 : blocks_within(d, params, TW_RUN_MOST, &share);
 }
 
 static inline size_t growth(const void *state, const struct tw_params *params, const struct tw_input *input) {
@@ -449,6 +463,32 @@ static void step_hashes(char *const *groups, uint32_t offset, const struct tw_pa
     }
 }
 
+static void step_run(void *state, const struct tw_params *params, uint64_t *hashes, size_t count,
+                     struct tw_heap *heap) {
+    struct distinct *const d = state;
+    const unsigned precision = precision_of(params);
+    for (size_t i = 0; i < count; i++) {
+        hashes[i] += hashes[i] == 0;
+    }
+    size_t done = 0;
+    for (; done < count && !d->dense && (d->left == 0 || d->room_log2 <= LOOKED_THROUGH_LOG2); done++) {
+        add(d, params, hashes[done], heap);
+    }
+    if (!d->dense) {
+        const size_t some = count - done < d->left ? count - done : d->left;
+        memcpy((uint64_t *)d->block + list_count(d), hashes + done, some * sizeof *hashes);
+        d->left -= (uint32_t)some;
+        done += some;
+    }
+    for (; done < count && !d->dense; done++) {
+        add(d, params, hashes[done], heap);
+    }
+    uint8_t *const registers = d->block;
+    for (; done < count; done++) {
+        tw_hll_raise(registers, precision, hashes[done]);
+    }
+}
+
 static void step_all(char *const *groups, uint32_t offset, const struct tw_params *params,
                      const struct tw_value *values, size_t stride, size_t count, struct tw_heap *heap) {
     uint64_t hashes[TW_STEPS_AT_ONCE];
@@ -651,6 +691,8 @@ const struct tw_aggregate tw_aggregate_distinct = {
     .step = step,
     .step_all = step_all,
     .step_hashes = step_hashes,
+    .step_run = step_run,
+    .growth_run = growth_run,
     .growth_all = growth_all,
     .merge = merge,
     .value = value_text,

@@ -409,6 +409,44 @@ static void hashes_of_texts_are_texts(void **state) {
     }
 }
 
+/* step_run is a step of each. */
+static void a_run_of_hashes_is_as_many_steps(void **state) {
+    (void)state;
+    for (int round = 0; round < 40; round++) {
+        struct stepping one, runs;
+        struct tw_buf bytes[2];
+        const uint64_t values = round % 3 == 0 ? 12 : round % 3 == 1 ? 400 : 40000;
+        const size_t most = round % 2 ? TW_RUN_MOST : 9;
+        stepping_init_with(&one, "distinct", NULL, round % 4 ? NULL : "error=0.1");
+        stepping_init_with(&runs, "distinct", NULL, round % 4 ? NULL : "error=0.1");
+        for (int run = 0; run < 200; run++) {
+            uint64_t some[TW_RUN_MOST];
+            const size_t count = 1 + draw(most);
+            char *group = (char *)one.state;
+            for (size_t i = 0; i < count; i++) {
+                const uint64_t value = draw(values);
+                some[i] = value ? tw_hash64(&value, sizeof value) : 0;
+                assert_true(tw_heap_reserve(&one.heap, one.aggregate->growth_all(&group, 0, &one.params, 1)));
+                one.aggregate->step_hashes(&group, 0, &one.params, &some[i], 1, &one.heap);
+            }
+            assert_true(tw_heap_reserve(&runs.heap, runs.aggregate->growth_run(runs.state, &runs.params)));
+            const size_t held = runs.heap.bytes;
+            runs.aggregate->step_run(runs.state, &runs.params, some, count, &runs.heap);
+            assert_int_equal(runs.heap.bytes, held);
+        }
+        for (int k = 0; k < 2; k++) {
+            tw_buf_init(&bytes[k], tw_alloc_default(), 1 << 20);
+            encoded(k ? &runs : &one, &bytes[k]);
+        }
+        assert_int_equal(bytes[0].length, bytes[1].length);
+        assert_memory_equal(bytes[0].data, bytes[1].data, bytes[0].length);
+        tw_buf_clean_up(&bytes[0]);
+        tw_buf_clean_up(&bytes[1]);
+        stepping_clean_up(&one);
+        stepping_clean_up(&runs);
+    }
+}
+
 /* Different hashes that fall into few registers, so that these do not show how many there are: at the end of a list it
  * has to be sorted. */
 static void hashes_of_few_registers_are_counted_exactly(void **state) {
@@ -575,6 +613,7 @@ int main(void) {
         cmocka_unit_test(few_values_take_little_memory_however_often_they_come),
         cmocka_unit_test(what_is_stored_does_not_tell_lists_from_registers),
         cmocka_unit_test(hashes_of_texts_are_texts),
+        cmocka_unit_test(a_run_of_hashes_is_as_many_steps),
         cmocka_unit_test(hashes_of_few_registers_are_counted_exactly),
         cmocka_unit_test(merging_without_memory_is_an_error),
         cmocka_unit_test(hostile_bytes_are_refused),

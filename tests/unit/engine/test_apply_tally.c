@@ -22,6 +22,8 @@
 
 #define QUANTILE ",{\"name\":\"q\",\"function\":\"quantile\",\"field\":\"v\",\"q\":[0,0.5,0.9,1]"
 
+#define TEXTS(error) ",{\"name\":\"d\",\"function\":\"distinct\",\"field\":\"u\",\"error\":" error "}"
+
 enum { CALL = 900, CALLS = 12, WIDTH = 200 };
 
 typedef void put_number_fn(uint64_t *random, char *out, size_t size);
@@ -260,6 +262,21 @@ static void a_quantile_counted_where_numbers_are_read_is_the_same(void **state) 
     }
 }
 
+/* One column of texts, and one of numbers beside it or none. */
+static void texts_that_go_in_runs_give_the_same_rows(void **state) {
+    (void)state;
+    static const char *const distinct[] = {TEXTS("0.1"), TEXTS("0.02"), TEXTS("0.01"), TEXTS("0.26")};
+    for (size_t i = 0; i < sizeof distinct / sizeof *distinct; i++) {
+        char json[1024];
+        snprintf(json, sizeof json, "%s%s%s]}", HEAD FOUR, i % 2 ? MORE : "", distinct[i]);
+        expect_alike(json, amounts, false);
+        expect_alike(json, anything, true);
+        snprintf(json, sizeof json, "%s%s%s%s}]}", HEAD FOUR, i % 2 ? "" : MORE, distinct[i], QUANTILE);
+        expect_alike(json, i % 2 ? prices : amounts, false);
+        expect_alike(json, anything, true);
+    }
+}
+
 static void numbers_of_any_kind_add_up_to_the_same_rows(void **state) {
     (void)state;
     expect_alike(HEAD FOUR "]}", anything, false);
@@ -350,6 +367,8 @@ static void without_memory_nothing_is_half_added_up(void **state) {
     fail_each(HEAD FOUR MORE "]}", 40);
     fail_each(HEAD FOUR SKETCHES "]}", 60);
     fail_each(HEAD FOUR QUANTILE "}]}", 60);
+    fail_each(HEAD FOUR TEXTS("0.02") "]}", 60);
+    fail_each(HEAD FOUR QUANTILE "}" TEXTS("0.02") "]}", 60);
 }
 
 int main(void) {
@@ -358,6 +377,7 @@ int main(void) {
         cmocka_unit_test(numbers_of_any_kind_add_up_to_the_same_rows),
         cmocka_unit_test(what_asks_for_every_value_gets_the_same_rows),
         cmocka_unit_test(a_quantile_counted_where_numbers_are_read_is_the_same),
+        cmocka_unit_test(texts_that_go_in_runs_give_the_same_rows),
         cmocka_unit_test(records_that_are_not_as_usual_are_seen),
         cmocka_unit_test(a_number_that_no_decimal_holds_is_bad_among_many),
         cmocka_unit_test(without_memory_nothing_is_half_added_up),
